@@ -1,17 +1,17 @@
 // Memory for the small tables of one index.
 //
-//   chunk  [ head 1 KiB | unit | unit | unit ... ]     64 KiB to 2 MiB
+//   chunk, 2 MiB  [ head 1 KiB | unit | unit | unit ... | not touched yet ]
 //
 // Tables are runs of 1 to 12 units of 1 KiB. Free runs are joined with their
 // free neighbours and kept by length, so that the short tables of a young
-// index become the long ones of an old one. Chunks grow with the arena, 64 KiB
-// to 2 MiB, to keep what is not used below a sixteenth; they are given back
-// only when the arena goes.
+// index become the long ones of an old one. Chunks are given back only when
+// the arena goes.
 //
 // The cost that matters is the page fault: 3 to 9 us for 4 KiB, 0.5 to 3 ms
-// for 2 MiB. Provision() maps the next chunk and takes its faults in the
-// background; a writer that finds no such chunk makes one of small pages, so
-// that it never waits for a huge one.
+// for 2 MiB. So the first chunks are of small pages, which cost memory only as
+// far as they have been used; from 32 MiB on they are of huge ones. Provision()
+// takes faults ahead, in the background. A writer that finds no huge chunk
+// ready makes one of small pages, so that it never waits for a huge fault.
 //
 // Thread-safe. A retired table is reused once all readers that could look at it
 // have left (epoch.h).
@@ -57,12 +57,11 @@ class Arena final {
     return wants_provision_.load(std::memory_order_relaxed);
   }
 
-  // Maps the next chunk and takes its page faults, if none is ready and the
-  // current one is half used. For a background thread; takes milliseconds,
-  // and holds no lock meanwhile.
+  // Takes the page faults of what will be used next. For a background thread;
+  // takes up to some milliseconds, and holds no lock meanwhile.
   void Provision() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // All memory that is mapped, used or not.
+  // All memory that is or has been in use, or was made ready.
   uint64_t memory_bytes() const {
     return memory_bytes_.load(std::memory_order_relaxed);
   }
@@ -77,17 +76,19 @@ class Arena final {
   };
   static constexpr uint32_t kBinCount = kUnitCountMax + 1;
 
-  static Chunk* ChunkOf(std::byte* units);
-  size_t NextChunkSize() const;
-  Chunk* MapChunk(size_t size);
+  static Chunk* ChunkOf(const void* address);
+  static Chunk* MapChunk(bool is_huge);
   void AddChunk(Chunk* chunk) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  FreeRun* FindRun(uint32_t unit_count) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void TakeRun(FreeRun* run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void PutRun(Chunk* chunk, uint32_t first, uint32_t unit_count)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void TakeRun(FreeRun* run) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  FreeRun* FindRun(uint32_t unit_count) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Touch(Chunk* chunk, uint32_t end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void FreeLocked(std::byte* units, uint32_t unit_count)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Reclaim() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The units of the newest chunk to make ready, if it is of small pages.
+  uint32_t StepUnits() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void UpdateWantsProvision() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   Mutex mutex_;

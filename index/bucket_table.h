@@ -98,6 +98,10 @@ class TableRef final {
     return FromBits(address | (uint64_t{depth} << kDepthShift) | (width / 2));
   }
 
+  static constexpr TableRef None(uint32_t depth) {
+    return FromBits(uint64_t{depth} << kDepthShift);
+  }
+
   constexpr uint64_t bits() const { return bits_; }
   constexpr bool is_null() const { return bits_ < Arena::kUnitSize; }
   constexpr uint32_t width() const {
