@@ -22,11 +22,14 @@ constexpr uint32_t kChunkUnits =
 // just been begun weigh too much.
 constexpr size_t kSmallPageChunks = 16;
 // What is made ready of small pages: a share of what there is already.
-constexpr uint64_t kStepShare = 16;
-constexpr uint64_t kStepUnitsMin = 64;
-// Retired units are looked at once they are more than this, or this share.
-constexpr uint64_t kRetiredUnitsMin = 24;
+constexpr uint64_t kStepShare = 32;
+constexpr uint64_t kStepUnitsMin = 16;
+// Retired units are looked at once they are this share: seldom, since that
+// takes a system call, and before there are many, since each costs cache
+// misses.
 constexpr uint64_t kRetiredShare = 64;
+constexpr uint64_t kRetiredUnitsMin = 16;
+constexpr uint64_t kRetiredUnitsMax = 256;
 
 std::byte* Map(size_t size) {
   void* const memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE,
@@ -94,8 +97,9 @@ struct Arena::Chunk {
     return ((used[number / 64] >> (number % 64)) & 1) != 0;
   }
   void FlipUsed(uint32_t first, uint32_t count) {
+    const bool was_used = IsUsed(first);
     for (uint32_t i = first; i < first + count; ++i) {
-      PEAT_DCHECK(IsUsed(i) == IsUsed(first) || i == first);
+      PEAT_CHECK(IsUsed(i) == was_used);
       used[i / 64] ^= uint64_t{1} << (i % 64);
     }
   }
@@ -146,8 +150,8 @@ void Arena::Retire(std::byte* units, uint32_t unit_count) {
   retired_.push_back(
       {.units = units, .unit_count = unit_count, .stamp = EpochStamp()});
   retired_units_ += unit_count;
-  const uint64_t limit =
-      std::max(kRetiredUnitsMin, memory_bytes() / kUnitSize / kRetiredShare);
+  const uint64_t limit = std::clamp(memory_bytes() / kUnitSize / kRetiredShare,
+                                    kRetiredUnitsMin, kRetiredUnitsMax);
   if (retired_units_ >= limit) Reclaim();
 }
 

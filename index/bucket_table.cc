@@ -85,6 +85,7 @@ void ForEachKey(TableRef table, Visit&& visit) {
 // Fills a table that no reader has seen.
 class Filler final {
  public:
+  Filler() = default;
   explicit Filler(TableRef table) : table_(table), width_(table.width()) {}
 
   void Add(Placement placement, Location location) {
@@ -113,8 +114,8 @@ class Filler final {
   }
 
  private:
-  const TableRef table_;
-  const uint32_t width_;
+  TableRef table_;
+  uint32_t width_ = 0;
   std::array<uint8_t, kBucketCount> used_ = {};
   uint64_t has_guests_ = 0;
   std::vector<Key> left_over_;  // nearly always empty
@@ -150,7 +151,7 @@ TableRef Rebuild(TableRef table, uint32_t width, uint32_t depth, Takes&& takes,
     });
     if (filler.Finish()) return rebuilt;
     arena->Free(rebuilt.units(), rebuilt.unit_count());
-    if (width < table.width() || width < kWidthMax) continue;
+    if (width < kWidthMax) continue;
     const TableRef copy = MakeTable(arena, width, depth);
     CopyAsItLies(table, copy, takes);
     return copy;
@@ -208,14 +209,25 @@ std::pair<TableRef, TableRef> Split(TableRef table, Arena* arena) {
   ForEachKey(table, [&](Placement placement, Location) {
     ++counts[(placement.tag & bit) != 0 ? 1 : 0];
   });
-  std::array<TableRef, 2> halves;
-  for (uint32_t i = 0; i < 2; ++i) {
-    if (counts[i] == 0) {
-      halves[i] = TableRef::None(depth);
-      continue;
-    }
+  std::array<TableRef, 2> halves = {TableRef::None(depth),
+                                    TableRef::None(depth)};
+  std::array<Filler, 2> fillers;
+  for (size_t i = 0; i < 2; ++i) {
+    if (counts[i] == 0) continue;
+    halves[i] = MakeTable(arena, WidthFor(counts[i]), depth);
+    fillers[i] = Filler(halves[i]);
+  }
+  // One pass, and the half chosen by an index: a branch that depends on a
+  // hash bit is predicted wrong every other time.
+  ForEachKey(table, [&](Placement placement, Location location) {
+    fillers[(placement.tag & bit) != 0 ? 1 : 0].Add(placement, location);
+  });
+  for (size_t i = 0; i < 2; ++i) {
+    if (counts[i] == 0 || fillers[i].Finish()) continue;
+    const uint32_t width = std::min(halves[i].width() + 2, kWidthMax);
+    arena->Free(halves[i].units(), halves[i].unit_count());
     halves[i] = Rebuild(
-        table, WidthFor(counts[i]), depth,
+        table, width, depth,
         [&](uint32_t tag) { return ((tag & bit) != 0) == (i == 1); }, arena);
   }
   return {halves[0], halves[1]};
