@@ -21,6 +21,11 @@
 namespace peat::tools {
 namespace {
 
+const std::map<std::string, PairFormat> kFormats = {
+    {"tsv", PairFormat::kTsv},
+    {"jsonl", PairFormat::kJsonLines},
+    {"nul", PairFormat::kNul}};
+
 struct LoadArguments {
   std::string directory;
   std::string input = "-";
@@ -131,10 +136,6 @@ constexpr const char* kFooter =
 }  // namespace
 
 void AddLoad(CLI::App& app, ExitCode& exit_code) {
-  const std::map<std::string, PairFormat> formats = {
-      {"tsv", PairFormat::kTsv},
-      {"jsonl", PairFormat::kJsonLines},
-      {"nul", PairFormat::kNul}};
   auto arguments = std::make_shared<LoadArguments>();
   CLI::App* command =
       app.add_subcommand("load", "Load pairs from a file or standard input");
@@ -142,9 +143,15 @@ void AddLoad(CLI::App& app, ExitCode& exit_code) {
       ->required();
   command->add_option("FILE", arguments->input,
                       "The input; - is standard input (default: -)");
-  command->add_option("--format", arguments->format, "Default: tsv")
+  command
+      ->add_option_function<std::string>(
+          "--format",
+          [arguments](const std::string& name) {
+            arguments->format = kFormats.at(name);
+          },
+          "Default: tsv")
       ->option_text("tsv|jsonl|nul")
-      ->transform(CLI::CheckedTransformer(formats));
+      ->check(CLI::IsMember({"tsv", "jsonl", "nul"}));
   CLI::Option* if_absent = command->add_flag(
       "--if-absent", arguments->options.if_absent,
       "Insert only keys that are not there: each event counts once");
