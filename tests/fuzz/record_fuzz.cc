@@ -25,8 +25,8 @@ constexpr size_t kPrefixSize = 17;
 // bytes reach.
 void RepairChecksums(std::string* bytes, Place place) {
   if (bytes->size() < kRecordHeaderSize) return;
-  const std::string_view payload =
-      std::string_view(*bytes).substr(kRecordHeaderSize);
+  const std::string_view whole = *bytes;
+  const std::string_view payload = whole.substr(kRecordHeaderSize);
   const size_t key_size =
       std::min<size_t>(Load<uint16_t>(AsBytes(*bytes), 20), payload.size());
   const std::string_view key = payload.substr(0, key_size);
