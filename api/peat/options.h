@@ -1,0 +1,68 @@
+// How a store is opened.
+//
+// The defaults are right for state that must be fast and survive crashes. Each
+// field says its unit, its default, and when to change it. Open() validates
+// all of them once, with InvalidArgument.
+
+#ifndef PEAT_API_PEAT_OPTIONS_H_
+#define PEAT_API_PEAT_OPTIONS_H_
+
+#include <chrono>
+
+namespace peat {
+
+enum class OpenMode {
+  // Takes the directory's lock; one process at a time.
+  kReadWrite,
+  // Takes no lock and writes nothing, also beside a process that writes: shows
+  // what is there at the moment of Open(). Damage fails Open().
+  kReadOnly,
+  // As kReadOnly, but opens what is sound of a damaged store. What could be
+  // hidden or outdated by an unreadable range then answers DataLoss.
+  kReadOnlyDespiteDamage,
+};
+
+enum class SyncPolicy {
+  // Flush() makes writes durable against power loss; besides, the background
+  // syncs at least every 32 MiB. Acknowledged writes survive the end of the
+  // process under every policy.
+  kExplicit,
+  // Each write returns once it is durable. Writers that wait share a sync.
+  kEveryWrite,
+  // The background flushes every `sync_interval`.
+  kInterval,
+};
+
+enum class ReadMethod {
+  // Segments are mapped: fastest. A disk that fails under a mapping ends the
+  // process with SIGBUS.
+  kMapped,
+  // Segments are read with pread: a failing disk is a status, and each read
+  // costs a system call more. kReadOnly modes always read this way.
+  kPositional,
+};
+
+struct Options {
+  // Default: read and write.
+  OpenMode mode = OpenMode::kReadWrite;
+
+  // Whether Open() makes a store in a directory that is missing (its parent
+  // must exist) or empty. Default: true. Set to false where a missing store is
+  // a mistake, such as a wrong mount.
+  bool create_if_missing = true;
+
+  // Default: explicit. Change it when callers cannot say when to flush.
+  SyncPolicy sync = SyncPolicy::kExplicit;
+
+  // Milliseconds between flushes under kInterval; 1 to 3,600,000. Default:
+  // 100. Longer loses more at a power cut and costs less.
+  std::chrono::milliseconds sync_interval{100};
+
+  // Default: mapped. Change it when the disk may fail under a running process
+  // and the process must live.
+  ReadMethod read_method = ReadMethod::kMapped;
+};
+
+}  // namespace peat
+
+#endif  // PEAT_API_PEAT_OPTIONS_H_

@@ -1,0 +1,67 @@
+// What a store counts about itself. Plain numbers, taken at one call.
+
+#ifndef PEAT_API_PEAT_STATS_H_
+#define PEAT_API_PEAT_STATS_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace peat {
+
+// A stretch of the log that recovery did not take, because it was torn by a
+// crash or damaged behind everything known to be durable.
+struct CutRange {
+  std::string file;
+  uint64_t offset = 0;  // bytes
+  uint64_t size = 0;    // bytes up to the last one that is not zero
+};
+
+// How the last Open() went.
+struct OpenStats {
+  bool clean = true;  // the log had been closed
+  uint64_t records_replayed = 0;
+  uint64_t bytes_replayed = 0;
+  uint64_t milliseconds = 0;
+  std::vector<CutRange> cut;      // what was cut away as torn
+  std::vector<CutRange> damaged;  // kReadOnlyDespiteDamage: unreadable ranges
+};
+
+struct Stats {
+  // Keys that Get() would find.
+  uint64_t key_count = 0;
+
+  // Bytes of records that the index points to, and of all others that lie in
+  // segments and value files.
+  uint64_t live_bytes = 0;
+  uint64_t dead_bytes = 0;
+
+  // Bytes of disk in use by segments and value files up to where their records
+  // end, and bytes allocated beyond that: the rest of the active segment,
+  // segments prepared ahead, the reserve for a full disk, the manifest.
+  uint64_t used_bytes = 0;
+  uint64_t spare_bytes = 0;
+
+  uint64_t segment_count = 0;
+  uint64_t value_file_count = 0;
+
+  // Memory of the index, in bytes.
+  uint64_t index_bytes = 0;
+
+  // The last write's place in the order of writes, and how far writes are known
+  // to be durable.
+  uint64_t last_lsn = 0;
+  uint64_t durable_lsn = 0;
+
+  uint64_t flush_count = 0;  // syncs of the log
+
+  // Whether the reserve for a full disk is complete. While it is not, writes
+  // that add data fail with ResourceExhausted.
+  bool reserve_complete = true;
+
+  OpenStats open;
+};
+
+}  // namespace peat
+
+#endif  // PEAT_API_PEAT_STATS_H_

@@ -1,0 +1,151 @@
+// Peat's door: start here.
+//
+// A Store is a set of key-value pairs, raw bytes both, in one directory that
+// one process writes at a time. What it promises:
+//
+//   * An acknowledged write survives the end of the process (kill -9), without
+//     a system call per write.
+//   * Flush() is a real sync: what was acknowledged before the call survives
+//     power loss once it has returned OK.
+//   * After any crash the store is the result of the first k writes for one k:
+//     no holes, over all keys and files. A WriteBatch is one write.
+//   * Every byte is verified when it is read. Damage is DataLoss, never
+//     NotFound.
+//
+//   absl::StatusOr<std::unique_ptr<peat::Store>> store =
+//       peat::Store::Open("/var/lib/app/state");
+//   if (!store.ok()) return store.status();
+//   absl::Status put = (*store)->Put("key", "value");
+//
+// Thread-safe. Calls on one key are linearizable; a batch is atomic to every
+// reader. No exceptions: whatever the world can cause is a status,
+//
+//   NotFound            there is no such key
+//   InvalidArgument     a key, value, batch or option that is not allowed
+//   DataLoss            bytes are there and wrong; names file and offset
+//   FailedPrecondition  closed; opened read-only; forked; a failed write or
+//                       sync earlier (the first failure's message); the key is
+//                       disabled or forgotten
+//   ResourceExhausted   no disk space, file handles or segments; later calls
+//                       succeed once there are
+//   Unavailable         the directory is open already
+//   Unimplemented       the files are of a newer version
+//
+// Keys are 0 to 65,535 bytes, values 0 to 1 GiB, a batch up to 128 MiB.
+// After fork() every call in the child is FailedPrecondition.
+
+#ifndef PEAT_API_PEAT_STORE_H_
+#define PEAT_API_PEAT_STORE_H_
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "peat/options.h"
+#include "peat/pinned_value.h"
+#include "peat/stats.h"
+#include "peat/write_batch.h"
+
+namespace peat {
+
+// A log sequence number: a write's position in the store's order of writes.
+using Lsn = uint64_t;
+
+enum class KeyState { kAbsent, kLive, kDisabled, kForgotten };
+
+// One answer of MultiGet(). `value` is meaningful when `status` is OK.
+struct Lookup {
+  absl::Status status;
+  PinnedValue value;
+};
+
+class Store {
+ public:
+  // Opens the store in `path`. After a crash this replays the log and cuts a
+  // torn end (GetStats().open tells). Fails with NotFound (nothing there, and
+  // not to be made), InvalidArgument (not a directory, bad options),
+  // FailedPrecondition (a directory of another program), Unavailable (open
+  // elsewhere), DataLoss (damage below what was durable), Unimplemented,
+  // ResourceExhausted. Costs time in proportion to the store's bytes.
+  static absl::StatusOr<std::unique_ptr<Store>> Open(
+      const std::filesystem::path& path, const Options& options = {});
+
+  // Closes, ignoring errors; call Close() to see them. In a forked child it
+  // does nothing.
+  ~Store();
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+
+  // Flushes, seals the log and releases the directory; later calls are
+  // FailedPrecondition. Waits for calls on other threads. PinnedValues stay
+  // valid.
+  absl::Status Close();
+
+  // --- Reading. Takes no lock. A miss costs one access to memory, a hit two.
+
+  // Copies the value to `*value`, which is unspecified on failure. NotFound.
+  absl::Status Get(std::string_view key, std::string* value) const;
+
+  // The value without a copy. NotFound.
+  absl::StatusOr<PinnedValue> GetPinned(std::string_view key) const;
+
+  // Answers keys[i] in results[i], all as of one moment with respect to
+  // batches; memory latency is paid once for the group, not once per key. The
+  // spans must be of one size (InvalidArgument). A miss is NotFound in its
+  // Lookup; the returned status is of the call itself.
+  absl::Status MultiGet(std::span<const std::string_view> keys,
+                        std::span<Lookup> results) const;
+
+  // What may be done with `key`.
+  absl::StatusOr<KeyState> State(std::string_view key) const;
+
+  // --- Writing.
+
+  // Inserts or overwrites.
+  absl::Status Put(std::string_view key, std::string_view value);
+
+  // True: inserted. False: the key was there, and is unchanged.
+  absl::StatusOr<bool> PutIfAbsent(std::string_view key,
+                                   std::string_view value);
+
+  // Put() that returns the previous value; nullopt if the key was absent.
+  absl::StatusOr<std::optional<std::string>> Update(std::string_view key,
+                                                    std::string_view value);
+
+  // Puts `desired` if the value is `expected` (nullopt: if the key is absent),
+  // and tells whether it did.
+  absl::StatusOr<bool> CompareAndSet(std::string_view key,
+                                     std::optional<std::string_view> expected,
+                                     std::string_view desired);
+
+  // True: the key was there.
+  absl::StatusOr<bool> Delete(std::string_view key);
+
+  // Applies all of `batch` or nothing. Blocks other writers of the same
+  // shards of the index meanwhile.
+  absl::Status Write(const WriteBatch& batch);
+
+  // Makes everything acknowledged before the call durable, and returns the lsn
+  // up to which it is. Callers that wait share one sync. After a failure the
+  // store is readable but every write fails: it is not known what is on disk,
+  // and a retried sync would hide that.
+  absl::StatusOr<Lsn> Flush();
+
+  Stats GetStats() const;
+
+ private:
+  class Impl;
+  explicit Store(std::unique_ptr<Impl> impl);
+
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace peat
+
+#endif  // PEAT_API_PEAT_STORE_H_

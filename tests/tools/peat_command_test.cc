@@ -1,0 +1,278 @@
+// Tests of the peat command as a shell sees it: output, exit codes, and input
+// that is not what it should be.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+#include "absl/strings/str_format.h"
+#include "tools/escape.h"
+
+namespace peat::tools {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::MatchesRegex;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+struct Outcome {
+  int exit_code = -1;
+  std::string output;
+  std::string complaints;
+};
+
+std::string ReadFile(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// Runs commands in a directory of their own; the store is `s` in it.
+class PeatCommandTest : public ::testing::Test {
+ protected:
+  PeatCommandTest() {
+    std::string name =
+        (std::filesystem::temp_directory_path() / "peat_command_test.XXXXXX")
+            .string();
+    EXPECT_NE(mkdtemp(name.data()), nullptr);
+    directory_ = name;
+  }
+  ~PeatCommandTest() override { std::filesystem::remove_all(directory_); }
+
+  // Runs `script` in a shell in which `peat` is the command under test.
+  Outcome Run(const std::string& script) const {
+    const std::string line =
+        absl::StrFormat("cd '%s' && peat() { '%s' \"$@\"; }; { %s\n} 2>err",
+                        directory_.string(), PEAT_COMMAND, script);
+    std::FILE* pipe = popen(line.c_str(), "re");
+    if (pipe == nullptr) return {};
+    Outcome outcome;
+    std::array<char, 4096> part{};
+    while (const size_t size = std::fread(part.data(), 1, part.size(), pipe)) {
+      outcome.output.append(part.data(), size);
+    }
+    const int status = pclose(pipe);
+    if (WIFEXITED(status)) outcome.exit_code = WEXITSTATUS(status);
+    outcome.complaints = ReadFile(directory_ / "err");
+    return outcome;
+  }
+
+  void Write(const std::string& name, const std::string& bytes) const {
+    std::ofstream(directory_ / name, std::ios::binary) << bytes;
+  }
+
+  std::filesystem::path directory_;
+};
+
+TEST_F(PeatCommandTest, GetsWhatWasPut) {
+  EXPECT_EQ(Run("peat put s key value").exit_code, 0);
+
+  const Outcome get = Run("peat get s key");
+
+  EXPECT_EQ(get.exit_code, 0);
+  EXPECT_EQ(get.output, "value");
+  EXPECT_THAT(get.complaints, IsEmpty());
+}
+
+TEST_F(PeatCommandTest, AllowsTheEmptyKeyAndTheEmptyValue) {
+  EXPECT_EQ(Run("peat put s '' ''").exit_code, 0);
+
+  EXPECT_EQ(Run("peat get --hex s ''").output, "\n");
+}
+
+TEST_F(PeatCommandTest, AllowsKeysThatLookLikeCommandsAndOptions) {
+  EXPECT_EQ(Run("peat put s get 1 && peat put s -- --help 2").exit_code, 0);
+
+  EXPECT_EQ(Run("peat get s get && peat get s -- --help").output, "12");
+}
+
+TEST_F(PeatCommandTest, PrintsBinaryValuesRawEscapedAndInHexadecimal) {
+  EXPECT_EQ(Run("peat put s -e 'k\\x00' 'a\\0\\xff\\n'").exit_code, 0);
+
+  EXPECT_EQ(Run("peat get s -e 'k\\0'").output, std::string("a\0\xFF\n", 4));
+  EXPECT_EQ(Run("peat get s -e 'k\\0' --escaped").output, "a\\0\\xff\\n\n");
+  EXPECT_EQ(Run("peat get s -e 'k\\0' --hex").output, "6100ff0a\n");
+}
+
+TEST_F(PeatCommandTest, ReadsAValueFromAFileOrStandardInput) {
+  const std::string bytes("\0\n\xFF", 3);
+  Write("value", bytes);
+
+  EXPECT_EQ(Run("peat put s a --value-file value").exit_code, 0);
+  EXPECT_EQ(Run("peat put s b --value-file - < value").exit_code, 0);
+
+  EXPECT_EQ(Run("peat get s a").output, bytes);
+  EXPECT_EQ(Run("peat get s b").output, bytes);
+}
+
+TEST_F(PeatCommandTest, ExitsWithOneWhereThereIsNoSuchKey) {
+  EXPECT_EQ(Run("peat put s key value").exit_code, 0);
+
+  EXPECT_EQ(Run("peat get s other").exit_code, 1);
+  EXPECT_EQ(Run("peat delete s other").exit_code, 1);
+  EXPECT_EQ(Run("peat put s key other --if-absent").exit_code, 1);
+  EXPECT_EQ(Run("peat delete s key && peat get s key").exit_code, 1);
+}
+
+TEST_F(PeatCommandTest, ExitsWithTwoOnABadCommandLine) {
+  for (const char* script :
+       {"peat", "peat bogus", "peat get s", "peat put s k", "peat put s k v w",
+        "peat get s k --hex --escaped", "peat put s -e '\\q' v",
+        "peat load s --format xml", "peat load s --check --flush",
+        "peat load s --acknowledge 0"}) {
+    SCOPED_TRACE(script);
+    const Outcome outcome = Run(script);
+    EXPECT_EQ(outcome.exit_code, 2);
+    EXPECT_THAT(outcome.complaints, Not(IsEmpty()));
+  }
+}
+
+TEST_F(PeatCommandTest, ExitsWithTwoOnAKeyThatIsTooLong) {
+  EXPECT_EQ(Run("peat put s \"$(printf '%065536d' 0)\" v").exit_code, 2);
+}
+
+TEST_F(PeatCommandTest, ExitsWithThreeWhereThereIsNoStoreOrInput) {
+  Write("file", "x");
+  for (const char* script :
+       {"peat get missing k", "peat delete missing k", "peat stats missing",
+        "peat stats --recover missing", "peat get file k", "peat put file k v",
+        "peat put missing/deeper k v", "peat load s missing", "peat load s .",
+        "peat put s k --value-file missing"}) {
+    SCOPED_TRACE(script);
+    const Outcome outcome = Run(script);
+    EXPECT_EQ(outcome.exit_code, 3);
+    EXPECT_THAT(outcome.complaints, StartsWith("peat: "));
+  }
+}
+
+TEST_F(PeatCommandTest, LoadsTheSameBytesInEveryFormat) {
+  std::string bytes;
+  for (int byte = 1; byte < 256; ++byte) bytes += static_cast<char>(byte);
+  Write("pairs.tsv", "k\t" + Escape(bytes) + "\n");
+  Write("pairs.nul", std::string("k\0", 2) + bytes + '\0');
+  ASSERT_EQ(Run("printf '{\"key\":\"k\",\"value64\":\"%s\"}\n' \"$(head -c -1 "
+                "pairs.nul | tail -c +3 | base64 -w 0)\" > pairs.jsonl")
+                .exit_code,
+            0);
+
+  for (const std::string format : {"tsv", "jsonl", "nul"}) {
+    SCOPED_TRACE(format);
+    EXPECT_EQ(
+        Run("peat load " + format + " pairs." + format + " --format " + format)
+            .exit_code,
+        0);
+    EXPECT_EQ(Run("peat get " + format + " k").output, bytes);
+  }
+}
+
+TEST_F(PeatCommandTest, LoadsTheLastOfSeveralValues) {
+  EXPECT_EQ(Run("printf 'a\\t1\\nb\\t2\\na\\t3\\n' | peat load s").exit_code,
+            0);
+
+  EXPECT_EQ(Run("peat get s a && peat get s b").output, "32");
+}
+
+TEST_F(PeatCommandTest, LoadsTheFirstOfSeveralValuesWhenAskedTo) {
+  const Outcome load =
+      Run("printf 'a\\t1\\nb\\t2\\na\\t3\\n' | peat load s --if-absent");
+
+  EXPECT_THAT(load.output,
+              StartsWith("loaded 3 events, 2 inserted, 1 known, "));
+  EXPECT_EQ(Run("peat get s a && peat get s b").output, "12");
+}
+
+TEST_F(PeatCommandTest, AnnouncesWhatIsAcknowledged) {
+  for (const char* option : {"", " --if-absent", " --flush"}) {
+    SCOPED_TRACE(option);
+    EXPECT_THAT(Run("seq 5 | sed 's/$/\\tv/' | peat load s --acknowledge 2" +
+                    std::string(option))
+                    .output,
+                StartsWith("acknowledged 2\nacknowledged 4\nloaded 5 events"));
+  }
+}
+
+TEST_F(PeatCommandTest, KeepsWhatItAnnouncedWhenItIsKilled) {
+  // The input stays open, so the loader waits for more when it is killed.
+  const Outcome outcome =
+      Run("mkfifo in out; "
+          "'" PEAT_COMMAND
+          "' load s in --acknowledge 500 > out & pid=$!; "
+          "{ seq 1000 | sed 's/$/\\tv/'; exec sleep 60; } > in & writer=$!; "
+          "exec 3< out; read -r first <&3; read -r second <&3; "
+          "kill -KILL $pid; wait $pid; kill $writer; "
+          "echo \"$second\"; seq 1000 | sed 's/$/\\tv/' | peat load s --check");
+
+  EXPECT_THAT(outcome.output,
+              StartsWith("acknowledged 1000\nchecked 1000 events, 0 missing"));
+  EXPECT_EQ(outcome.exit_code, 0);
+}
+
+TEST_F(PeatCommandTest, StoresWhatCameBeforeAMalformedLine) {
+  const Outcome load =
+      Run("printf 'a\\t1\\nb\\t2\\nsecret\\nc\\t3\\n' | peat load s");
+
+  EXPECT_EQ(load.exit_code, 2);
+  EXPECT_THAT(load.complaints, StartsWith("peat: line 3: "));
+  EXPECT_THAT(load.complaints, Not(HasSubstr("secret")));
+  EXPECT_EQ(Run("peat get s b").output, "2");
+  EXPECT_EQ(Run("peat get s c").exit_code, 1);
+}
+
+TEST_F(PeatCommandTest, ChecksAnInputAgainstTheStore) {
+  EXPECT_EQ(Run("printf 'a\\t1\\nb\\t2\\n' | peat load s").exit_code, 0);
+
+  const Outcome same = Run("printf 'b\\t2\\n' | peat load s --check");
+  const Outcome other =
+      Run("printf 'a\\tsecret\\nc\\t3\\n' | peat load s --check");
+
+  EXPECT_EQ(same.exit_code, 0);
+  EXPECT_EQ(same.output, "checked 1 events, 0 missing, 0 different\n");
+  EXPECT_EQ(other.exit_code, 1);
+  EXPECT_EQ(other.output, "checked 2 events, 1 missing, 1 different\n");
+  EXPECT_THAT(other.complaints, Not(HasSubstr("secret")));
+}
+
+TEST_F(PeatCommandTest, CountsKeysInATableAndInJson) {
+  EXPECT_EQ(Run("printf 'a\\t1\\nb\\t2\\n' | peat load s").exit_code, 0);
+
+  EXPECT_THAT(Run("peat stats s").output, MatchesRegex("key_count +2\n.*"));
+  EXPECT_THAT(Run("peat stats s --json").output,
+              HasSubstr("\"key_count\": 2,"));
+  EXPECT_THAT(Run("peat stats s --recover --json").output,
+              HasSubstr("\"clean\": true"));
+}
+
+TEST_F(PeatCommandTest, TakesAClosedPipeForEnoughAndAFullDiskForAFailure) {
+  EXPECT_EQ(
+      Run("head -c 1000000 /dev/zero | peat put s k --value-file -").exit_code,
+      0);
+
+  const Outcome closed =
+      Run("{ peat get s k; echo $? > code; } | head -c 1 | wc -c; cat code");
+  const Outcome full = Run("peat get s k > /dev/full");
+
+  EXPECT_THAT(closed.output, MatchesRegex(" *1\n0\n"));
+  EXPECT_THAT(closed.complaints, IsEmpty());
+  EXPECT_EQ(full.exit_code, 3);
+}
+
+TEST_F(PeatCommandTest, HasHelpWithExamplesForEachCommand) {
+  for (const std::string command : {"put", "get", "delete", "load", "stats"}) {
+    SCOPED_TRACE(command);
+    const Outcome help = Run("peat " + command + " --help");
+    EXPECT_EQ(help.exit_code, 0);
+    EXPECT_THAT(help.output, HasSubstr("Examples:\n  peat " + command));
+  }
+}
+
+}  // namespace
+}  // namespace peat::tools

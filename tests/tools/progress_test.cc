@@ -1,0 +1,56 @@
+// Tests of the progress line.
+
+#include "tools/progress.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdio>
+#include <string>
+
+namespace peat::tools {
+namespace {
+
+TEST(ProgressTest, GroupsDigitsByThree) {
+  EXPECT_EQ(WithCommas(0), "0");
+  EXPECT_EQ(WithCommas(999), "999");
+  EXPECT_EQ(WithCommas(1'000), "1,000");
+  EXPECT_EQ(WithCommas(1'234'567), "1,234,567");
+}
+
+TEST(ProgressTest, DrawsTheShareOfBytesThatIsRead) {
+  EXPECT_EQ(
+      RenderProgress(
+          {.bytes = 50, .bytes_total = 100, .events = 12'345, .seconds = 5},
+          79),
+      "[===============>              ]  50%  12,345 events  2,469/s");
+}
+
+TEST(ProgressTest, FillsTheBarAtTheEndAndNoFurther) {
+  // A file may grow while it is read.
+  EXPECT_EQ(RenderProgress({.bytes = 200, .bytes_total = 100, .events = 1}, 79),
+            "[==============================] 100%  1 events");
+}
+
+TEST(ProgressTest, DrawsNoBarForAStreamOfUnknownSize) {
+  EXPECT_EQ(RenderProgress({.bytes = 5, .events = 7, .seconds = 1}, 79),
+            "7 events  7/s");
+}
+
+TEST(ProgressTest, FitsTheColumns) {
+  EXPECT_EQ(RenderProgress({.bytes = 5, .bytes_total = 10, .events = 7}, 12),
+            "[===========");
+}
+
+TEST(ProgressTest, WritesNothingWhereThereIsNoTerminal) {
+  std::FILE* file = std::tmpfile();
+  {
+    Progress progress(file, Progress::Mode::kOnTerminal, 100);
+    progress.Update(50, 1);
+  }
+
+  EXPECT_EQ(std::ftell(file), 0);
+  (void)std::fclose(file);
+}
+
+}  // namespace
+}  // namespace peat::tools

@@ -1,0 +1,22 @@
+// The subcommands of peat. Each function adds one to `app`; when the command
+// line names it, it runs during parsing and stores its exit code in
+// `exit_code`, which outlives the parsing.
+
+#ifndef PEAT_TOOLS_COMMANDS_H_
+#define PEAT_TOOLS_COMMANDS_H_
+
+#include <CLI/CLI.hpp>
+
+#include "tools/exit_code.h"
+
+namespace peat::tools {
+
+void AddPut(CLI::App& app, ExitCode& exit_code);
+void AddGet(CLI::App& app, ExitCode& exit_code);
+void AddDelete(CLI::App& app, ExitCode& exit_code);
+void AddLoad(CLI::App& app, ExitCode& exit_code);
+void AddStats(CLI::App& app, ExitCode& exit_code);
+
+}  // namespace peat::tools
+
+#endif  // PEAT_TOOLS_COMMANDS_H_

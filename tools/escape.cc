@@ -1,0 +1,159 @@
+#include "tools/escape.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "absl/strings/str_format.h"
+
+namespace peat::tools {
+namespace {
+
+constexpr std::string_view kHexDigits = "0123456789abcdef";
+
+void AppendHex(unsigned char byte, std::string* out) {
+  out->push_back(kHexDigits[byte >> 4U]);
+  out->push_back(kHexDigits[byte & 15U]);
+}
+
+std::optional<unsigned> HexDigit(char c) {
+  if (c >= '0' && c <= '9') return static_cast<unsigned>(c - '0');
+  if (c >= 'a' && c <= 'f') return static_cast<unsigned>(c - 'a' + 10);
+  if (c >= 'A' && c <= 'F') return static_cast<unsigned>(c - 'A' + 10);
+  return std::nullopt;
+}
+
+// The byte that `\` and `name` stand for.
+std::optional<char> NamedByte(char name) {
+  switch (name) {
+    case 't':
+      return '\t';
+    case 'n':
+      return '\n';
+    case 'r':
+      return '\r';
+    case '\\':
+      return '\\';
+    case '0':
+      return '\0';
+    default:
+      return std::nullopt;
+  }
+}
+
+std::optional<char> NameOfByte(char byte) {
+  switch (byte) {
+    case '\t':
+      return 't';
+    case '\n':
+      return 'n';
+    case '\r':
+      return 'r';
+    case '\\':
+      return '\\';
+    case '\0':
+      return '0';
+    default:
+      return std::nullopt;
+  }
+}
+
+// How many bytes a UTF-8 sequence that begins with `lead` has, and the range
+// that its second byte must be in; nullopt if no sequence begins so.
+struct Utf8Lead {
+  size_t size;
+  uint8_t second_min;
+  uint8_t second_max;
+};
+std::optional<Utf8Lead> ParseUtf8Lead(uint8_t lead) {
+  if (lead < 0xC2 || lead > 0xF4) return std::nullopt;
+  if (lead < 0xE0) return Utf8Lead{2, 0x80, 0xBF};
+  if (lead == 0xE0) return Utf8Lead{3, 0xA0, 0xBF};
+  if (lead == 0xED) return Utf8Lead{3, 0x80, 0x9F};
+  if (lead < 0xF0) return Utf8Lead{3, 0x80, 0xBF};
+  if (lead == 0xF0) return Utf8Lead{4, 0x90, 0xBF};
+  if (lead < 0xF4) return Utf8Lead{4, 0x80, 0xBF};
+  return Utf8Lead{4, 0x80, 0x8F};
+}
+
+// The size of the well-formed UTF-8 sequence of two or more bytes that `bytes`
+// begins with, or 0.
+size_t Utf8SequenceSize(std::string_view bytes) {
+  const auto byte = [&](size_t i) { return static_cast<uint8_t>(bytes[i]); };
+  const std::optional<Utf8Lead> lead = ParseUtf8Lead(byte(0));
+  if (!lead || bytes.size() < lead->size) return 0;
+  if (byte(1) < lead->second_min || byte(1) > lead->second_max) return 0;
+  for (size_t i = 2; i < lead->size; ++i) {
+    if ((byte(i) & 0xC0U) != 0x80U) return 0;
+  }
+  return lead->size;
+}
+
+bool IsPrintableAscii(char c) { return c >= 0x20 && c < 0x7F; }
+
+absl::Status Malformed(size_t offset) {
+  return absl::InvalidArgumentError(
+      absl::StrFormat("unknown escape at byte %d of the field", offset));
+}
+
+}  // namespace
+
+std::string Escape(std::string_view bytes) {
+  std::string field;
+  field.reserve(bytes.size());
+  for (size_t i = 0; i < bytes.size();) {
+    const char c = bytes[i];
+    if (const std::optional<char> name = NameOfByte(c)) {
+      field.push_back('\\');
+      field.push_back(*name);
+      ++i;
+    } else if (IsPrintableAscii(c)) {
+      field.push_back(c);
+      ++i;
+    } else if (const size_t size = Utf8SequenceSize(bytes.substr(i))) {
+      field.append(bytes.substr(i, size));
+      i += size;
+    } else {
+      field.append("\\x");
+      AppendHex(static_cast<unsigned char>(c), &field);
+      ++i;
+    }
+  }
+  return field;
+}
+
+absl::Status Unescape(std::string_view field, std::string* bytes) {
+  bytes->clear();
+  size_t begin = 0;
+  for (size_t at = field.find('\\'); at != field.npos;
+       at = field.find('\\', begin)) {
+    bytes->append(field.substr(begin, at - begin));
+    const std::string_view escape = field.substr(at + 1);
+    if (escape.empty()) return Malformed(at);
+    if (const std::optional<char> byte = NamedByte(escape[0])) {
+      bytes->push_back(*byte);
+      begin = at + 2;
+      continue;
+    }
+    if (escape[0] != 'x' || escape.size() < 3) return Malformed(at);
+    const std::optional<unsigned> high = HexDigit(escape[1]);
+    const std::optional<unsigned> low = HexDigit(escape[2]);
+    if (!high || !low) return Malformed(at);
+    bytes->push_back(static_cast<char>(*high * 16 + *low));
+    begin = at + 4;
+  }
+  bytes->append(field.substr(begin));
+  return absl::OkStatus();
+}
+
+std::string ToHex(std::string_view bytes) {
+  std::string digits;
+  digits.reserve(2 * bytes.size());
+  for (const char c : bytes) {
+    AppendHex(static_cast<unsigned char>(c), &digits);
+  }
+  return digits;
+}
+
+}  // namespace peat::tools

@@ -1,0 +1,35 @@
+// Arbitrary bytes as one field of a line.
+//
+//   \t \n \r \\ \0     tab, newline, carriage return, backslash, zero byte
+//   \xHH               the byte HH, two hexadecimal digits of either case
+//
+// Every other byte stands for itself; a backslash before anything else is
+// malformed. Escape() uses the named forms where there is one, \xHH for other
+// control bytes and for bytes that are part of no well-formed UTF-8, and leaves
+// the rest as it is, so that text stays readable.
+
+#ifndef PEAT_TOOLS_ESCAPE_H_
+#define PEAT_TOOLS_ESCAPE_H_
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+
+namespace peat::tools {
+
+// The most bytes that one byte becomes.
+inline constexpr size_t kEscapeFactor = 4;
+
+std::string Escape(std::string_view bytes);
+
+// Replaces `*bytes`. Fails with InvalidArgument, which names the offset.
+absl::Status Unescape(std::string_view field, std::string* bytes);
+
+// `bytes` as pairs of lower-case hexadecimal digits.
+std::string ToHex(std::string_view bytes);
+
+}  // namespace peat::tools
+
+#endif  // PEAT_TOOLS_ESCAPE_H_

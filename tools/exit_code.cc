@@ -1,0 +1,31 @@
+#include "tools/exit_code.h"
+
+#include <cstdio>
+#include <string>
+#include <string_view>
+
+#include "absl/strings/str_format.h"
+
+namespace peat::tools {
+
+ExitCode Fail(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kNotFound:
+      Complain(status.message().empty() ? "no such key"
+                                        : std::string(status.message()));
+      return ExitCode::kNotFound;
+    case absl::StatusCode::kInvalidArgument:
+      Complain(std::string(status.message()));
+      return ExitCode::kUsage;
+    default:
+      Complain(absl::StrFormat("%s (%s)", std::string(status.message()),
+                               absl::StatusCodeToString(status.code())));
+      return ExitCode::kFailed;
+  }
+}
+
+void Complain(std::string_view message) {
+  absl::FPrintF(stderr, "peat: %s\n", message);
+}
+
+}  // namespace peat::tools

@@ -1,0 +1,28 @@
+// What the peat command's exit codes mean, and how it reports a failure.
+
+#ifndef PEAT_TOOLS_EXIT_CODE_H_
+#define PEAT_TOOLS_EXIT_CODE_H_
+
+#include <string_view>
+
+#include "absl/status/status.h"
+
+namespace peat::tools {
+
+enum class ExitCode {
+  kOk = 0,
+  kNotFound = 1,  // no such key, or what was checked is not so
+  kUsage = 2,     // the command line, or a key or value that is not allowed
+  kFailed = 3,    // a store or an input cannot be opened, read or written
+};
+
+// Prints `peat: message` to standard error and returns the code for `status`,
+// which is not OK. Keys and values are in no message.
+ExitCode Fail(const absl::Status& status);
+
+// Prints `peat: message` to standard error.
+void Complain(std::string_view message);
+
+}  // namespace peat::tools
+
+#endif  // PEAT_TOOLS_EXIT_CODE_H_

@@ -1,0 +1,54 @@
+// peat: stores from the command line.
+//
+// Only reads the command line and dispatches; each subcommand stands in a file
+// of its own.
+
+#include <CLI/CLI.hpp>
+#include <exception>
+
+#include "tools/commands.h"
+#include "tools/exit_code.h"
+#include "tools/output.h"
+
+namespace peat::tools {
+namespace {
+
+constexpr const char* kFooter =
+    "Exit codes: 0 done, 1 no such key or not as checked, 2 command line or "
+    "input not\nallowed, 3 cannot open, read or write.\n"
+    "`peat COMMAND --help` has examples. Use -- before a key that begins with "
+    "a dash.";
+
+ExitCode Main(int argc, char** argv) {
+  IgnoreClosedPipes();
+  ExitCode exit_code = ExitCode::kOk;
+  CLI::App app("Peat: a log-structured key-value store in a directory", "peat");
+  app.set_version_flag("--version", "peat " PEAT_VERSION);
+  // At most one, so that a key may be named like a command.
+  app.require_subcommand(1, 1);
+  app.footer(kFooter);
+  AddPut(app, exit_code);
+  AddGet(app, exit_code);
+  AddDelete(app, exit_code);
+  AddLoad(app, exit_code);
+  AddStats(app, exit_code);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? ExitCode::kOk : ExitCode::kUsage;
+  }
+  return exit_code;
+}
+
+}  // namespace
+}  // namespace peat::tools
+
+int main(int argc, char** argv) {
+  try {
+    return static_cast<int>(peat::tools::Main(argc, argv));
+  } catch (const std::exception& error) {
+    // Out of memory, or a mistake in a library.
+    peat::tools::Complain(error.what());
+    return static_cast<int>(peat::tools::ExitCode::kFailed);
+  }
+}
