@@ -39,7 +39,7 @@ class ManifestStore {
   // `current` is what ReadManifest() returned, or for a new store its first
   // manifest, of which nothing is on disk until Edit(). `directory` and
   // `poison` must outlive this.
-  ManifestStore(Directory* directory, format::Manifest current, Poison* poison);
+  ManifestStore(Directory* directory, NewestManifest current, Poison* poison);
 
   // Acquires disk space for manifests of at least `segment_count` segments,
   // so that edits need none. ResourceExhausted changes nothing.
