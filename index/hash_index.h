@@ -66,7 +66,7 @@ class HashIndex final {
     return static_cast<int>(y >> 10);
   }
 
-  HashIndex() = default;
+  HashIndex();
   // No reader or writer may be left.
   ~HashIndex();
   HashIndex(const HashIndex&) = delete;
