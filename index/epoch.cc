@@ -88,9 +88,9 @@ void AfterForkInChild() ABSL_NO_THREAD_SAFETY_ANALYSIS {
     slot->is_taken.store(false);
   }
   // Left where they are, so that what they own is not destroyed either.
-  // NOLINTNEXTLINE(clang-analyzer-cplusplus.NewDeleteLeaks): on purpose
   (void)std::make_unique<std::deque<Retired>>(std::move(registry.retired))
       .release();
+  // NOLINTNEXTLINE(clang-analyzer-cplusplus.NewDeleteLeaks): on purpose
   registry.retired.clear();
   registry.running_count = 0;
   registry.mutex.Unlock();
