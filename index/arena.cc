@@ -195,8 +195,9 @@ void Arena::Provision() {
 }
 
 Arena::Chunk* Arena::ChunkOf(const void* address) {
-  const uintptr_t bits = reinterpret_cast<uintptr_t>(address);
-  return reinterpret_cast<Chunk*>(bits & ~uintptr_t{kChunkSize - 1});
+  const size_t offset = reinterpret_cast<uintptr_t>(address) % kChunkSize;
+  auto* const unit = static_cast<std::byte*>(const_cast<void*>(address));
+  return reinterpret_cast<Chunk*>(unit - offset);
 }
 
 Arena::Chunk* Arena::MapChunk(bool is_huge) {

@@ -58,8 +58,8 @@ inline constexpr uint64_t kHasGuests = uint64_t{1} << kHasGuestsShift;
 // What a reader compares: tag and displacement.
 inline constexpr uint64_t kIdentityMask = ~(kLocationMask | kHasGuests);
 static_assert(kTagShift + kTagBits == 64);
-static_assert(kWidthMax * kBucketCount * sizeof(Slot) ==
-              Arena::kUnitCountMax * Arena::kUnitSize);
+static_assert(size_t{kWidthMax} * kBucketCount * sizeof(Slot) ==
+              size_t{Arena::kUnitCountMax} * Arena::kUnitSize);
 
 // The parts of a key's hash that place it within its shard.
 struct Placement {
@@ -112,10 +112,13 @@ class TableRef final {
   }
   // Tables are as many units as half their width.
   constexpr uint32_t unit_count() const { return width() / 2; }
-  std::byte* units() const { return reinterpret_cast<std::byte*>(address()); }
+  std::byte* units() const {
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): a pointer with bits to spare
+    return reinterpret_cast<std::byte*>(address());
+  }
   Slot* bucket(uint32_t number) const {
-    return reinterpret_cast<Slot*>(address()) +
-           (number % kBucketCount) * width();
+    return reinterpret_cast<Slot*>(units()) +
+           size_t{number % kBucketCount} * width();
   }
 
   friend constexpr bool operator==(TableRef, TableRef) = default;
