@@ -32,9 +32,10 @@ void ZeroFrom(SimBuffer& bytes, uint64_t size) {
 
 SimInode::SimInode(uint64_t id) : id_(id) {
   // Shared by all new files: images are made by the million.
-  static const std::shared_ptr<SimBuffer> empty = std::make_shared<SimBuffer>();
-  cached_.bytes = empty;
-  durable_.bytes = empty;
+  static const std::shared_ptr<SimBuffer> kEmpty =
+      std::make_shared<SimBuffer>();
+  cached_.bytes = kEmpty;
+  durable_.bytes = kEmpty;
 }
 
 void SimInode::MakePrivate(Content& content) {
