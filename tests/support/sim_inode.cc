@@ -13,7 +13,7 @@ namespace {
 
 // How many bytes of intermediate versions a sector keeps: bounds the memory of
 // a run that stores to one place for ever without a sync.
-constexpr size_t kHistorySizeMax = 32 * 1024;
+constexpr size_t kHistorySizeMax = size_t{32} * 1024;
 static_assert(kHistorySizeMax >= 2 * kSimSectorSize);
 
 uint64_t PageOf(uint64_t offset) { return offset / kSimPageSize; }
