@@ -69,7 +69,7 @@ struct Manifest {
   std::array<std::byte, 16> hash_seed = {};
   SegmentId next_id = 1;
   Lsn durable_lsn = 0;
-  std::vector<ManifestSegment> segments;
+  std::vector<ManifestSegment> segments = {};
   friend bool operator==(const Manifest&, const Manifest&) = default;
 };
 

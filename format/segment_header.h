@@ -50,12 +50,17 @@ struct SegmentHeader {
   friend bool operator==(const SegmentHeader&, const SegmentHeader&) = default;
 };
 
+// Whether a file of this kind may have been prepared with `capacity` bytes;
+// false for a kind that is not known.
+bool IsValidCapacity(SegmentKind kind, uint64_t capacity);
+
 // kSegmentHeaderUsedSize bytes.
 std::string EncodeSegmentHeader(const SegmentHeader& header);
 
 // OutOfRange when `bytes` is shorter than kSegmentHeaderUsedSize, DataLoss when
 // they are damaged or of another program, Unimplemented when they are of a
-// newer version or need a feature that is not known.
+// newer version or need a feature that is not known. Of what lies between the
+// used size and kSegmentHeaderSize, as much as `bytes` holds is checked too.
 absl::StatusOr<SegmentHeader> DecodeSegmentHeader(ByteView bytes);
 
 }  // namespace peat::format

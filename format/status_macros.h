@@ -8,16 +8,21 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
-// Returns from the function if `expression` is not OK.
-#define PEAT_RETURN_IF_ERROR(expression)                              \
-  do {                                                                \
-    if (absl::Status peat_status = (expression); !peat_status.ok()) { \
-      return peat_status;                                             \
-    }                                                                 \
-  } while (false)
-
 #define PEAT_MACRO_CONCAT_INNER(a, b) a##b
 #define PEAT_MACRO_CONCAT(a, b) PEAT_MACRO_CONCAT_INNER(a, b)
+
+// Returns from the function if `expression` is not OK. The name is of the line,
+// so that the expression may be a lambda that uses the macro too.
+#define PEAT_RETURN_IF_ERROR(...)                                       \
+  PEAT_RETURN_IF_ERROR_INNER(PEAT_MACRO_CONCAT(peat_status_, __LINE__), \
+                             (__VA_ARGS__))
+
+#define PEAT_RETURN_IF_ERROR_INNER(name, expression)  \
+  do {                                                \
+    if (absl::Status name = expression; !name.ok()) { \
+      return name;                                    \
+    }                                                 \
+  } while (false)
 
 // Assigns the value of a StatusOr, or returns its status from the function:
 // PEAT_ASSIGN_OR_RETURN(const Record record, DecodeRecord(bytes));

@@ -32,18 +32,21 @@ struct Stats {
   uint64_t key_count = 0;
 
   // Bytes of records that the index points to, and of all others that lie in
-  // segments and value files.
+  // segments: superseded ones, tombstones, and what holds the log together.
   uint64_t live_bytes = 0;
   uint64_t dead_bytes = 0;
 
-  // Bytes of disk in use by segments and value files up to where their records
-  // end, and bytes allocated beyond that: the rest of the active segment,
-  // segments prepared ahead, the reserve for a full disk, the manifest.
+  // Bytes of segments up to where their records end, and bytes of disk
+  // allocated beyond that: the rest of the active segment, segments prepared
+  // ahead, the reserve for a full disk, the manifest.
   uint64_t used_bytes = 0;
   uint64_t spare_bytes = 0;
 
   uint64_t segment_count = 0;
+
+  // Values that lie in files of their own, superseded ones included.
   uint64_t value_file_count = 0;
+  uint64_t value_file_bytes = 0;
 
   // Memory of the index, in bytes.
   uint64_t index_bytes = 0;

@@ -1,0 +1,59 @@
+#include "api/options.h"
+
+#include <chrono>
+
+#include "absl/strings/str_format.h"
+
+namespace peat {
+
+absl::StatusOr<engine::Config> Validate(const Options& options) {
+  engine::Config config;
+  switch (options.mode) {
+    case OpenMode::kReadWrite:
+      config.access = engine::Access::kReadWrite;
+      break;
+    case OpenMode::kReadOnly:
+      config.access = engine::Access::kReadOnly;
+      break;
+    case OpenMode::kReadOnlyDespiteDamage:
+      config.access = engine::Access::kReadOnlyDespiteDamage;
+      break;
+    default:
+      return absl::InvalidArgumentError("mode is not an OpenMode");
+  }
+  switch (options.sync) {
+    case SyncPolicy::kExplicit:
+      config.sync = engine::SyncPolicy::kExplicit;
+      break;
+    case SyncPolicy::kEveryWrite:
+      config.sync = engine::SyncPolicy::kEveryWrite;
+      break;
+    case SyncPolicy::kInterval:
+      config.sync = engine::SyncPolicy::kInterval;
+      break;
+    default:
+      return absl::InvalidArgumentError("sync is not a SyncPolicy");
+  }
+  switch (options.read_method) {
+    case ReadMethod::kMapped:
+      config.read_method = engine::ReadMethod::kMapped;
+      break;
+    case ReadMethod::kPositional:
+      config.read_method = engine::ReadMethod::kPositional;
+      break;
+    default:
+      return absl::InvalidArgumentError("read_method is not a ReadMethod");
+  }
+  using std::chrono::milliseconds;
+  if (options.sync_interval < milliseconds(1) ||
+      options.sync_interval > milliseconds(3'600'000)) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("sync_interval is %d ms, not 1 to 3600000",
+                        options.sync_interval.count()));
+  }
+  config.sync_interval = options.sync_interval;
+  config.create_if_missing = options.create_if_missing;
+  return config;
+}
+
+}  // namespace peat

@@ -1,0 +1,191 @@
+// The door: checks what the caller hands in, then steps aside.
+
+#include "peat/store.h"
+
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_format.h"
+#include "api/options.h"
+#include "engine/engine.h"
+#include "engine/fs/file_system.h"
+#include "format/record.h"
+#include "format/status_macros.h"
+
+namespace peat {
+namespace {
+
+absl::Status CheckKey(std::string_view key) {
+  if (key.size() <= format::kKeySizeMax) [[likely]] {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrFormat(
+      "key has %d bytes, %d are allowed", key.size(), format::kKeySizeMax));
+}
+
+absl::Status CheckValue(std::string_view value) {
+  if (value.size() <= format::kValueSizeMax) [[likely]] {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrFormat("value has %d bytes, %d are allowed", value.size(),
+                      format::kValueSizeMax));
+}
+
+absl::Status CheckPair(std::string_view key, std::string_view value) {
+  PEAT_RETURN_IF_ERROR(CheckKey(key));
+  return CheckValue(value);
+}
+
+std::vector<CutRange> Copy(const std::vector<engine::CutRange>& ranges) {
+  std::vector<CutRange> copy;
+  copy.reserve(ranges.size());
+  for (const engine::CutRange& range : ranges) {
+    copy.push_back(
+        {.file = range.file, .offset = range.offset, .size = range.size});
+  }
+  return copy;
+}
+
+}  // namespace
+
+class Store::Impl {
+ public:
+  explicit Impl(std::unique_ptr<engine::Engine> engine)
+      : engine_(std::move(engine)) {}
+  ~Impl() {
+    // In a forked child the locks may be held by threads that do not exist, and
+    // the files are the parent's: nothing is touched.
+    if (engine_->is_foreign()) (void)engine_.release();
+  }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
+  engine::Engine& engine() { return *engine_; }
+
+ private:
+  std::unique_ptr<engine::Engine> engine_;
+};
+
+Store::Store(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Store::~Store() = default;
+
+absl::StatusOr<std::unique_ptr<Store>> Store::Open(
+    const std::filesystem::path& path, const Options& options) {
+  PEAT_ASSIGN_OR_RETURN(const engine::Config config, Validate(options));
+  PEAT_ASSIGN_OR_RETURN(
+      std::unique_ptr<engine::Engine> engine,
+      engine::Engine::Open(engine::PosixFileSystem(), path, config));
+  return std::unique_ptr<Store>(
+      new Store(std::make_unique<Impl>(std::move(engine))));
+}
+
+absl::Status Store::Close() { return impl_->engine().Close(); }
+
+absl::Status Store::Get(std::string_view key, std::string* value) const {
+  PEAT_RETURN_IF_ERROR(CheckKey(key));
+  return impl_->engine().Get(key, value);
+}
+
+absl::StatusOr<PinnedValue> Store::GetPinned(std::string_view key) const {
+  PEAT_RETURN_IF_ERROR(CheckKey(key));
+  PEAT_ASSIGN_OR_RETURN(engine::Pinned pinned, impl_->engine().GetPinned(key));
+  return PinnedValue(std::move(pinned.owner), pinned.value);
+}
+
+absl::Status Store::MultiGet(std::span<const std::string_view> keys,
+                             std::span<Lookup> results) const {
+  if (keys.size() != results.size()) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%d keys and %d results", keys.size(), results.size()));
+  }
+  for (const std::string_view key : keys) PEAT_RETURN_IF_ERROR(CheckKey(key));
+  return impl_->engine().MultiGet(keys, [&results](size_t index,
+                                                   absl::Status status,
+                                                   engine::Pinned pinned) {
+    results[index].status = std::move(status);
+    results[index].value = PinnedValue(std::move(pinned.owner), pinned.value);
+  });
+}
+
+absl::StatusOr<KeyState> Store::State(std::string_view key) const {
+  PEAT_RETURN_IF_ERROR(CheckKey(key));
+  const absl::Status status = impl_->engine().Exists(key);
+  if (absl::IsNotFound(status)) return KeyState::kAbsent;
+  PEAT_RETURN_IF_ERROR(status);
+  return KeyState::kLive;
+}
+
+absl::Status Store::Put(std::string_view key, std::string_view value) {
+  PEAT_RETURN_IF_ERROR(CheckPair(key, value));
+  return impl_->engine().Put(key, value);
+}
+
+absl::StatusOr<bool> Store::PutIfAbsent(std::string_view key,
+                                        std::string_view value) {
+  PEAT_RETURN_IF_ERROR(CheckPair(key, value));
+  return impl_->engine().PutIfAbsent(key, value);
+}
+
+absl::StatusOr<std::optional<std::string>> Store::Update(
+    std::string_view key, std::string_view value) {
+  PEAT_RETURN_IF_ERROR(CheckPair(key, value));
+  return impl_->engine().Update(key, value);
+}
+
+absl::StatusOr<bool> Store::CompareAndSet(
+    std::string_view key, std::optional<std::string_view> expected,
+    std::string_view desired) {
+  PEAT_RETURN_IF_ERROR(CheckPair(key, desired));
+  return impl_->engine().CompareAndSet(key, expected, desired);
+}
+
+absl::StatusOr<bool> Store::Delete(std::string_view key) {
+  PEAT_RETURN_IF_ERROR(CheckKey(key));
+  return impl_->engine().Delete(key);
+}
+
+absl::Status Store::Write(const WriteBatch& batch) {
+  std::vector<engine::BatchOperation> operations;
+  operations.reserve(batch.size());
+  for (size_t i = 0; i < batch.size(); ++i) {
+    const WriteBatch::Operation operation = batch.operation(i);
+    PEAT_RETURN_IF_ERROR(CheckPair(operation.key, operation.value));
+    operations.push_back({.kind = operation.kind == WriteBatch::Kind::kPut
+                                      ? engine::BatchOperation::Kind::kPut
+                                      : engine::BatchOperation::Kind::kDelete,
+                          .key = operation.key,
+                          .value = operation.value});
+  }
+  return impl_->engine().Write(operations);
+}
+
+absl::StatusOr<Lsn> Store::Flush() { return impl_->engine().Flush(); }
+
+Stats Store::GetStats() const {
+  const engine::Stats from = impl_->engine().GetStats();
+  Stats stats;
+  stats.key_count = from.key_count;
+  stats.live_bytes = from.live_bytes;
+  stats.dead_bytes = from.dead_bytes;
+  stats.used_bytes = from.used_bytes;
+  stats.spare_bytes = from.spare_bytes;
+  stats.segment_count = from.segment_count;
+  stats.value_file_count = from.value_file_count;
+  stats.value_file_bytes = from.value_file_bytes;
+  stats.index_bytes = from.index_bytes;
+  stats.last_lsn = from.last_lsn;
+  stats.durable_lsn = from.durable_lsn;
+  stats.flush_count = from.flush_count;
+  stats.reserve_complete = from.reserve_complete;
+  stats.open = {.clean = from.open.clean,
+                .records_replayed = from.open.records_replayed,
+                .bytes_replayed = from.open.bytes_replayed,
+                .milliseconds = from.open.milliseconds,
+                .cut = Copy(from.open.cut),
+                .damaged = Copy(from.open.damaged)};
+  return stats;
+}
+
+}  // namespace peat

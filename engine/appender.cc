@@ -1,0 +1,267 @@
+#include "engine/appender.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <utility>
+
+#include "format/check.h"
+
+namespace peat::engine {
+namespace {
+
+using format::Location;
+using format::Lsn;
+using format::RecordHeader;
+using format::RecordKind;
+
+constexpr uint64_t kMarkSize = format::RecordSize(0, format::kMarkValueSize);
+constexpr uint64_t kLinkSize = format::RecordSize(0, format::kLinkValueSize);
+constexpr uint64_t kFrameSize = format::RecordSize(0, format::kFrameValueSize);
+
+RecordHeader StructuralHeader(RecordKind kind, Lsn lsn,
+                              std::string_view value) {
+  return {.lsn = lsn,
+          .value_size = static_cast<uint32_t>(value.size()),
+          .key_size = 0,
+          .kind = kind,
+          .flags = 0};
+}
+
+}  // namespace
+
+Appender::Appender(const LogEnd& end)
+    : end_(end), durable_lsn_(end.last_lsn), last_lsn_(end.last_lsn) {}
+
+void Appender::AddPrepared(std::shared_ptr<LogFile> file) {
+  PEAT_CHECK(file->end == format::kSegmentHeaderSize);
+  index::MutexLock lock(&mutex_);
+  prepared_.push_back(std::move(file));
+}
+
+uint64_t Appender::NeededCapacity(uint64_t size) {
+  return format::kSegmentHeaderSize + kLinkSize + kMarkSize + size;
+}
+
+uint64_t Appender::BatchSize(std::span<const AppendRecord> records) {
+  uint64_t size = kFrameSize;
+  for (const AppendRecord& record : records) size += record.size();
+  return size;
+}
+
+bool Appender::HasRoom(uint64_t size) const {
+  if (active_ == nullptr) return false;
+  const uint64_t mark = pending_mark_.has_value() ? kMarkSize : 0;
+  return size + mark <= active_->segment->identity().capacity - active_->end;
+}
+
+bool Appender::MakeRoom(uint64_t size) {
+  if (HasRoom(size)) [[likely]] {
+    return true;
+  }
+  for (size_t i = 0; i < prepared_.size(); ++i) {
+    if (prepared_[i]->segment->identity().capacity >= NeededCapacity(size)) {
+      Roll(i);
+      return true;
+    }
+  }
+  starved_ = true;
+  return false;
+}
+
+// Makes a prepared segment the active one. Its first record, written here, is
+// the link to where the log ends now.
+void Appender::Roll(size_t prepared_index) {
+  if (active_ != nullptr) {
+    active_->segment->set_end(active_->end);
+    rolled_.push_back(std::move(active_));
+  }
+  active_ = std::move(prepared_[prepared_index]);
+  prepared_.erase(prepared_.begin() +
+                  static_cast<std::ptrdiff_t>(prepared_index));
+  PEAT_CHECK(active_->segment->identity().id != end_.segment);
+  const std::string link = format::EncodeLink({.predecessor = end_.segment,
+                                       .end = end_.end,
+                                       .last_lsn = end_.last_lsn,
+                                       .last_checksum = end_.last_checksum});
+  Write(StructuralHeader(RecordKind::kLink, end_.last_lsn, link),
+        format::PayloadHash({}, link), {}, link);
+}
+
+void Appender::WriteMark() {
+  const std::string mark = format::EncodeMark(
+      {.segment = pending_mark_->segment, .end = pending_mark_->end});
+  Write(StructuralHeader(RecordKind::kMark, pending_mark_->last_lsn, mark),
+        format::PayloadHash({}, mark), {}, mark);
+  pending_mark_.reset();
+}
+
+uint64_t Appender::Write(const RecordHeader& header, uint64_t payload_hash,
+                         std::string_view key, std::string_view value) {
+  LogFile& log = *active_;
+  const uint64_t offset = log.end;
+  const SegmentIdentity& identity = log.segment->identity();
+  PEAT_CHECK(RecordSize(header) <= identity.capacity - offset);
+  std::array<std::byte, format::kRecordHeaderSize> bytes;
+  EncodeRecordHeader(header, payload_hash, {identity.salt, offset},
+                     bytes.data());
+  Mapping& mapping = *log.mapping;
+  mapping.Store(offset, bytes);
+  mapping.Store(offset + bytes.size(), format::AsBytes(key));
+  mapping.Store(offset + bytes.size() + key.size(), format::AsBytes(value));
+  log.end = offset + RecordSize(header);
+  log.last_checksum = format::Load<uint32_t>(bytes.data());
+  end_.segment = identity.id;
+  end_.end = log.end;
+  end_.last_checksum = log.last_checksum;
+  return offset;
+}
+
+Location Appender::WriteUnitRecord(const AppendRecord& record,
+                                   uint8_t extra_flags) {
+  const Lsn lsn = end_.last_lsn + 1;
+  const RecordHeader header{
+      .lsn = lsn,
+      .value_size = static_cast<uint32_t>(record.value.size()),
+      .key_size = static_cast<uint16_t>(record.key.size()),
+      .kind = record.kind,
+      .flags = static_cast<uint8_t>(record.flags | extra_flags)};
+  const uint64_t offset =
+      Write(header, record.payload_hash, record.key, record.value);
+  end_.last_lsn = lsn;
+  active_->last_lsn = lsn;
+  if (active_->first_lsn == 0) active_->first_lsn = lsn;
+  return Location(active_->segment->number(), offset);
+}
+
+void Appender::CountTail(uint64_t tail_before, bool* wake) {
+  appended_bytes_ += active_->end - tail_before;
+  if (appended_bytes_ >= wake_at_bytes_) [[unlikely]] {
+    *wake = true;
+    wake_at_bytes_ = UINT64_MAX;  // until the background asks again
+  }
+}
+
+bool Appender::Append(const AppendRecord& record, Appended* appended,
+                      bool* wake) {
+  index::MutexLock lock(&mutex_);
+  if (!MakeRoom(record.size())) return false;
+  const uint64_t tail_before = active_->end;
+  if (pending_mark_.has_value()) [[unlikely]] {
+    WriteMark();
+  }
+  appended->location = WriteUnitRecord(record, 0);
+  appended->lsn = end_.last_lsn;
+  CountTail(tail_before, wake);
+  last_lsn_.store(end_.last_lsn, std::memory_order_release);
+  return true;
+}
+
+bool Appender::AppendBatch(std::span<const AppendRecord> records,
+                           std::span<Appended> appended, bool* wake) {
+  PEAT_CHECK(!records.empty());
+  PEAT_CHECK(records.size() == appended.size());
+  const uint64_t size = BatchSize(records);
+  index::MutexLock lock(&mutex_);
+  if (!MakeRoom(size)) return false;
+  const uint64_t tail_before = active_->end;
+  if (pending_mark_.has_value()) WriteMark();
+  const Lsn before = end_.last_lsn;
+  const std::string frame =
+      format::EncodeFrame({.first_lsn = before + 1,
+                   .members_size = size - kFrameSize,
+                   .member_count = static_cast<uint32_t>(records.size())});
+  Write(StructuralHeader(RecordKind::kFrame, before + records.size(), frame),
+        format::PayloadHash({}, frame), {}, frame);
+  for (size_t i = 0; i < records.size(); ++i) {
+    appended[i].location = WriteUnitRecord(records[i], format::kFlagInFrame);
+    appended[i].lsn = end_.last_lsn;
+  }
+  PEAT_CHECK(end_.last_lsn == before + records.size());
+  CountTail(tail_before, wake);
+  last_lsn_.store(end_.last_lsn, std::memory_order_release);
+  return true;
+}
+
+void Appender::AddValueFile(std::shared_ptr<File> file, uint64_t size) {
+  index::MutexLock lock(&mutex_);
+  appended_bytes_ += size;
+  value_files_.push_back(std::move(file));
+}
+
+Appender::Sample Appender::TakeSample() {
+  index::MutexLock lock(&mutex_);
+  Sample sample;
+  sample.value_files = std::move(value_files_);
+  value_files_.clear();
+  for (const std::shared_ptr<LogFile>& file : rolled_) {
+    if (!file->synced) sample.rolled.push_back(file);
+  }
+  sample.active = active_;
+  sample.end = end_;
+  sampled_bytes_ = appended_bytes_;
+  return sample;
+}
+
+void Appender::SetDurable(const LogEnd& end) {
+  index::MutexLock lock(&mutex_);
+  durable_bytes_ = sampled_bytes_;
+  pending_mark_ = end;
+  durable_lsn_ = end.last_lsn;
+  for (const std::shared_ptr<LogFile>& file : rolled_) {
+    if (file->last_lsn <= end.last_lsn) file->synced = true;
+  }
+}
+
+std::vector<std::shared_ptr<LogFile>> Appender::SyncedRolled() {
+  index::MutexLock lock(&mutex_);
+  std::vector<std::shared_ptr<LogFile>> synced;
+  for (const std::shared_ptr<LogFile>& file : rolled_) {
+    if (!file->synced) break;
+    synced.push_back(file);
+  }
+  return synced;
+}
+
+void Appender::ReleaseRolled(size_t count) {
+  index::MutexLock lock(&mutex_);
+  PEAT_CHECK(count <= rolled_.size());
+  rolled_.erase(rolled_.begin(),
+                rolled_.begin() + static_cast<std::ptrdiff_t>(count));
+}
+
+void Appender::RollForGood() {
+  index::MutexLock lock(&mutex_);
+  if (active_ == nullptr) return;
+  active_->segment->set_end(active_->end);
+  active_->synced = active_->last_lsn <= durable_lsn_;
+  rolled_.push_back(std::move(active_));
+}
+
+Appender::Progress Appender::TakeProgress() {
+  index::MutexLock lock(&mutex_);
+  Progress progress;
+  if (active_ != nullptr) {
+    progress.active = active_;
+    progress.tail = active_->end;
+    progress.capacity = active_->segment->identity().capacity;
+  }
+  progress.prepared.assign(prepared_.begin(), prepared_.end());
+  progress.rolled_count = rolled_.size();
+  progress.appended_bytes = appended_bytes_;
+  progress.unsynced_bytes = appended_bytes_ - durable_bytes_;
+  progress.starved = std::exchange(starved_, false);
+  return progress;
+}
+
+void Appender::UpdateEnd() {
+  index::MutexLock lock(&mutex_);
+  if (active_ != nullptr) active_->segment->set_end(active_->end);
+}
+
+void Appender::WakeAfter(uint64_t bytes) {
+  index::MutexLock lock(&mutex_);
+  wake_at_bytes_ = std::min(wake_at_bytes_, appended_bytes_ + bytes);
+}
+
+}  // namespace peat::engine

@@ -1,0 +1,46 @@
+// An engine's settings, validated by the door. See api/peat/options.h for what
+// each means to a user; the rest is for tests.
+
+#ifndef PEAT_ENGINE_CONFIG_H_
+#define PEAT_ENGINE_CONFIG_H_
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+
+#include "format/location.h"
+
+namespace peat::engine {
+
+enum class Access { kReadWrite, kReadOnly, kReadOnlyDespiteDamage };
+enum class SyncPolicy { kExplicit, kEveryWrite, kInterval };
+enum class ReadMethod { kMapped, kPositional };
+
+struct Config {
+  Access access = Access::kReadWrite;
+  bool create_if_missing = true;
+  SyncPolicy sync = SyncPolicy::kExplicit;
+  std::chrono::milliseconds sync_interval{100};
+  ReadMethod read_method = ReadMethod::kMapped;
+
+  // For tests: the bounds of the segment size (powers of two), who runs the
+  // background, how many threads recovery uses, a hash so weak that keys
+  // collide (bits that are kept; 0: the real one), and what time it is.
+  uint64_t segment_size_min = format::kSegmentSizeMin;
+  uint64_t segment_size_max = format::kSegmentSizeMax;
+  bool background_threads = true;
+  int recovery_threads = 0;  // 0: as many as there are cores, at most 4
+  int weak_hash_bits = 0;
+  std::function<std::chrono::steady_clock::time_point()> now =
+      std::chrono::steady_clock::now;
+};
+
+// A value larger than this lies in a file of its own.
+constexpr uint64_t LargeValueSize(uint64_t segment_size) {
+  constexpr uint64_t kOneMiB = uint64_t{1} << 20;
+  return segment_size / 4 < kOneMiB ? segment_size / 4 : kOneMiB;
+}
+
+}  // namespace peat::engine
+
+#endif  // PEAT_ENGINE_CONFIG_H_

@@ -1,0 +1,152 @@
+// A store, composed: who owns what, in which order it is opened and closed, and
+// that nobody is inside when it ends. It owns no algorithm.
+//
+//   put      encode -> find and compare -> lock the shard, recheck -> append
+//            -> upsert                                        (Writer)
+//   get      enter -> index find -> verify -> return          (Reader)
+//   flush    one sync for all who wait                        (LogSyncer)
+//   open     lock -> manifest -> log's end -> mend -> replay  (recovery)
+//   behind   prepare, touch, sync, seal                       (Housekeeping)
+//
+// Locks are taken in this order: segment supply, index shards (ascending),
+// appender, segment set; manifest store under the supply's.
+//
+// Thread-safe. Every call holds an epoch guard, which is how Close() knows that
+// nobody is inside any more.
+
+#ifndef PEAT_ENGINE_ENGINE_H_
+#define PEAT_ENGINE_ENGINE_H_
+
+#include <atomic>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/appender.h"
+#include "engine/config.h"
+#include "engine/fs/file_system.h"
+#include "engine/fs/fork.h"
+#include "engine/housekeeping.h"
+#include "engine/log_syncer.h"
+#include "engine/manifest_store.h"
+#include "engine/poison.h"
+#include "engine/reader.h"
+#include "engine/replay.h"
+#include "engine/segment_set.h"
+#include "engine/segment_supply.h"
+#include "engine/stats.h"
+#include "engine/worker.h"
+#include "engine/writer.h"
+#include "index/epoch.h"
+#include "index/hash_index.h"
+#include "index/key_hash.h"
+#include "index/mutex.h"
+
+namespace peat::engine {
+
+class Engine {
+ public:
+  // `file_system` must outlive the engine.
+  static absl::StatusOr<std::unique_ptr<Engine>> Open(
+      FileSystem& file_system, const std::filesystem::path& path,
+      const Config& config);
+
+  // Closes. Must not be called in a forked child: see is_foreign().
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  absl::Status Close() ABSL_LOCKS_EXCLUDED(close_mutex_);
+
+  // True in a process that was forked from the one that opened this.
+  bool is_foreign() const { return fork_generation_ != ForkGeneration(); }
+
+  absl::Status Get(std::string_view key, std::string* value) const;
+  absl::StatusOr<Pinned> GetPinned(std::string_view key) const;
+  absl::Status MultiGet(std::span<const std::string_view> keys,
+                        Reader::Answer answer) const;
+  absl::Status Exists(std::string_view key) const;
+
+  absl::Status Put(std::string_view key, std::string_view value);
+  absl::StatusOr<bool> PutIfAbsent(std::string_view key,
+                                   std::string_view value);
+  absl::StatusOr<std::optional<std::string>> Update(std::string_view key,
+                                                    std::string_view value);
+  absl::StatusOr<bool> CompareAndSet(std::string_view key,
+                                     std::optional<std::string_view> expected,
+                                     std::string_view desired);
+  absl::StatusOr<bool> Delete(std::string_view key);
+  absl::Status Write(std::span<const BatchOperation> operations);
+  absl::StatusOr<format::Lsn> Flush();
+
+  Stats GetStats() const;
+
+  // What the background does; for tests, which have no background.
+  void RunSupply() { log_->housekeeping.RunSupply(); }
+  void RunSync() { log_->housekeeping.RunSync(); }
+
+ private:
+  // What only a store that is written to has, in the order of construction.
+  struct Log {
+    Log(Engine& engine, std::unique_ptr<DirectoryLock> directory_lock,
+        const LogEnd& end);
+
+    std::unique_ptr<DirectoryLock> lock;
+    Appender appender;
+    SegmentSupply supply;
+    LogSyncer syncer;
+    Writer writer;
+    Housekeeping housekeeping;
+    // Last, so that they end first.
+    std::optional<BackgroundTask> supply_task;
+    std::optional<BackgroundTask> sync_task;
+  };
+
+  Engine(FileSystem& file_system, std::unique_ptr<Directory> directory,
+         const Config& config, NewestManifest manifest);
+
+  static absl::StatusOr<std::unique_ptr<Engine>> OpenToWrite(
+      FileSystem& file_system, const std::filesystem::path& path,
+      const Config& config);
+  static absl::StatusOr<std::unique_ptr<Engine>> OpenToRead(
+      FileSystem& file_system, const std::filesystem::path& path,
+      const Config& config);
+  absl::Status RecoverToWrite(std::unique_ptr<DirectoryLock> lock);
+  absl::Status RecoverToRead();
+  absl::Status ReplayInto(const std::vector<ReplaySource>& sources);
+
+  // OK inside a call, whose `guard` it is, while the store is open.
+  absl::Status CheckOpen(const index::EpochGuard& guard) const;
+  absl::Status CheckWritable(const index::EpochGuard& guard) const;
+  absl::Status CloseLog();
+
+  FileSystem& file_system_;
+  const std::unique_ptr<Directory> directory_;
+  const Config config_;
+  const uint64_t fork_generation_ = ForkGeneration();
+  Poison poison_;
+  ManifestStore manifest_;
+  const index::KeyHasher hasher_;
+  SegmentSet segments_;
+  index::HashIndex index_;
+  std::optional<Reader> reader_;  // set once, by Open()
+  std::unique_ptr<Log> log_;      // set once, by Open(); null: to read only
+  OpenStats open_stats_;
+  absl::flat_hash_set<format::SegmentId> value_files_at_open_;
+
+  // Set before Close() waits for everybody inside to leave.
+  std::atomic<bool> closed_{false};
+  index::Mutex close_mutex_;
+  bool close_done_ ABSL_GUARDED_BY(close_mutex_) = false;
+  absl::Status close_status_ ABSL_GUARDED_BY(close_mutex_);
+};
+
+}  // namespace peat::engine
+
+#endif  // PEAT_ENGINE_ENGINE_H_

@@ -1,0 +1,154 @@
+#include "engine/housekeeping.h"
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "format/check.h"
+#include "format/status_macros.h"
+#include "index/epoch.h"
+
+namespace peat::engine {
+namespace {
+
+using format::Manifest;
+using format::ManifestSegment;
+
+// More than this is synced without being asked for, so that a tail stays short.
+constexpr uint64_t kUnsyncedMax = uint64_t{32} << 20;
+
+// Writeback starts in pieces of this size.
+constexpr uint64_t kWritebackPiece = uint64_t{4} << 20;
+
+// Pages are touched ahead of the tail, in proportion to how much has been
+// appended since the last look: a store that flushes each write would pay for
+// every page that is touched and not yet used.
+constexpr uint64_t kTouchAheadMax = uint64_t{8} << 20;
+constexpr uint64_t kTouchAheadMin = uint64_t{256} << 10;
+
+// How often the background looks, in appended bytes.
+constexpr uint64_t kLookEveryMin = uint64_t{64} << 10;
+constexpr uint64_t kLookEveryMax = uint64_t{2} << 20;
+
+}  // namespace
+
+void Housekeeping::RunSupply() {
+  if (parts_.poison->is_set()) return;
+  const Appender::Progress progress = parts_.appender->TakeProgress();
+  // Failures here are for the writer to meet, at its own attempt.
+  if (!parts_.supply->reserve_complete()) (void)parts_.supply->RefillReserve();
+  const bool half_full = progress.tail >= progress.capacity / 2;
+  const size_t wanted = progress.active == nullptr || !half_full ? 0
+                        : progress.starved                       ? 2
+                                                                 : 1;
+  for (size_t i = progress.prepared.size(); i < wanted; ++i) {
+    if (!parts_.supply->Prepare(0, Need::kAddData).ok()) break;
+  }
+  const uint64_t appended = progress.appended_bytes - appended_before_;
+  appended_before_ = progress.appended_bytes;
+  const uint64_t ahead = std::min(4 * appended, kTouchAheadMax);
+  if (ahead >= kTouchAheadMin) TouchAhead(progress, ahead);
+  if (parts_.index->WantsProvision()) parts_.index->Provision();
+  index::ReclaimRetired();
+  parts_.appender->WakeAfter(std::clamp(std::min(ahead, progress.capacity) / 4,
+                                        kLookEveryMin, kLookEveryMax));
+}
+
+void Housekeeping::TouchAhead(const Appender::Progress& progress,
+                              uint64_t ahead) {
+  if (progress.active == nullptr) return;
+  const LogFile& active = *progress.active;
+  const format::SegmentId id = active.segment->identity().id;
+  const uint64_t touched = touched_.segment == id ? touched_.end : 0;
+  const uint64_t from = std::max(progress.tail, touched);
+  const uint64_t to = std::min(progress.tail + ahead, progress.capacity);
+  if (from < to) {
+    TouchUpTo(active, from, to);
+    touched_ = {.segment = id, .end = to};
+  }
+  const uint64_t rest = progress.tail + ahead - to;
+  if (rest == 0 || progress.prepared.empty()) return;
+  const LogFile& next = *progress.prepared.front();
+  const format::SegmentId next_id = next.segment->identity().id;
+  const uint64_t next_from = touched_.segment == next_id ? touched_.end : 0;
+  const uint64_t next_to = std::min(rest, next.segment->identity().capacity);
+  if (next_from >= next_to) return;
+  TouchUpTo(next, next_from, next_to);
+  touched_ = {.segment = next_id, .end = next_to};
+}
+
+void Housekeeping::TouchUpTo(const LogFile& file, uint64_t from, uint64_t to) {
+  PEAT_DCHECK(from < to);
+  file.mapping->Touch(from, to - from);
+}
+
+void Housekeeping::RunSync() {
+  if (parts_.poison->is_set()) return;
+  const Appender::Progress progress = parts_.appender->TakeProgress();
+  const bool is_interval = parts_.config.sync == SyncPolicy::kInterval;
+  const bool is_dirty =
+      parts_.appender->last_lsn() > parts_.syncer->durable_lsn();
+  if (progress.unsynced_bytes >= kUnsyncedMax ||
+      (is_interval && is_dirty && FlushIsDue())) {
+    // A failure poisons the store, which tells every writer.
+    (void)parts_.syncer->SyncUpTo(parts_.appender->last_lsn());
+    dirty_since_.reset();
+  }
+  // So that the first write after a flush starts the clock.
+  if (is_interval) parts_.appender->WakeAfter(1);
+  if (progress.active != nullptr) {
+    const format::SegmentId id = progress.active->segment->identity().id;
+    if (writeback_segment_ != id) writeback_end_ = 0;
+    writeback_segment_ = id;
+    if (progress.tail >= writeback_end_ + kWritebackPiece) {
+      progress.active->file->StartWriteback(writeback_end_,
+                                            progress.tail - writeback_end_);
+      writeback_end_ = progress.tail;
+    }
+  }
+  (void)Seal();  // tried again at the next look
+}
+
+bool Housekeeping::FlushIsDue() {
+  const std::chrono::steady_clock::time_point now = parts_.config.now();
+  if (!dirty_since_.has_value()) {
+    dirty_since_ = now;
+    parts_.flush_later();
+    return false;
+  }
+  return now - *dirty_since_ >= parts_.config.sync_interval;
+}
+
+absl::Status Housekeeping::Seal() {
+  const std::vector<std::shared_ptr<LogFile>> synced =
+      parts_.appender->SyncedRolled();
+  if (synced.empty()) return absl::OkStatus();
+  for (const std::shared_ptr<LogFile>& log : synced) {
+    PEAT_CHECK(log->last_lsn <= parts_.syncer->durable_lsn());
+    PEAT_CHECK(log->first_lsn != 0);
+    PEAT_RETURN_IF_ERROR(log->file->Truncate(log->end));
+    if (absl::Status status = log->file->Sync(); !status.ok()) {
+      return parts_.poison->Set(status);
+    }
+  }
+  const auto seal = [&synced](Manifest& manifest) {
+    for (const std::shared_ptr<LogFile>& log : synced) {
+      const format::SegmentId id = log->segment->identity().id;
+      const auto entry = std::find_if(
+          manifest.segments.begin(), manifest.segments.end(),
+          [id](const ManifestSegment& one) { return one.id == id; });
+      PEAT_CHECK(entry != manifest.segments.end());
+      PEAT_CHECK(entry->state == format::SegmentState::kOpen);
+      entry->state = format::SegmentState::kSealed;
+      entry->end = log->end;
+      entry->first_lsn = log->first_lsn;
+      entry->last_lsn = log->last_lsn;
+      entry->last_checksum = log->last_checksum;
+    }
+  };
+  PEAT_RETURN_IF_ERROR(parts_.manifest->Edit(seal));
+  parts_.appender->ReleaseRolled(synced.size());
+  return absl::OkStatus();
+}
+
+}  // namespace peat::engine

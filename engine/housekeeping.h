@@ -1,0 +1,76 @@
+// What the background does for a store, in two loops around synchronous
+// functions that tests call directly:
+//
+//   RunSupply   keeps a segment prepared, pages touched, the reserve complete
+//               and the index's memory provisioned ahead of the writers
+//   RunSync     starts writeback behind them, syncs at least every 32 MiB,
+//               seals what is rolled, and flushes at intervals if asked to
+//
+// Apart, because a sync may take long and writers must not run out of
+// segments meanwhile. Each is called by one thread at a time.
+
+#ifndef PEAT_ENGINE_HOUSEKEEPING_H_
+#define PEAT_ENGINE_HOUSEKEEPING_H_
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+
+#include "absl/status/status.h"
+#include "engine/appender.h"
+#include "engine/config.h"
+#include "engine/log_syncer.h"
+#include "engine/manifest_store.h"
+#include "engine/poison.h"
+#include "engine/segment_supply.h"
+#include "index/hash_index.h"
+
+namespace peat::engine {
+
+class Housekeeping {
+ public:
+  // Everything pointed to must outlive this.
+  struct Parts {
+    Appender* appender;
+    SegmentSupply* supply;
+    LogSyncer* syncer;
+    ManifestStore* manifest;
+    index::HashIndex* index;
+    Poison* poison;
+    Config config;
+    std::function<void()> flush_later;  // asks for RunSync in sync_interval
+  };
+  explicit Housekeeping(const Parts& parts) : parts_(parts) {}
+
+  void RunSupply();
+  void RunSync();
+
+  // Seals the rolled segments that are synced: cuts their spare space and
+  // names their ends in the manifest.
+  absl::Status Seal();
+
+ private:
+  // How far the active segment's pages have been touched.
+  struct Touched {
+    format::SegmentId segment = 0;
+    uint64_t end = 0;
+  };
+  void TouchAhead(const Appender::Progress& progress, uint64_t ahead);
+  // Starts the clock at the first call since a flush.
+  bool FlushIsDue();
+  void TouchUpTo(const LogFile& file, uint64_t from, uint64_t to);
+
+  const Parts parts_;
+  // Of RunSupply.
+  Touched touched_;
+  uint64_t appended_before_ = 0;
+  // Of RunSync.
+  format::SegmentId writeback_segment_ = 0;
+  uint64_t writeback_end_ = 0;
+  std::optional<std::chrono::steady_clock::time_point> dirty_since_;
+};
+
+}  // namespace peat::engine
+
+#endif  // PEAT_ENGINE_HOUSEKEEPING_H_

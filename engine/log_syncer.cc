@@ -1,0 +1,61 @@
+#include "engine/log_syncer.h"
+
+#include "format/check.h"
+#include "format/status_macros.h"
+
+namespace peat::engine {
+
+using format::Lsn;
+
+LogSyncer::LogSyncer(Directory* directory, Appender* appender, Poison* poison,
+                     Lsn durable_lsn)
+    : directory_(directory),
+      appender_(appender),
+      poison_(poison),
+      durable_lsn_(durable_lsn) {}
+
+absl::Status LogSyncer::SyncUpTo(Lsn lsn) {
+  PEAT_CHECK(lsn <= appender_->last_lsn());
+  if (lsn <= durable_lsn()) return absl::OkStatus();
+  index::MutexLock lock(&mutex_);
+  while (lsn > durable_lsn()) {
+    if (poison_->is_set()) return poison_->status();
+    if (sync_under_way_) {
+      sync_ended_.Wait(&mutex_);
+      continue;
+    }
+    sync_under_way_ = true;
+    mutex_.Unlock();
+    const absl::StatusOr<Lsn> synced = Sync();
+    mutex_.Lock();
+    sync_under_way_ = false;
+    if (synced.ok()) {
+      PEAT_CHECK(*synced >= durable_lsn());
+      durable_lsn_.store(*synced, std::memory_order_release);
+    }
+    sync_ended_.SignalAll();
+    if (!synced.ok()) return synced.status();
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Lsn> LogSyncer::Sync() {
+  const Appender::Sample sample = appender_->TakeSample();
+  absl::Status status;
+  for (const std::shared_ptr<File>& file : sample.value_files) {
+    if (status.ok()) status = file->Sync();
+  }
+  if (status.ok() && !sample.value_files.empty()) status = directory_->Sync();
+  for (const std::shared_ptr<LogFile>& rolled : sample.rolled) {
+    if (status.ok()) status = rolled->file->Sync();
+  }
+  if (status.ok() && sample.active != nullptr) {
+    status = sample.active->file->Sync();
+  }
+  if (!status.ok()) return poison_->Set(status);
+  sync_count_.fetch_add(1, std::memory_order_relaxed);
+  appender_->SetDurable(sample.end);
+  return sample.end.last_lsn;
+}
+
+}  // namespace peat::engine

@@ -1,0 +1,63 @@
+// Group commit: many callers who wait, one sync.
+//
+// Whoever finds no sync under way leads one that covers everything appended so
+// far; whoever comes meanwhile waits, and the next leader's sync covers all of
+// them. Value files are synced before the log that refers to them, segments
+// oldest to newest. A failed sync poisons the store and is never retried.
+//
+// Thread-safe.
+
+#ifndef PEAT_ENGINE_LOG_SYNCER_H_
+#define PEAT_ENGINE_LOG_SYNCER_H_
+
+#include <atomic>
+#include <cstdint>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "engine/appender.h"
+#include "engine/fs/file_system.h"
+#include "engine/poison.h"
+#include "format/location.h"
+#include "index/mutex.h"
+
+namespace peat::engine {
+
+class LogSyncer {
+ public:
+  // All three must outlive this. The log is durable up to `durable_lsn`.
+  LogSyncer(Directory* directory, Appender* appender, Poison* poison,
+            format::Lsn durable_lsn);
+
+  // Returns once everything up to `lsn` (which must have been appended) is
+  // durable, or the store is poisoned. Costs nothing when it is so already.
+  absl::Status SyncUpTo(format::Lsn lsn) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  format::Lsn durable_lsn() const {
+    return durable_lsn_.load(std::memory_order_acquire);
+  }
+  uint64_t sync_count() const {
+    return sync_count_.load(std::memory_order_relaxed);
+  }
+
+ private:
+  // Syncs everything appended so far. One thread at a time.
+  absl::StatusOr<format::Lsn> Sync();
+
+  Directory* const directory_;
+  Appender* const appender_;
+  Poison* const poison_;
+
+  index::Mutex mutex_;
+  index::CondVar sync_ended_;
+  bool sync_under_way_ ABSL_GUARDED_BY(mutex_) = false;
+
+  // Moved by the leader under the lock; release, so that whoever sees an lsn
+  // may rely on the sync behind it.
+  std::atomic<format::Lsn> durable_lsn_;
+  std::atomic<uint64_t> sync_count_{0};
+};
+
+}  // namespace peat::engine
+
+#endif  // PEAT_ENGINE_LOG_SYNCER_H_

@@ -1,0 +1,171 @@
+#include "engine/manifest_store.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "format/file_name.h"
+#include "format/status_macros.h"
+
+namespace peat::engine {
+namespace {
+
+using format::ByteView;
+using format::Manifest;
+using format::SegmentId;
+
+constexpr uint64_t kReservedSizeMin = uint64_t{32} << 10;
+
+// Ids that one edit makes available to NewId().
+constexpr SegmentId kIdStride = 256;
+
+absl::StatusOr<Manifest> ReadCopy(const Directory& directory,
+                                  const std::string& name) {
+  PEAT_ASSIGN_OR_RETURN(const std::unique_ptr<File> file,
+                        directory.Open(name, OpenMode::kRead));
+  PEAT_ASSIGN_OR_RETURN(const uint64_t file_size, file->Size());
+  const uint64_t size = std::min<uint64_t>(
+      file_size, format::ManifestSize(format::kManifestSegmentCountMax));
+  std::string bytes(size, '\0');
+  PEAT_ASSIGN_OR_RETURN(const size_t got,
+                        file->ReadAt(0, std::as_writable_bytes(std::span(
+                                            bytes.data(), bytes.size()))));
+  absl::StatusOr<Manifest> manifest =
+      format::DecodeManifest(format::AsBytes(bytes).first(got));
+  if (manifest.ok()) return manifest;
+  return absl::Status(
+      manifest.status().code(),
+      absl::StrFormat("%s: %s", name,
+                      std::string(manifest.status().message())));
+}
+
+}  // namespace
+
+absl::StatusOr<NewestManifest> ReadManifest(const Directory& directory) {
+  std::optional<NewestManifest> newest;
+  absl::Status failure = absl::NotFoundError("no manifest");
+  for (size_t copy = 0; copy < std::size(format::kManifestFileNames); ++copy) {
+    const char* const name = format::kManifestFileNames[copy];
+    absl::StatusOr<Manifest> manifest = ReadCopy(directory, name);
+    if (!manifest.ok()) {
+      if (absl::IsUnimplemented(manifest.status())) return manifest.status();
+      if (!absl::IsNotFound(manifest.status())) failure = manifest.status();
+      continue;
+    }
+    if (newest.has_value()) {
+      const Manifest& other = newest->manifest;
+      if (other.store_id != manifest->store_id) {
+        return absl::DataLossError(
+            absl::StrFormat("%s is of another store", name));
+      }
+      if (other.generation == manifest->generation && other != *manifest) {
+        return absl::DataLossError(absl::StrFormat(
+            "MANIFEST-0 and MANIFEST-1 differ in generation %d",
+            other.generation));
+      }
+      if (other.generation >= manifest->generation) continue;
+    }
+    newest = NewestManifest{.manifest = *std::move(manifest), .copy = copy};
+  }
+  if (newest.has_value()) return *std::move(newest);
+  if (absl::IsOutOfRange(failure)) {
+    return absl::DataLossError(std::string(failure.message()));
+  }
+  return failure;
+}
+
+ManifestStore::ManifestStore(Directory* directory, NewestManifest current,
+                             Poison* poison)
+    : directory_(directory),
+      poison_(poison),
+      current_(std::move(current.manifest)),
+      newest_copy_(current.copy),
+      unused_id_(current_.next_id) {}
+
+absl::Status ManifestStore::Reserve(size_t segment_count) {
+  if (segment_count > format::kManifestSegmentCountMax) {
+    return absl::ResourceExhaustedError(
+        absl::StrFormat("manifest has room for %d segments, %d are needed",
+                        format::kManifestSegmentCountMax, segment_count));
+  }
+  const uint64_t size =
+      std::max(kReservedSizeMin,
+               std::bit_ceil<uint64_t>(format::ManifestSize(segment_count)));
+  index::MutexLock lock(&mutex_);
+  if (size <= reserved_size_) return absl::OkStatus();
+  bool created = false;
+  for (const char* const name : format::kManifestFileNames) {
+    absl::StatusOr<std::unique_ptr<File>> file =
+        directory_->Open(name, OpenMode::kReadWrite);
+    if (absl::IsNotFound(file.status())) {
+      file = directory_->Create(name);
+      created = true;
+    }
+    PEAT_RETURN_IF_ERROR(file.status());
+    PEAT_ASSIGN_OR_RETURN(const uint64_t old_size, (*file)->Size());
+    if (old_size >= size) continue;
+    PEAT_RETURN_IF_ERROR((*file)->Allocate(size));
+    PEAT_RETURN_IF_ERROR((*file)->Sync());
+  }
+  if (created) PEAT_RETURN_IF_ERROR(directory_->Sync());
+  reserved_size_ = size;
+  return absl::OkStatus();
+}
+
+absl::Status ManifestStore::Edit(absl::FunctionRef<void(Manifest&)> change) {
+  index::MutexLock lock(&mutex_);
+  return EditLocked(change);
+}
+
+absl::Status ManifestStore::EditLocked(
+    absl::FunctionRef<void(Manifest&)> change) {
+  if (poison_->is_set()) return poison_->status();
+  Manifest next = current_;
+  change(next);
+  next.generation = current_.generation + 1;
+  PEAT_CHECK(next.store_id == current_.store_id);
+  PEAT_CHECK(next.next_id >= current_.next_id);
+  const std::string bytes = EncodeManifest(next);
+  PEAT_CHECK(bytes.size() <= reserved_size_);
+  // Both are open before either is written: no file handle left is no reason
+  // to poison the store.
+  std::array<std::unique_ptr<File>, 2> copies;
+  for (size_t i = 0; i < copies.size(); ++i) {
+    PEAT_ASSIGN_OR_RETURN(
+        copies[i],
+        directory_->Open(format::kManifestFileNames[i], OpenMode::kReadWrite));
+  }
+  for (const size_t i : {1 - newest_copy_, newest_copy_}) {
+    absl::Status status = copies[i]->WriteAt(0, format::AsBytes(bytes));
+    if (status.ok()) status = copies[i]->Sync();
+    if (!status.ok()) return poison_->Set(status);
+  }
+  current_ = std::move(next);
+  return absl::OkStatus();
+}
+
+Manifest ManifestStore::Current() const {
+  index::MutexLock lock(&mutex_);
+  return current_;
+}
+
+absl::StatusOr<SegmentId> ManifestStore::NewId() {
+  index::MutexLock lock(&mutex_);
+  if (unused_id_ == current_.next_id) {
+    PEAT_RETURN_IF_ERROR(
+        EditLocked([](Manifest& manifest) { manifest.next_id += kIdStride; }));
+  }
+  PEAT_CHECK(unused_id_ < current_.next_id);
+  return unused_id_++;
+}
+
+uint64_t ManifestStore::disk_bytes() const {
+  index::MutexLock lock(&mutex_);
+  return 2 * reserved_size_;
+}
+
+}  // namespace peat::engine

@@ -1,0 +1,154 @@
+#include "engine/reader.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "engine/value_files.h"
+#include "format/check.h"
+#include "format/status_macros.h"
+
+namespace peat::engine {
+namespace {
+
+using format::Location;
+using index::HashIndex;
+using index::Verdict;
+
+// Keys of a MultiGet() whose memory accesses overlap: enough for the
+// processor's outstanding misses, few enough that what was fetched stays in
+// the first-level cache.
+constexpr size_t kGroupSize = 64;
+
+}  // namespace
+
+Verdict Reader::Match(std::string_view key, Location location, Found* found,
+                      absl::Status* status) const {
+  found->segment = &parts_.segments->At(location.segment());
+  *status = found->segment->ReadRecord(location.offset(), &found->scratch,
+                                       &found->record);
+  if (!status->ok()) [[unlikely]] {
+    return Verdict::kStop;
+  }
+  return found->record.key == key ? Verdict::kMatch : Verdict::kOther;
+}
+
+absl::Status Reader::Conclude(Verdict verdict, const Found& found,
+                              absl::Status status) const {
+  if (!status.ok()) [[unlikely]] {
+    return status;
+  }
+  if (parts_.is_damaged) [[unlikely]] {
+    if (verdict == Verdict::kOther ||
+        found.record.header.lsn < parts_.hidden_up_to) {
+      return absl::DataLossError(
+          "an unreadable range of the store could hold this key");
+    }
+  }
+  if (verdict == Verdict::kOther) return absl::NotFoundError("");
+  PEAT_DCHECK(found.record.header.kind == format::RecordKind::kPut);
+  return absl::OkStatus();
+}
+
+absl::Status Reader::Find(std::string_view key, Found* found) const {
+  absl::Status status;
+  const Verdict verdict = parts_.index->Find(
+      (*parts_.hasher)(key),
+      [&](Location location) { return Match(key, location, found, &status); });
+  return Conclude(verdict, *found, std::move(status));
+}
+
+absl::Status Reader::Get(std::string_view key, std::string* value) const {
+  Found found;
+  PEAT_RETURN_IF_ERROR(Find(key, &found));
+  return CopyValue(found.record, value);
+}
+
+absl::Status Reader::CopyValue(const format::Record& record,
+                               std::string* value) const {
+  if ((record.header.flags & format::kFlagValueFile) != 0) [[unlikely]] {
+    PEAT_ASSIGN_OR_RETURN(const format::ValueReference reference,
+                          format::DecodeValueReference(record.value));
+    return ReadValueFile(*parts_.directory, parts_.store_id, reference, value);
+  }
+  value->assign(record.value);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Pinned> Reader::GetPinned(std::string_view key) const {
+  Found found;
+  PEAT_RETURN_IF_ERROR(Find(key, &found));
+  return Pin(std::move(found));
+}
+
+absl::StatusOr<Pinned> Reader::Pin(Found found) const {
+  const bool in_file =
+      (found.record.header.flags & format::kFlagValueFile) != 0;
+  if (!in_file && found.segment->is_mapped()) {
+    return Pinned{.owner = found.segment->shared_from_this(),
+                  .value = found.record.value};
+  }
+  auto copy = std::make_shared<std::string>();
+  PEAT_RETURN_IF_ERROR(CopyValue(found.record, copy.get()));
+  return Pinned{.owner = copy, .value = *copy};
+}
+
+absl::Status Reader::Exists(std::string_view key) const {
+  Found found;
+  return Find(key, &found);
+}
+
+void Reader::MultiGet(std::span<const std::string_view> keys,
+                      Answer answer) const {
+  std::array<uint64_t, HashIndex::kShardCount> versions;
+  bool settled = false;
+  while (!settled) {
+    for (size_t shard = 0; shard < versions.size(); ++shard) {
+      versions[shard] = parts_.index->BatchVersion(static_cast<int>(shard));
+    }
+    for (size_t first = 0; first < keys.size(); first += kGroupSize) {
+      MultiGetGroup(
+          keys.subspan(first, std::min(kGroupSize, keys.size() - first)), first,
+          answer);
+    }
+    settled = true;
+    for (size_t shard = 0; shard < versions.size(); ++shard) {
+      settled &= parts_.index->BatchVersionIs(static_cast<int>(shard),
+                                              versions[shard]);
+    }
+  }
+}
+
+// In stages, so that the misses of all keys overlap: buckets, then records,
+// then answers.
+void Reader::MultiGetGroup(std::span<const std::string_view> keys, size_t first,
+                           Answer answer) const {
+  std::array<uint64_t, kGroupSize> hashes;
+  for (size_t i = 0; i < keys.size(); ++i) {
+    hashes[i] = (*parts_.hasher)(keys[i]);
+    parts_.index->Prefetch(hashes[i]);
+  }
+  for (size_t i = 0; i < keys.size(); ++i) {
+    const Location hint = parts_.index->Peek(hashes[i]);
+    if (hint.is_none()) continue;
+    parts_.segments->At(hint.segment()).Prefetch(hint.offset());
+  }
+  for (size_t i = 0; i < keys.size(); ++i) {
+    Found found;
+    absl::Status status;
+    const Verdict verdict =
+        parts_.index->FindUnvalidated(hashes[i], [&](Location location) {
+          return Match(keys[i], location, &found, &status);
+        });
+    status = Conclude(verdict, found, std::move(status));
+    Pinned value;
+    if (status.ok()) {
+      absl::StatusOr<Pinned> pinned = Pin(std::move(found));
+      status = pinned.status();
+      if (pinned.ok()) value = *std::move(pinned);
+    }
+    answer(first + i, std::move(status), std::move(value));
+  }
+}
+
+}  // namespace peat::engine

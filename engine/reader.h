@@ -1,0 +1,86 @@
+// Every read of a value: enter, ask the index, verify, return.
+//
+// Takes no lock. The caller holds an epoch guard around each call. Thread-safe.
+
+#ifndef PEAT_ENGINE_READER_H_
+#define PEAT_ENGINE_READER_H_
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/segment_set.h"
+#include "format/record.h"
+#include "format/segment_header.h"
+#include "index/hash_index.h"
+#include "index/key_hash.h"
+
+namespace peat::engine {
+
+// A value where it lies. Lives as long as `owner` does.
+struct Pinned {
+  std::shared_ptr<const void> owner;
+  std::string_view value;
+};
+
+class Reader {
+ public:
+  // Everything pointed to must outlive this.
+  struct Parts {
+    const index::HashIndex* index;
+    const SegmentSet* segments;
+    const index::KeyHasher* hasher;
+    const Directory* directory;
+    format::StoreId store_id;
+    // Of a store opened despite damage: lsns up to here may be hidden in what
+    // could not be read, so a miss, and a record that is older, are DataLoss.
+    bool is_damaged = false;
+    format::Lsn hidden_up_to = 0;
+  };
+  explicit Reader(const Parts& parts) : parts_(parts) {}
+
+  absl::Status Get(std::string_view key, std::string* value) const;
+  absl::StatusOr<Pinned> GetPinned(std::string_view key) const;
+
+  // Hands answer i, for each key, to `answer`, all as of one moment with
+  // respect to batches; in case of a batch meanwhile, once more for all keys.
+  using Answer =
+      absl::FunctionRef<void(size_t index, absl::Status status, Pinned value)>;
+  void MultiGet(std::span<const std::string_view> keys, Answer answer) const;
+
+  // OK if the key is there.
+  absl::Status Exists(std::string_view key) const;
+
+  // The value of a record that is a put, from its value file if it has one.
+  absl::Status CopyValue(const format::Record& record,
+                         std::string* value) const;
+
+ private:
+  // What the index led to. The record's views live as long as the epoch guard
+  // and `scratch`.
+  struct Found {
+    format::Record record;
+    Segment* segment = nullptr;
+    std::string scratch;
+  };
+  // NotFound, DataLoss, or OK with `*found`.
+  absl::Status Find(std::string_view key, Found* found) const;
+  index::Verdict Match(std::string_view key, format::Location location,
+                       Found* found, absl::Status* status) const;
+  absl::Status Conclude(index::Verdict verdict, const Found& found,
+                        absl::Status status) const;
+  absl::StatusOr<Pinned> Pin(Found found) const;
+  void MultiGetGroup(std::span<const std::string_view> keys, size_t first,
+                     Answer answer) const;
+
+  const Parts parts_;
+};
+
+}  // namespace peat::engine
+
+#endif  // PEAT_ENGINE_READER_H_

@@ -1,0 +1,345 @@
+#include "engine/replay.h"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "engine/segment_scanner.h"
+#include "engine/worker.h"
+#include "format/check.h"
+#include "format/file_name.h"
+#include "format/record.h"
+#include "format/status_macros.h"
+#include "index/epoch.h"
+
+namespace peat::engine {
+namespace {
+
+using format::ByteView;
+using format::Location;
+using format::Lsn;
+using format::ManifestSegment;
+using format::Record;
+using format::RecordKind;
+using index::HashIndex;
+using index::Verdict;
+
+// Bytes of segments whose records are listed before they are put into the
+// index. Larger: fewer passes over the index's tables; more memory.
+constexpr uint64_t kGroupSize = uint64_t{256} << 20;
+
+// How far ahead of its turn a key's bucket is asked for.
+constexpr size_t kPrefetchDistance = 8;
+
+struct Found {
+  uint64_t hash;
+  Location location;
+  Lsn lsn;
+  uint32_t size;
+  bool is_tombstone;
+};
+
+struct Tombstone {
+  uint64_t hash;
+  Location location;
+};
+
+using ShardLists = std::array<std::vector<Found>, HashIndex::kShardCount>;
+
+// Reads segments and lists their records by shard. One per thread.
+class Reader {
+ public:
+  explicit Reader(const ReplayParts& parts) : parts_(parts) {}
+
+  absl::Status Read(const ReplaySource& source) {
+    PEAT_ASSIGN_OR_RETURN(const ByteView bytes,
+                          source.segment->ReadAll(&buffer_));
+    if (const Mapping* mapping = source.segment->mapping()) {
+      mapping->WillNeed(0, source.entry.end);
+    }
+    SegmentScanner scanner(bytes, source.entry.salt, format::kSegmentHeaderSize,
+                           source.entry.end);
+    const absl::Status status = Scan(source, scanner);
+    if (status.ok() || !parts_.despite_damage) return status;
+    return ScanDespiteDamage(source, bytes);
+  }
+
+  ShardLists& lists() { return lists_; }
+  ReplayResult& result() { return result_; }
+
+ private:
+  // Everything up to the end, or an error.
+  absl::Status Scan(const ReplaySource& source, SegmentScanner& scanner) {
+    const ManifestSegment& entry = source.entry;
+    Lsn last_lsn = 0;
+    while (scanner.Next() == SegmentScanner::Step::kRecord) {
+      PEAT_RETURN_IF_ERROR(Note(*source.segment, scanner));
+      if (TakesLsn(scanner.record().header.kind)) {
+        last_lsn = std::max(last_lsn, scanner.record().header.lsn);
+      }
+    }
+    if (scanner.offset() != entry.end) {
+      return absl::DataLossError(
+          absl::StrFormat("%s offset %d: record is damaged",
+                          source.segment->file_name(), scanner.offset()));
+    }
+    if (last_lsn != entry.last_lsn) {
+      return absl::DataLossError(absl::StrFormat(
+          "%s: last lsn is %d, the manifest says %d; an older copy?",
+          source.segment->file_name(), last_lsn, entry.last_lsn));
+    }
+    result_.byte_count += entry.end;
+    return absl::OkStatus();
+  }
+
+  // What validates, from the start again (what is listed twice does no harm),
+  // and the ranges between.
+  absl::Status ScanDespiteDamage(const ReplaySource& source, ByteView bytes) {
+    SegmentScanner scanner(bytes, source.entry.salt, format::kSegmentHeaderSize,
+                           source.entry.end);
+    bool behind_gap = false;
+    for (;;) {
+      const SegmentScanner::Step step = scanner.Next();
+      if (step == SegmentScanner::Step::kRecord) {
+        PEAT_RETURN_IF_ERROR(Note(*source.segment, scanner));
+        if (!TakesLsn(scanner.record().header.kind)) continue;
+        // What lay in the gap came before this record.
+        if (behind_gap) Hide(scanner.record().header.lsn - 1);
+        behind_gap = false;
+        continue;
+      }
+      const uint64_t begin = scanner.offset();
+      const uint64_t end = step == SegmentScanner::Step::kDamaged
+                               ? scanner.Resync()
+                               : source.entry.end;
+      if (begin < end) {
+        behind_gap = true;
+        result_.damaged.push_back(
+            {source.segment->file_name(), begin, end - begin});
+      }
+      if (end >= source.entry.end) break;
+    }
+    if (behind_gap) Hide(source.entry.last_lsn);
+    return absl::OkStatus();
+  }
+
+  void Hide(Lsn lsn) {
+    result_.hidden_up_to = std::max(result_.hidden_up_to, lsn);
+  }
+
+  absl::Status Note(const Segment& segment, const SegmentScanner& scanner) {
+    const Record& record = scanner.record();
+    const RecordKind kind = record.header.kind;
+    if (!TakesLsn(kind)) return absl::OkStatus();
+    if (kind != RecordKind::kPut && kind != RecordKind::kTombstone) {
+      return absl::UnimplementedError(absl::StrFormat(
+          "%s offset %d: a record of kind %d needs a newer version",
+          segment.file_name(), scanner.offset(), static_cast<int>(kind)));
+    }
+    ++result_.record_count;
+    result_.last_lsn = std::max(result_.last_lsn, record.header.lsn);
+    const uint64_t hash = (*parts_.hasher)(record.key);
+    if ((record.header.flags & format::kFlagValueFile) != 0) {
+      const auto reference = format::DecodeValueReference(record.value);
+      if (reference.ok()) result_.value_files.insert(reference->file);
+    }
+    lists_[static_cast<size_t>(HashIndex::ShardOf(hash))].push_back(
+        {.hash = hash,
+         .location = Location(segment.number(), scanner.offset()),
+         .lsn = record.header.lsn,
+         .size = static_cast<uint32_t>(RecordSize(record.header)),
+         .is_tombstone = kind == RecordKind::kTombstone});
+    return absl::OkStatus();
+  }
+
+  const ReplayParts& parts_;
+  ShardLists lists_;
+  ReplayResult result_;
+  std::vector<std::byte> buffer_;
+};
+
+// Puts listed records into one shard of the index.
+class ShardFiller {
+ public:
+  ShardFiller(const ReplayParts& parts, std::vector<Tombstone>* tombstones)
+      : parts_(parts), tombstones_(*tombstones) {}
+
+  absl::Status Fill(const std::vector<Found>& list) {
+    const index::EpochGuard guard;
+    for (size_t i = 0; i < list.size(); ++i) {
+      if (i + kPrefetchDistance < list.size()) {
+        parts_.index->Prefetch(list[i + kPrefetchDistance].hash);
+      }
+      PEAT_RETURN_IF_ERROR(Put(list[i]));
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  absl::Status Put(const Found& found) {
+    std::optional<std::string> key;  // read when first compared
+    Record old;
+    absl::Status status;
+    const HashIndex::Position position =
+        parts_.index->Locate(found.hash, [&](Location candidate) {
+          status = Compare(found, candidate, &key, &old);
+          if (!status.ok()) return Verdict::kStop;
+          return old.key == *key ? Verdict::kMatch : Verdict::kOther;
+        });
+    PEAT_RETURN_IF_ERROR(status);
+    const bool is_known = position.verdict == Verdict::kMatch;
+    // A record listed twice has its own lsn.
+    if (is_known && old.header.lsn >= found.lsn) return absl::OkStatus();
+    if (is_known) {
+      parts_.segments->At(position.location.segment())
+          .AddLiveBytes(-static_cast<int64_t>(RecordSize(old.header)));
+    }
+    parts_.segments->At(found.location.segment()).AddLiveBytes(found.size);
+    parts_.index->Set(found.hash, position, found.location);
+    if (found.is_tombstone) {
+      tombstones_.push_back({found.hash, found.location});
+    }
+    return absl::OkStatus();
+  }
+
+  // Reads the record at `candidate`, and the key of `found` if need be.
+  absl::Status Compare(const Found& found, Location candidate,
+                       std::optional<std::string>* key, Record* old) {
+    if (!key->has_value()) {
+      Record record;
+      PEAT_RETURN_IF_ERROR(
+          parts_.segments->At(found.location.segment())
+              .ReadRecord(found.location.offset(), &scratch_, &record));
+      *key = std::string(record.key);
+    }
+    return parts_.segments->At(candidate.segment())
+        .ReadRecord(candidate.offset(), &scratch_, old);
+  }
+
+  const ReplayParts& parts_;
+  std::vector<Tombstone>& tombstones_;
+  std::string scratch_;
+};
+
+// One replay from first to last group.
+class Replayer {
+ public:
+  explicit Replayer(const ReplayParts& parts) : parts_(parts) {
+    for (int i = 0; i < parts.thread_count; ++i) {
+      readers_.push_back(std::make_unique<Reader>(parts_));
+    }
+  }
+
+  absl::Status Run(const std::vector<ReplaySource>& sources) {
+    for (size_t begin = 0; begin < sources.size();) {
+      uint64_t size = 0;
+      size_t end = begin;
+      while (end < sources.size() && size < kGroupSize) {
+        size += sources[end++].entry.end;
+      }
+      PEAT_RETURN_IF_ERROR(ReadGroup(sources, begin, end));
+      PEAT_RETURN_IF_ERROR(FillShards());
+      begin = end;
+    }
+    RemoveTombstones();
+    return absl::OkStatus();
+  }
+
+  ReplayResult TakeResult() {
+    ReplayResult all;
+    for (const std::unique_ptr<Reader>& reader : readers_) {
+      ReplayResult& one = reader->result();
+      all.record_count += one.record_count;
+      all.byte_count += one.byte_count;
+      all.last_lsn = std::max(all.last_lsn, one.last_lsn);
+      all.hidden_up_to = std::max(all.hidden_up_to, one.hidden_up_to);
+      all.damaged.insert(all.damaged.end(), one.damaged.begin(),
+                         one.damaged.end());
+      all.value_files.insert(one.value_files.begin(), one.value_files.end());
+    }
+    return all;
+  }
+
+ private:
+  // Calls work(thread, i) for each i in [begin, end), on all threads.
+  absl::Status ForEach(
+      size_t begin, size_t end,
+      absl::FunctionRef<absl::Status(size_t thread, size_t i)> work) {
+    std::atomic<size_t> next{begin};
+    std::vector<absl::Status> statuses(readers_.size());
+    RunInParallel(static_cast<int>(readers_.size()), [&](int thread) {
+      const auto t = static_cast<size_t>(thread);
+      for (size_t i = next++; i < end && statuses[t].ok(); i = next++) {
+        statuses[t] = work(t, i);
+      }
+    });
+    for (const absl::Status& status : statuses) {
+      PEAT_RETURN_IF_ERROR(status);
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status ReadGroup(const std::vector<ReplaySource>& sources, size_t begin,
+                         size_t end) {
+    return ForEach(begin, end, [&](size_t thread, size_t i) {
+      return readers_[thread]->Read(sources[i]);
+    });
+  }
+
+  absl::Status FillShards() {
+    return ForEach(0, HashIndex::kShardCount, [&](size_t, size_t shard) {
+      ShardFiller filler(parts_, &tombstones_[shard]);
+      for (const std::unique_ptr<Reader>& reader : readers_) {
+        std::vector<Found>& list = reader->lists()[shard];
+        PEAT_RETURN_IF_ERROR(filler.Fill(list));
+        list.clear();
+      }
+      return absl::OkStatus();
+    });
+  }
+
+  // A tombstone that is still current leaves; its key is absent.
+  void RemoveTombstones() {
+    for (const std::vector<Tombstone>& list : tombstones_) {
+      const index::EpochGuard guard;
+      for (const Tombstone& tombstone : list) {
+        const HashIndex::Position position =
+            parts_.index->Locate(tombstone.hash, [&](Location candidate) {
+              return candidate == tombstone.location ? Verdict::kMatch
+                                                     : Verdict::kOther;
+            });
+        if (position.verdict != Verdict::kMatch) continue;
+        Segment& segment = parts_.segments->At(tombstone.location.segment());
+        std::string scratch;
+        Record record;
+        if (segment.ReadRecord(tombstone.location.offset(), &scratch, &record)
+                .ok()) {
+          segment.AddLiveBytes(
+              -static_cast<int64_t>(RecordSize(record.header)));
+        }
+        parts_.index->Erase(tombstone.hash, position);
+      }
+    }
+  }
+
+  const ReplayParts& parts_;
+  std::vector<std::unique_ptr<Reader>> readers_;
+  std::array<std::vector<Tombstone>, HashIndex::kShardCount> tombstones_;
+};
+
+}  // namespace
+
+absl::StatusOr<ReplayResult> Replay(const std::vector<ReplaySource>& sources,
+                                    const ReplayParts& parts) {
+  PEAT_CHECK(parts.thread_count >= 1);
+  PEAT_CHECK(parts.index->size() == 0);
+  Replayer replayer(parts);
+  PEAT_RETURN_IF_ERROR(replayer.Run(sources));
+  return replayer.TakeResult();
+}
+
+}  // namespace peat::engine

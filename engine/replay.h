@@ -1,0 +1,64 @@
+// From segments to index: what open does with everything that is in the log.
+//
+// Segments are read and verified by several threads, a group at a time; each
+// record's hash and place go to a list per shard of the index, and then shards
+// are filled by several threads, so that each works on tables that fit a
+// cache. On equal tags the records themselves are compared by key and lsn, so
+// the order in which segments are replayed does not matter. Tombstones occupy
+// their key's slot until all is replayed, and leave then.
+//
+// Externally synchronised.
+
+#ifndef PEAT_ENGINE_REPLAY_H_
+#define PEAT_ENGINE_REPLAY_H_
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/status.h"
+#include "engine/segment.h"
+#include "engine/segment_set.h"
+#include "engine/stats.h"
+#include "format/location.h"
+#include "format/manifest.h"
+#include "index/hash_index.h"
+#include "index/key_hash.h"
+
+namespace peat::engine {
+
+// What to replay: the records of `segment` up to `entry.end`.
+struct ReplaySource {
+  std::shared_ptr<Segment> segment;  // has its number
+  format::ManifestSegment entry;
+};
+
+struct ReplayParts {
+  const SegmentSet* segments;
+  index::HashIndex* index;  // empty
+  const index::KeyHasher* hasher;
+  int thread_count = 1;
+  // False: damage is an error. True: it is passed over and listed.
+  bool despite_damage = false;
+};
+
+struct ReplayResult {
+  uint64_t record_count = 0;
+  uint64_t byte_count = 0;
+  format::Lsn last_lsn = 0;
+  std::vector<CutRange> damaged;
+  // Lsns up to here may be among what could not be read; 0: everything was.
+  format::Lsn hidden_up_to = 0;
+  // Value files that records refer to, whether current or not.
+  absl::flat_hash_set<format::SegmentId> value_files;
+};
+
+// Takes memory of up to 32 bytes a record for one group of segments (see
+// replay.cc) beside the index.
+absl::StatusOr<ReplayResult> Replay(const std::vector<ReplaySource>& sources,
+                                    const ReplayParts& parts);
+
+}  // namespace peat::engine
+
+#endif  // PEAT_ENGINE_REPLAY_H_

@@ -1,0 +1,125 @@
+// An open segment: bytes that records are read from, verified.
+//
+// The active segment is one too: its records may be read as soon as the index
+// points to them. Mapped, or read with pread where an error must be a status.
+//
+// Thread-safe.
+
+#ifndef PEAT_ENGINE_SEGMENT_H_
+#define PEAT_ENGINE_SEGMENT_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/fs/file_system.h"
+#include "format/location.h"
+#include "format/record.h"
+#include "format/segment_header.h"
+
+namespace peat::engine {
+
+// Identifies a segment; constant while it is open.
+struct SegmentIdentity {
+  format::SegmentId id = 0;
+  uint64_t salt = 0;
+  uint64_t capacity = 0;
+  format::SegmentKind kind = format::SegmentKind::kLog;
+};
+
+class Segment : public std::enable_shared_from_this<Segment> {
+ public:
+  // Reads through `mapping`.
+  Segment(const SegmentIdentity& identity, std::unique_ptr<Mapping> mapping);
+
+  // Reads the first `size` bytes with pread, through `file`, or when it is
+  // null by opening the file in `directory` (which must outlive this) for each
+  // read.
+  Segment(const SegmentIdentity& identity, const Directory* directory,
+          std::unique_ptr<File> file, uint64_t size);
+
+  // Reads and verifies the record at `offset`. `record`'s views live as long as
+  // this segment and `scratch`. DataLoss names the file and the offset.
+  absl::Status ReadRecord(uint64_t offset, std::string* scratch,
+                          format::Record* record) const {
+    PEAT_DCHECK(offset >= format::kSegmentHeaderSize);
+    if (base_ == nullptr) [[unlikely]] {
+      return ReadRecordPositional(offset, scratch, record);
+    }
+    const format::RecordCheck check =
+        CheckRecord(Rest(offset), {identity_.salt, offset}, record);
+    if (check != format::RecordCheck::kValid) [[unlikely]] {
+      return Damaged(offset, check);
+    }
+    return absl::OkStatus();
+  }
+
+  // Asks the processor for the record at `offset`. Reads nothing.
+  void Prefetch(uint64_t offset) const {
+    if (base_ == nullptr) return;
+    __builtin_prefetch(base_ + offset);
+    __builtin_prefetch(base_ + offset + 64);
+    __builtin_prefetch(base_ + offset + 128);
+  }
+
+  // All bytes from the file's start, for scanning: the mapping, or a copy in
+  // `*buffer`.
+  absl::StatusOr<format::ByteView> ReadAll(
+      std::vector<std::byte>* buffer) const;
+
+  const SegmentIdentity& identity() const { return identity_; }
+  bool is_mapped() const { return base_ != nullptr; }
+  std::string file_name() const;
+  Mapping* mapping() const { return mapping_.get(); }
+
+  // Set once by the segment set.
+  format::SegmentNumber number() const { return number_; }
+  void set_number(format::SegmentNumber number) { number_ = number; }
+
+  // Bytes of the records that the index points to, moved by whoever moves the
+  // index. Relaxed: a sum that nothing is ordered by.
+  void AddLiveBytes(int64_t bytes) {
+    live_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  }
+  int64_t live_bytes() const {
+    return live_bytes_.load(std::memory_order_relaxed);
+  }
+
+  // Where the records end, for statistics; the appender moves it at rolls.
+  void set_end(uint64_t end) { end_.store(end, std::memory_order_relaxed); }
+  uint64_t end() const { return end_.load(std::memory_order_relaxed); }
+
+ private:
+  format::ByteView Rest(uint64_t offset) const {
+    return {base_ + offset, size_ - offset};
+  }
+  absl::Status ReadRecordPositional(uint64_t offset, std::string* scratch,
+                                    format::Record* record) const;
+  absl::Status Damaged(uint64_t offset, format::RecordCheck check) const;
+
+  // What a read needs, together on one cache line.
+  const std::byte* base_ = nullptr;
+  uint64_t size_ = 0;
+  const SegmentIdentity identity_;
+  format::SegmentNumber number_ = 0;
+
+  const std::unique_ptr<Mapping> mapping_;
+  const Directory* const directory_ = nullptr;
+  const std::unique_ptr<File> file_;
+  std::atomic<int64_t> live_bytes_{0};
+  std::atomic<uint64_t> end_{0};
+};
+
+// Fills `*buffer` with the first `size` bytes of `file`, from the last to the
+// first: beside a process that appends, what is seen then has no holes. Shorter
+// when the file is.
+absl::Status ReadBackwards(const File& file, uint64_t size,
+                           std::vector<std::byte>* buffer);
+
+}  // namespace peat::engine
+
+#endif  // PEAT_ENGINE_SEGMENT_H_

@@ -1,0 +1,73 @@
+// The open segments by number.
+//
+// A reader enters an epoch before it consults the index. Whatever location the
+// index then returns stays readable until the reader leaves. That is why Get()
+// has no retry loop. A pinned value shares the ownership of its own segment and
+// so may outlive the set.
+//
+// Thread-safe.
+
+#ifndef PEAT_ENGINE_SEGMENT_SET_H_
+#define PEAT_ENGINE_SEGMENT_SET_H_
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "engine/segment.h"
+#include "format/location.h"
+#include "index/mutex.h"
+
+namespace peat::engine {
+
+class SegmentSet {
+ public:
+  SegmentSet() = default;
+  SegmentSet(const SegmentSet&) = delete;
+  SegmentSet& operator=(const SegmentSet&) = delete;
+  ~SegmentSet();
+
+  // Makes `segment` readable and gives it its number. Precedes the first index
+  // entry that points to it. ResourceExhausted when all numbers are taken.
+  absl::Status Add(std::shared_ptr<Segment> segment)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // The segment `number`, which must have come from the index, under an epoch
+  // guard that is still held.
+  Segment& At(format::SegmentNumber number) const {
+    Chunk* const chunk =
+        chunks_[number / kChunkSize].load(std::memory_order_acquire);
+    Segment* const segment =
+        (*chunk)[number % kChunkSize].load(std::memory_order_acquire);
+    PEAT_DCHECK(segment != nullptr);
+    return *segment;
+  }
+
+  // All segments, ascending by number.
+  std::vector<std::shared_ptr<Segment>> All() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Bytes that the index points to, over all segments.
+  uint64_t LiveBytes() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  static constexpr size_t kChunkSize = 256;
+  static constexpr size_t kChunkCount =
+      (format::kSegmentNumberMax + kChunkSize) / kChunkSize;
+  using Chunk = std::array<std::atomic<Segment*>, kChunkSize>;
+
+  // The innermost lock of the engine: nothing is acquired and no I/O is done
+  // under it.
+  mutable index::Mutex mutex_;
+  std::vector<std::shared_ptr<Segment>> owners_ ABSL_GUARDED_BY(mutex_);
+
+  // What readers see. Chunks are made once and live as long as the set.
+  std::array<std::atomic<Chunk*>, kChunkCount> chunks_ = {};
+  std::vector<std::unique_ptr<Chunk>> chunk_owners_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace peat::engine
+
+#endif  // PEAT_ENGINE_SEGMENT_SET_H_

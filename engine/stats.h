@@ -1,0 +1,48 @@
+// What an engine counts about itself. api/peat/stats.h says what each field
+// means; the door copies them.
+
+#ifndef PEAT_ENGINE_STATS_H_
+#define PEAT_ENGINE_STATS_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace peat::engine {
+
+struct CutRange {
+  std::string file;
+  uint64_t offset = 0;
+  uint64_t size = 0;
+};
+
+struct OpenStats {
+  bool clean = true;
+  uint64_t records_replayed = 0;
+  uint64_t bytes_replayed = 0;
+  uint64_t milliseconds = 0;
+  uint64_t last_lsn = 0;  // the engine's alone
+  std::vector<CutRange> cut;
+  std::vector<CutRange> damaged;
+};
+
+struct Stats {
+  uint64_t key_count = 0;
+  uint64_t live_bytes = 0;
+  uint64_t dead_bytes = 0;
+  uint64_t used_bytes = 0;
+  uint64_t spare_bytes = 0;
+  uint64_t segment_count = 0;
+  uint64_t value_file_count = 0;
+  uint64_t value_file_bytes = 0;
+  uint64_t index_bytes = 0;
+  uint64_t last_lsn = 0;
+  uint64_t durable_lsn = 0;
+  uint64_t flush_count = 0;
+  bool reserve_complete = true;
+  OpenStats open;
+};
+
+}  // namespace peat::engine
+
+#endif  // PEAT_ENGINE_STATS_H_

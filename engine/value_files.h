@@ -1,0 +1,46 @@
+// Large values, each in a file of its own.
+//
+// A value file is a segment header, then the value's bytes. It is written
+// outside all locks, before the log record that refers to it; a sync of the
+// log syncs it first. Its checksum lies in that record. A file that no record
+// refers to is an orphan of a crash, and removed at open.
+//
+// Thread-safe.
+
+#ifndef PEAT_ENGINE_VALUE_FILES_H_
+#define PEAT_ENGINE_VALUE_FILES_H_
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/fs/file_system.h"
+#include "engine/manifest_store.h"
+#include "format/record.h"
+#include "format/segment_header.h"
+
+namespace peat::engine {
+
+// Reads the value that `reference` names and verifies all of it. DataLoss when
+// the file is missing, is not the one, or is damaged.
+absl::Status ReadValueFile(const Directory& directory,
+                           const format::StoreId& store_id,
+                           const format::ValueReference& reference,
+                           std::string* value);
+
+struct WrittenValue {
+  format::ValueReference reference;
+  std::shared_ptr<File> file;  // to be synced before the log
+};
+
+// Writes `value` to a new file. ResourceExhausted leaves nothing behind.
+absl::StatusOr<WrittenValue> WriteValueFile(FileSystem& file_system,
+                                            Directory& directory,
+                                            ManifestStore& manifest,
+                                            std::string_view value);
+
+}  // namespace peat::engine
+
+#endif  // PEAT_ENGINE_VALUE_FILES_H_

@@ -1,0 +1,172 @@
+#include "engine/worker.h"
+
+#include <atomic>
+#include <deque>
+#include <map>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "engine/fs/fork.h"
+#include "format/check.h"
+#include "index/mutex.h"
+
+namespace peat::engine {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// One worker may be in a sync while the other prepares a segment for somebody
+// else.
+constexpr int kWorkerCount = 2;
+
+}  // namespace
+
+struct BackgroundTask::State {
+  std::function<void()> run;
+  // All guarded by the pool's mutex.
+  bool queued = false;
+  bool running = false;
+  bool again = false;  // woken while running
+  bool ended = false;
+};
+
+namespace {
+
+// Made at the first use and never destroyed: workers end with the process.
+template <typename State>
+class WorkerPool {
+ public:
+  static WorkerPool& Get() {
+    // A forked child has none of its parent's threads, and perhaps a locked
+    // mutex: it leaves the parent's pool alone and makes its own.
+    static std::atomic<WorkerPool*> pool{nullptr};
+    static index::Mutex mutex;
+    WorkerPool* current = pool.load(std::memory_order_acquire);
+    if (current != nullptr && current->fork_generation_ == ForkGeneration()) {
+      return *current;
+    }
+    index::MutexLock lock(&mutex);
+    current = pool.load(std::memory_order_relaxed);
+    if (current == nullptr || current->fork_generation_ != ForkGeneration()) {
+      current = std::make_unique<WorkerPool>().release();
+      pool.store(current, std::memory_order_release);
+    }
+    return *current;
+  }
+
+  void Wake(const std::shared_ptr<State>& state) {
+    index::MutexLock lock(&mutex_);
+    Enqueue(state);
+  }
+
+  void WakeAfter(const std::shared_ptr<State>& state,
+                 std::chrono::milliseconds delay) {
+    index::MutexLock lock(&mutex_);
+    if (state->ended) return;
+    StartThreads();
+    timers_.emplace(Clock::now() + delay, state);
+    changed_.Signal();
+  }
+
+  void End(const std::shared_ptr<State>& state) {
+    index::MutexLock lock(&mutex_);
+    state->ended = true;
+    while (state->running) idle_.Wait(&mutex_);
+  }
+
+  WorkerPool() : fork_generation_(ForkGeneration()) {}
+
+ private:
+  void Enqueue(const std::shared_ptr<State>& state)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (state->ended || state->queued) return;
+    if (state->running) {
+      state->again = true;
+      return;
+    }
+    state->queued = true;
+    queue_.push_back(state);
+    StartThreads();
+    changed_.Signal();
+  }
+
+  void StartThreads() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    for (; thread_count_ < kWorkerCount; ++thread_count_) {
+      std::thread([this] { Work(); }).detach();
+    }
+  }
+
+  void Work() {
+    index::MutexLock lock(&mutex_);
+    for (;;) {
+      EnqueueDue();
+      if (queue_.empty()) {
+        Wait();
+        continue;
+      }
+      const std::shared_ptr<State> state = std::move(queue_.front());
+      queue_.pop_front();
+      state->queued = false;
+      if (state->ended) continue;
+      state->running = true;
+      mutex_.Unlock();
+      state->run();
+      mutex_.Lock();
+      state->running = false;
+      if (std::exchange(state->again, false)) Enqueue(state);
+      idle_.SignalAll();
+    }
+  }
+
+  void EnqueueDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    const Clock::time_point now = Clock::now();
+    while (!timers_.empty() && timers_.begin()->first <= now) {
+      const std::shared_ptr<State> state = timers_.begin()->second;
+      timers_.erase(timers_.begin());
+      Enqueue(state);
+    }
+  }
+
+  void Wait() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (timers_.empty()) {
+      changed_.Wait(&mutex_);
+    } else {
+      (void)changed_.WaitFor(&mutex_, timers_.begin()->first - Clock::now());
+    }
+  }
+
+  const uint64_t fork_generation_;
+  index::Mutex mutex_;
+  index::CondVar changed_;  // of queue_ and timers_
+  index::CondVar idle_;     // a task has stopped running
+  std::deque<std::shared_ptr<State>> queue_ ABSL_GUARDED_BY(mutex_);
+  std::multimap<Clock::time_point, std::shared_ptr<State>> timers_
+      ABSL_GUARDED_BY(mutex_);
+  int thread_count_ ABSL_GUARDED_BY(mutex_) = 0;
+};
+
+}  // namespace
+
+BackgroundTask::BackgroundTask(std::function<void()> run)
+    : state_(std::make_shared<State>()) {
+  PEAT_CHECK(run != nullptr);
+  state_->run = std::move(run);
+}
+
+BackgroundTask::~BackgroundTask() { WorkerPool<State>::Get().End(state_); }
+
+void BackgroundTask::Wake() { WorkerPool<State>::Get().Wake(state_); }
+
+void BackgroundTask::WakeAfter(std::chrono::milliseconds delay) {
+  WorkerPool<State>::Get().WakeAfter(state_, delay);
+}
+
+void RunInParallel(int count, absl::FunctionRef<void(int)> work) {
+  std::vector<std::thread> threads;
+  for (int i = 1; i < count; ++i) threads.emplace_back([i, work] { work(i); });
+  work(0);
+  for (std::thread& thread : threads) thread.join();
+}
+
+}  // namespace peat::engine

@@ -1,0 +1,48 @@
+// The threads of the background: one small pool for all stores of a process.
+//
+// A store has no thread of its own; it has a BackgroundTask, a synchronous
+// function that some worker calls when the store has asked for it. Tests call
+// that function directly instead.
+//
+// Thread-safe. After fork() the child gets a pool of its own if it needs one.
+
+#ifndef PEAT_ENGINE_WORKER_H_
+#define PEAT_ENGINE_WORKER_H_
+
+#include <chrono>
+#include <functional>
+#include <memory>
+
+#include "absl/functional/function_ref.h"
+
+namespace peat::engine {
+
+class BackgroundTask {
+ public:
+  // `run` is called by one worker at a time, never by two.
+  explicit BackgroundTask(std::function<void()> run);
+
+  // Waits for a run under way; there is none afterwards.
+  ~BackgroundTask();
+  BackgroundTask(const BackgroundTask&) = delete;
+  BackgroundTask& operator=(const BackgroundTask&) = delete;
+
+  // Asks for a run, soon; calls before that run begins count as one. Cheap,
+  // never waits for a run.
+  void Wake();
+
+  // Asks for a run once `delay` has passed.
+  void WakeAfter(std::chrono::milliseconds delay);
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+// Calls work(0) to work(count - 1), each on a thread of its own but the first,
+// which runs on the caller's; returns when all have returned.
+void RunInParallel(int count, absl::FunctionRef<void(int)> work);
+
+}  // namespace peat::engine
+
+#endif  // PEAT_ENGINE_WORKER_H_

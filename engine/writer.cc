@@ -1,0 +1,178 @@
+#include "engine/writer.h"
+
+#include <utility>
+
+#include "engine/logged_value.h"
+#include "format/check.h"
+#include "format/status_macros.h"
+
+namespace peat::engine {
+
+using format::Location;
+using format::Lsn;
+using format::Record;
+using format::RecordKind;
+using index::HashIndex;
+using index::Verdict;
+
+absl::Status Writer::Put(std::string_view key, std::string_view value) {
+  return Apply(key, value, [](const Seen&) { return Action::kPut; });
+}
+
+absl::StatusOr<bool> Writer::PutIfAbsent(std::string_view key,
+                                         std::string_view value) {
+  bool inserted = false;
+  PEAT_RETURN_IF_ERROR(Apply(key, value, [&](const Seen& seen) {
+    inserted = !seen.exists;
+    return inserted ? Action::kPut : Action::kNothing;
+  }));
+  return inserted;
+}
+
+absl::StatusOr<std::optional<std::string>> Writer::Update(
+    std::string_view key, std::string_view value) {
+  std::optional<std::string> previous;
+  PEAT_RETURN_IF_ERROR(
+      Apply(key, value, [&](const Seen& seen) -> absl::StatusOr<Action> {
+        previous.reset();
+        if (seen.exists) {
+          PEAT_RETURN_IF_ERROR(
+              parts_.reader->CopyValue(seen.record, &previous.emplace()));
+        }
+        return Action::kPut;
+      }));
+  return previous;
+}
+
+absl::StatusOr<bool> Writer::CompareAndSet(
+    std::string_view key, std::optional<std::string_view> expected,
+    std::string_view desired) {
+  bool is_equal = false;
+  PEAT_RETURN_IF_ERROR(
+      Apply(key, desired, [&](const Seen& seen) -> absl::StatusOr<Action> {
+        is_equal = seen.exists == expected.has_value();
+        if (is_equal && seen.exists) {
+          std::string value;
+          PEAT_RETURN_IF_ERROR(parts_.reader->CopyValue(seen.record, &value));
+          is_equal = value == *expected;
+        }
+        return is_equal ? Action::kPut : Action::kNothing;
+      }));
+  return is_equal;
+}
+
+absl::StatusOr<bool> Writer::Delete(std::string_view key) {
+  bool existed = false;
+  PEAT_RETURN_IF_ERROR(Apply(key, {}, [&](const Seen& seen) {
+    existed = seen.exists;
+    return existed ? Action::kDelete : Action::kNothing;
+  }));
+  return existed;
+}
+
+absl::Status Writer::Apply(std::string_view key, std::string_view value,
+                           Decide decide) {
+  PEAT_RETURN_IF_ERROR(parts_.poison->status());
+  const uint64_t hash = (*parts_.hasher)(key);
+  const int shard = HashIndex::ShardOf(hash);
+  parts_.index->Prefetch(hash);
+  LoggedValue logged(this, key, value);
+  const AppendRecord tombstone{.kind = RecordKind::kTombstone,
+                               .key = key,
+                               .payload_hash = logged.record().payload_hash};
+  for (;;) {
+    const uint64_t version = parts_.index->BatchVersion(shard);
+    Seen seen;
+    PEAT_RETURN_IF_ERROR(Look(hash, key, &seen));
+    PEAT_ASSIGN_OR_RETURN(const Action action, decide(seen));
+    if (action == Action::kNothing) {
+      // What was seen counts only if it was not half of a batch.
+      if (parts_.index->BatchVersionIs(shard, version)) return absl::OkStatus();
+      continue;
+    }
+    PEAT_RETURN_IF_ERROR(CheckWritable(action));
+    if (action == Action::kPut) PEAT_RETURN_IF_ERROR(logged.Prepare());
+    const AppendRecord& record =
+        action == Action::kPut ? logged.record() : tombstone;
+    Appended appended;
+    bool wake = false;
+    switch (TryAppend(hash, seen, record, &appended, &wake)) {
+      case Attempt::kDone:
+        if (action == Action::kPut) logged.Keep();
+        return Acknowledge(appended.lsn, wake);
+      case Attempt::kChanged:
+        continue;
+      case Attempt::kNeedsSegment:
+        PEAT_RETURN_IF_ERROR(Prepare(record.size(), action));
+        continue;
+    }
+  }
+}
+
+absl::Status Writer::Look(uint64_t hash, std::string_view key,
+                          Seen* seen) const {
+  absl::Status status;
+  seen->position = parts_.index->Locate(hash, [&](Location location) {
+    status = parts_.segments->At(location.segment())
+                 .ReadRecord(location.offset(), &seen->scratch, &seen->record);
+    if (!status.ok()) return Verdict::kStop;
+    return seen->record.key == key ? Verdict::kMatch : Verdict::kOther;
+  });
+  seen->exists = seen->position.verdict == Verdict::kMatch;
+  return status;
+}
+
+Writer::Attempt Writer::TryAppend(uint64_t hash, const Seen& seen,
+                                  const AppendRecord& record,
+                                  Appended* appended, bool* wake) {
+  const HashIndex::ShardLock lock(*parts_.index, HashIndex::ShardOf(hash));
+  if (!parts_.index->IsCurrent(hash, seen.position)) return Attempt::kChanged;
+  if (!parts_.appender->Append(record, appended, wake)) {
+    return Attempt::kNeedsSegment;
+  }
+  PointTo(hash, seen.position, seen.exists ? RecordSize(seen.record.header) : 0,
+          record, appended->location);
+  return Attempt::kDone;
+}
+
+void Writer::PointTo(uint64_t hash, const HashIndex::Position& position,
+                     uint64_t old_size, const AppendRecord& record,
+                     Location location) {
+  const bool existed = position.verdict == Verdict::kMatch;
+  PEAT_DCHECK(existed == (old_size != 0));
+  if (existed) {
+    parts_.segments->At(position.location.segment())
+        .AddLiveBytes(-static_cast<int64_t>(old_size));
+  }
+  if (record.kind == RecordKind::kTombstone) {
+    PEAT_CHECK(existed);
+    parts_.index->Erase(hash, position);
+    return;
+  }
+  parts_.segments->At(location.segment())
+      .AddLiveBytes(static_cast<int64_t>(record.size()));
+  parts_.index->Set(hash, position, location);
+}
+
+absl::Status Writer::CheckWritable(Action action) {
+  if (parts_.poison->is_set()) return parts_.poison->status();
+  if (action == Action::kDelete || parts_.supply->reserve_complete()) {
+    return absl::OkStatus();
+  }
+  return parts_.supply->RefillReserve();
+}
+
+absl::Status Writer::Prepare(uint64_t size, Action action) {
+  return parts_.supply->Prepare(
+      size, action == Action::kDelete ? Need::kRemoveData : Need::kAddData);
+}
+
+absl::Status Writer::Acknowledge(Lsn lsn, bool wake) {
+  if (wake) parts_.wake_background();
+  if (parts_.sync_policy == SyncPolicy::kEveryWrite) {
+    return parts_.syncer->SyncUpTo(lsn);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace peat::engine

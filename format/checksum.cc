@@ -1,0 +1,58 @@
+// Checksums: see checksum.h. FORMAT.md, "Checksums", gives the arithmetic and
+// test vectors, so that a reader in another language can reproduce it.
+
+#include "format/checksum.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+namespace peat::format {
+namespace {
+
+// 2^64 divided by the golden ratio: odd, so multiplication by it loses nothing.
+constexpr uint64_t kGolden = 0x9E3779B97F4A7C15;
+
+// The finalizer of splitmix64: a bijection in which each bit of the input
+// flips each bit of the output with a probability of about one half.
+constexpr uint64_t Mix(uint64_t x) {
+  x ^= x >> 30;
+  x *= 0xBF58476D1CE4E5B9;
+  x ^= x >> 27;
+  x *= 0x94D049BB133111EB;
+  x ^= x >> 31;
+  return x;
+}
+
+// One word for a place. Offsets are spread by a multiplication but joined to
+// the salt by exclusive or, and the two do not commute: no difference of salts
+// shifts all offsets of one segment onto those of another.
+constexpr uint64_t PlaceWord(Place place) {
+  return place.salt ^ (place.offset * kGolden);
+}
+
+constexpr uint32_t Fold(uint64_t x) {
+  return static_cast<uint32_t>(x >> 32) ^ static_cast<uint32_t>(x);
+}
+
+}  // namespace
+
+uint64_t PayloadHash(std::string_view key, std::string_view value) {
+  const uint64_t key_hash =
+      XXH3_64bits_withSeed(key.data(), key.size(), key.size());
+  return XXH3_64bits_withSeed(value.data(), value.size(), key_hash);
+}
+
+uint32_t PayloadChecksum(uint64_t payload_hash, Place place) {
+  return Fold(Mix(payload_hash ^ PlaceWord(place)));
+}
+
+uint32_t HeaderChecksum(ByteView checked, Place place) {
+  return Fold(XXH3_64bits_withSeed(checked.data(), checked.size(),
+                                   Mix(PlaceWord(place))));
+}
+
+uint64_t Checksum64(ByteView bytes) {
+  return XXH3_64bits(bytes.data(), bytes.size());
+}
+
+}  // namespace peat::format

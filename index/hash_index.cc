@@ -1,0 +1,296 @@
+#include "index/hash_index.h"
+
+#include <algorithm>
+#include <bit>
+#include <memory>
+#include <utility>
+
+namespace peat::index {
+
+namespace {
+
+// A directory may have so many times more tables than exist: splitting keys
+// that share their tags in vain must not double it for ever. Keys of a good
+// hash need four.
+constexpr uint64_t kDirectorySlack = 16;
+constexpr uint32_t kSideListCapacityMin = 16;
+constexpr int kSpinCount = 64;
+constexpr uint32_t kWidthMin = 2;
+
+template <typename Visit>
+void ForEachBit(uint64_t bits, Visit&& visit) {
+  for (; bits != 0; bits &= bits - 1) {
+    visit(static_cast<size_t>(std::countr_zero(bits)));
+  }
+}
+
+void Add(std::atomic<uint64_t>* counter, uint64_t difference) {
+  counter->store(counter->load(std::memory_order_relaxed) + difference,
+                 std::memory_order_release);
+}
+
+}  // namespace
+
+HashIndex::HashIndex() {
+  // The process's first guard registers with the kernel, which takes 10 ms
+  // when there are threads: now, not in the first write.
+  const EpochGuard guard;
+}
+
+HashIndex::~HashIndex() {
+  for (Shard& shard : shards_) {
+    PEAT_CHECK(!shard.is_locked);
+    const DirectoryRef directory(shard.directory.load());
+    (void)std::unique_ptr<DirectoryLine[]>(directory.lines());
+    (void)std::unique_ptr<SideList>(shard.side_list.load());
+  }
+}
+
+HashIndex::ManyShardsLock::ManyShardsLock(HashIndex& index, uint64_t shard_bits)
+    : index_(index), shard_bits_(shard_bits) {
+  ForEachBit(shard_bits_, [this](size_t i) { index_.shards_[i].Lock(); });
+}
+
+HashIndex::ManyShardsLock::~ManyShardsLock() {
+  ForEachBit(shard_bits_, [this](size_t i) { index_.shards_[i].Unlock(); });
+}
+
+bool HashIndex::IsCurrent(uint64_t hash, const Position& position) const {
+  const Shard& shard = ShardFor(hash);
+  PEAT_DCHECK(shard.is_locked);
+  if (position.slot == nullptr) {
+    return shard.insertions.load(std::memory_order_relaxed) ==
+           position.insertions;
+  }
+  // First that the slot is still part of the index: an old table keeps its
+  // slots as they were.
+  const TableRef table = TableFor(shard, PlacementOf(hash).tag);
+  if (table.bits() != position.container &&
+      reinterpret_cast<uintptr_t>(shard.side_list.load(
+          std::memory_order_relaxed)) != position.container) {
+    return false;
+  }
+  // One location is one record of one key, so it is that key.
+  return LocationOf(position.slot->load(std::memory_order_relaxed)) ==
+         position.location;
+}
+
+void HashIndex::Set(uint64_t hash, const Position& position, Location to) {
+  PEAT_DCHECK(IsCurrent(hash, position));
+  if (position.slot != nullptr) {
+    PEAT_DCHECK(position.verdict == Verdict::kMatch);
+    StoreLocation(position.slot, to);
+    return;
+  }
+  Shard& shard = ShardFor(hash);
+  Insert(shard, hash, to);
+  Add(&shard.key_count, 1);
+  Add(&shard.insertions, 1);
+}
+
+void HashIndex::Erase(uint64_t hash, const Position& position) {
+  PEAT_CHECK(position.verdict == Verdict::kMatch);
+  PEAT_DCHECK(IsCurrent(hash, position));
+  Shard& shard = ShardFor(hash);
+  PEAT_DCHECK(shard.key_count.load(std::memory_order_relaxed) > 0);
+  ClearSlot(position.slot);
+  Add(&shard.key_count, ~uint64_t{0});
+}
+
+bool HashIndex::ReplaceIf(uint64_t hash, Location from, Location to) {
+  PEAT_CHECK(!from.is_none());
+  const Shard& shard = ShardFor(hash);
+  PEAT_DCHECK(shard.is_locked);
+  bool is_replaced = false;
+  Look(shard, hash, [&](Slot* place, uint64_t slot, uint64_t) {
+    if (LocationOf(slot) != from) return false;
+    StoreLocation(place, to);
+    is_replaced = true;
+    return true;
+  });
+  return is_replaced;
+}
+
+void HashIndex::BeginPublish(uint64_t shard_bits) {
+  ForEachBit(shard_bits, [this](size_t i) {
+    PEAT_DCHECK(shards_[i].is_locked);
+    PEAT_CHECK(shards_[i].batch_version.load() % 2 == 0);
+    // Every later store to a slot is a release, so none is seen before this.
+    Add(&shards_[i].batch_version, 1);
+  });
+}
+
+void HashIndex::EndPublish(uint64_t shard_bits) {
+  ForEachBit(shard_bits, [this](size_t i) {
+    PEAT_DCHECK(shards_[i].is_locked);
+    PEAT_CHECK(shards_[i].batch_version.load() % 2 == 1);
+    Add(&shards_[i].batch_version, 1);
+  });
+}
+
+void HashIndex::ForEach(int shard,
+                        absl::FunctionRef<void(Location)> visit) const {
+  ForEachSlot(shards_[static_cast<size_t>(shard)],
+              [&](Slot*, uint64_t slot) { visit(LocationOf(slot)); });
+}
+
+void HashIndex::RetainIf(int shard, absl::FunctionRef<bool(Location)> keep) {
+  Shard& it = shards_[static_cast<size_t>(shard)];
+  ForEachSlot(it, [&](Slot* place, uint64_t slot) {
+    if (keep(LocationOf(slot))) return;
+    ClearSlot(place);
+    Add(&it.key_count, ~uint64_t{0});
+  });
+}
+
+void HashIndex::Reserve(int shard, uint64_t key_count) {
+  Shard& it = shards_[static_cast<size_t>(shard)];
+  if (it.directory.load(std::memory_order_relaxed) != 0) return;
+  if (key_count == 0) return;
+  uint32_t depth = 0;
+  while (depth < kDepthMax && WidthFor(key_count >> depth) == kWidthMax) {
+    ++depth;
+  }
+  ResizeDirectory(it, depth);
+  const uint32_t width = std::max(kWidthMin, WidthFor(key_count >> depth));
+  const DirectoryRef directory(it.directory.load());
+  for (uint64_t i = 0; i < directory.table_count(); ++i) {
+    directory[i].store(MakeTable(&arena_, width, depth).bits());
+    if (arena_.WantsProvision()) arena_.Provision();
+  }
+  it.table_count = static_cast<uint32_t>(directory.table_count());
+  Add(&it.insertions, 1);
+}
+
+uint64_t HashIndex::size() const {
+  uint64_t size = 0;
+  for (const Shard& shard : shards_) {
+    size += shard.key_count.load(std::memory_order_relaxed);
+  }
+  return size;
+}
+
+uint64_t HashIndex::memory_bytes() const {
+  return sizeof(*this) + arena_.memory_bytes() +
+         other_memory_bytes_.load(std::memory_order_relaxed);
+}
+
+uint64_t HashIndex::WaitForBatch(const Shard& shard) {
+  for (int i = 0;; ++i) {
+    const uint64_t version =
+        shard.batch_version.load(std::memory_order_acquire);
+    if ((version & 1) == 0) return version;
+    if (i >= kSpinCount) std::this_thread::yield();
+  }
+}
+
+void HashIndex::Insert(Shard& shard, uint64_t hash, Location location) {
+  const Placement placement = PlacementOf(hash);
+  for (;;) {
+    const TableRef table = TableFor(shard, placement.tag);
+    if (!table.is_null() && index::Insert(table, placement, location)) return;
+    if (!Grow(shard, placement.tag)) break;
+  }
+  InsertAside(shard, hash, location);
+}
+
+void HashIndex::InsertAside(Shard& shard, uint64_t hash, Location location) {
+  SideList* list = shard.side_list.load(std::memory_order_relaxed);
+  if (list != nullptr && list->Insert(hash, location)) return;
+  std::unique_ptr<SideList> longer =
+      list != nullptr ? list->Longer()
+                      : std::make_unique<SideList>(kSideListCapacityMin);
+  const bool has_room = longer->Insert(hash, location);
+  PEAT_CHECK(has_room);
+  other_memory_bytes_ += longer->memory_bytes();
+  if (list != nullptr) other_memory_bytes_ -= list->memory_bytes();
+  shard.side_list.store(longer.release(), std::memory_order_release);
+  if (list != nullptr) {
+    Retire([list] { (void)std::unique_ptr<SideList>(list); });
+  }
+}
+
+bool HashIndex::Grow(Shard& shard, uint32_t tag) {
+  PEAT_DCHECK(shard.is_locked);
+  if (shard.directory.load(std::memory_order_relaxed) == 0) {
+    ResizeDirectory(shard, 0);
+  }
+  const TableRef table = TableFor(shard, tag);
+  if (table.is_null()) {
+    Publish(shard, tag, MakeTable(&arena_, kWidthMin, table.depth()));
+    ++shard.table_count;
+  } else if (table.width() < kWidthMax) {
+    Publish(shard, tag, Widen(table, &arena_));
+  } else {
+    const DirectoryRef directory(shard.directory.load());
+    if (table.depth() == directory.depth()) {
+      if (!MayDoubleDirectory(shard)) return false;
+      ResizeDirectory(shard, directory.depth() + 1);
+    }
+    const auto [lower, upper] = Split(table, &arena_);
+    const uint32_t bit = uint32_t{1} << (kTagBits - lower.depth());
+    PEAT_CHECK(!lower.is_null() || !upper.is_null());
+    Publish(shard, tag & ~bit, lower);
+    Publish(shard, tag | bit, upper);
+    if (!lower.is_null() && !upper.is_null()) ++shard.table_count;
+  }
+  Add(&shard.insertions, 1);
+  if (!table.is_null()) arena_.Retire(table.units(), table.unit_count());
+  return true;
+}
+
+bool HashIndex::MayDoubleDirectory(const Shard& shard) const {
+  const DirectoryRef directory(shard.directory.load());
+  if (directory.depth() == kDepthMax) return false;
+  return 2 * directory.table_count() <= kDirectorySlack * shard.table_count;
+}
+
+void HashIndex::ResizeDirectory(Shard& shard, uint32_t depth) {
+  const DirectoryRef old(shard.directory.load(std::memory_order_relaxed));
+  const uint64_t line_count = ((uint64_t{1} << depth) + 7) / 8;
+  auto lines = std::make_unique<DirectoryLine[]>(line_count);
+  other_memory_bytes_ += line_count * sizeof(DirectoryLine);
+  const DirectoryRef directory(lines.release(), depth);
+  if (!old.is_null()) {
+    PEAT_CHECK(depth == old.depth() + 1);
+    for (uint64_t i = 0; i < directory.table_count(); ++i) {
+      directory[i].store(old[i / 2].load(std::memory_order_relaxed),
+                         std::memory_order_relaxed);
+    }
+  }
+  shard.directory.store(directory.bits(), std::memory_order_release);
+  if (old.is_null()) return;
+  other_memory_bytes_ -= old.line_count() * sizeof(DirectoryLine);
+  DirectoryLine* const old_lines = old.lines();
+  Retire([old_lines] { (void)std::unique_ptr<DirectoryLine[]>(old_lines); });
+}
+
+void HashIndex::Publish(Shard& shard, uint32_t tag, TableRef table) {
+  const DirectoryRef directory(shard.directory.load(std::memory_order_relaxed));
+  PEAT_DCHECK(table.depth() <= directory.depth());
+  const uint32_t copies_log2 = directory.depth() - table.depth();
+  const uint64_t first = directory.NumberOf(tag) >> copies_log2 << copies_log2;
+  for (uint64_t i = first; i < first + (uint64_t{1} << copies_log2); ++i) {
+    directory[i].store(table.bits(), std::memory_order_release);
+  }
+}
+
+template <typename Visit>
+void HashIndex::ForEachSlot(const Shard& shard, Visit&& visit) {
+  const DirectoryRef directory(shard.directory.load(std::memory_order_acquire));
+  for (uint64_t i = 0; !directory.is_null() && i < directory.table_count();) {
+    const TableRef table =
+        TableRef::FromBits(directory[i].load(std::memory_order_acquire));
+    i += uint64_t{1} << (directory.depth() - table.depth());
+    if (table.is_null()) continue;
+    for (uint32_t j = 0; j < kBucketCount * table.width(); ++j) {
+      Slot* const place = table.bucket(0) + j;
+      const uint64_t slot = place->load(std::memory_order_acquire);
+      if (!IsFree(slot)) visit(place, slot);
+    }
+  }
+  const SideList* const list = shard.side_list.load(std::memory_order_acquire);
+  if (list != nullptr) list->ForEach(visit);
+}
+
+}  // namespace peat::index

@@ -1,0 +1,391 @@
+// The index: which record of the log is the newest of each key.
+//
+//   hash -> shard (of 64) -> directory[top tag bits] -> table -> bucket -> slot
+//
+// It keeps 8-byte slots (a tag of the hash and a location) and no keys. A
+// lookup yields candidates, and the caller compares the key in the log. Each
+// shard grows one small table at a time: a table is built anew, two slots a
+// bucket wider, or once it is 24 wide, in two halves by the next tag bit.
+// Shards have unequal shares of the keys, spread evenly over a factor of two,
+// so that at any size some shards' tables are freshly split while others are
+// about to be: memory per key hardly depends on the number of keys.
+//
+// Invariants, asserted where they are kept and tested in tests/index/:
+//   - A key that is in the index is found by every look, also while its table
+//     widens, splits or is placed anew.
+//   - An insert builds one table anew at most, save in a table whose keys
+//     share tags; then it is a bounded number.
+//   - Location 0 is never stored.
+//   - ForEach yields each key once.
+//
+// Thread-safe: looks take no lock, and need an EpochGuard around them and
+// around the use of what they return; changes need the shard's lock. A guard
+// should last for one operation: what growing replaces is kept until guards
+// that are older than it end.
+
+#ifndef PEAT_INDEX_HASH_INDEX_H_
+#define PEAT_INDEX_HASH_INDEX_H_
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <thread>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
+#include "format/check.h"
+#include "format/location.h"
+#include "index/arena.h"
+#include "index/bucket_table.h"
+#include "index/epoch.h"
+#include "index/mutex.h"
+#include "index/side_list.h"
+
+namespace peat::index {
+
+// What the caller of a look says about a candidate.
+enum class Verdict : uint8_t {
+  kOther,  // another key with the same tag: look on
+  kMatch,  // the key that is looked for
+  kStop,   // an error was met: give up
+};
+
+class HashIndex final {
+ private:
+  struct Shard;
+
+ public:
+  static constexpr int kShardCount = 64;
+
+  // The shard of a key: shares of the hash space that grow by 2^(1/64) from
+  // one shard to the next, nearly. Uses hash bits 48 to 63 alone.
+  static constexpr int ShardOf(uint64_t hash) {
+    // log2(1 + x) for x in [0, 1), to 0.8 %: x + 0.345 x (1 - x).
+    const uint64_t x = hash >> 48;
+    const uint64_t y = x + ((x * ((1 << 16) - x) * kShardBend) >> 32);
+    return static_cast<int>(y >> 10);
+  }
+
+  HashIndex();
+  // No reader or writer may be left.
+  ~HashIndex();
+  HashIndex(const HashIndex&) = delete;
+  HashIndex& operator=(const HashIndex&) = delete;
+
+  // --- Looking. The caller holds an EpochGuard.
+
+  // Calls match(Location) on each candidate until it does not say kOther, and
+  // returns what it said last; kOther is a miss. What it saw is never half of
+  // a batch: waits while one is being published, and looks again, calling
+  // match anew, when one was meanwhile.
+  template <typename Match>
+  Verdict Find(uint64_t hash, Match&& match) const;
+
+  // The same for callers who look up several keys at one moment: take the
+  // BatchVersion (waits while a batch is being published) of each shard first,
+  // then look, then ask whether all of them are still the same.
+  template <typename Match>
+  Verdict FindUnvalidated(uint64_t hash, Match&& match) const;
+  uint64_t BatchVersion(int shard) const;
+  bool BatchVersionIs(int shard, uint64_t version) const;
+
+  // Asks for the cache lines that a look at `hash` will read.
+  void Prefetch(uint64_t hash) const;
+
+  // The first candidate, or none: a hint, for prefetching its record.
+  Location Peek(uint64_t hash) const;
+
+  // --- Changing.
+
+  // What Locate found. Valid under the guard under which it was made.
+  struct Position {
+    Verdict verdict = Verdict::kOther;
+    Location location;  // of the last candidate, unless kOther
+
+   private:
+    friend class HashIndex;
+    Slot* slot = nullptr;     // of that candidate
+    uint64_t container = 0;   // the table (its bits) or side list (address)
+    uint64_t insertions = 0;  // of the shard before the look
+  };
+
+  // Looks like FindUnvalidated; meant for writers, with the shard's lock or
+  // before it is taken.
+  template <typename Match>
+  Position Locate(uint64_t hash, Match&& match) const;
+
+  // Holds one shard's lock until it ends or is released.
+  class [[nodiscard]] ShardLock final {
+   public:
+    ShardLock(HashIndex& index, int shard)
+        : shard_(&index.shards_[static_cast<size_t>(shard)]) {
+      shard_->Lock();
+    }
+    ~ShardLock() {
+      if (shard_ != nullptr) shard_->Unlock();
+    }
+    ShardLock(const ShardLock&) = delete;
+    ShardLock& operator=(const ShardLock&) = delete;
+
+    void Release() {
+      shard_->Unlock();
+      shard_ = nullptr;
+    }
+
+   private:
+    Shard* shard_;
+  };
+
+  // Holds the locks of all shards whose bit (1 << shard) is set. Taken in
+  // ascending order, released together.
+  class [[nodiscard]] ManyShardsLock final {
+   public:
+    ManyShardsLock(HashIndex& index, uint64_t shard_bits);
+    ~ManyShardsLock();
+    ManyShardsLock(const ManyShardsLock&) = delete;
+    ManyShardsLock& operator=(const ManyShardsLock&) = delete;
+
+   private:
+    HashIndex& index_;
+    const uint64_t shard_bits_;
+  };
+
+  // The rest needs the lock of the hash's shard, and a guard since Locate.
+
+  // True if what Locate found still holds: the key that matched is still in
+  // that slot with that location, or after a miss, no key was added to the
+  // shard. (Moving or overwriting other keys does not matter.)
+  bool IsCurrent(uint64_t hash, const Position& position) const;
+
+  // Points the key that was found at `to`, or adds it when it was a miss. The
+  // position is current, and is not any more after an insert. What readers see
+  // changes by one atomic store.
+  void Set(uint64_t hash, const Position& position, Location to);
+
+  // Removes the key that was found.
+  void Erase(uint64_t hash, const Position& position);
+
+  // Points a key of this hash from `from` to `to`; false if no key is there.
+  bool ReplaceIf(uint64_t hash, Location from, Location to);
+
+  // Between these two, readers of these shards wait (Find) or look again.
+  void BeginPublish(uint64_t shard_bits);
+  void EndPublish(uint64_t shard_bits);
+
+  // --- All keys of a shard, in no order. The shard's lock is held, or no
+  // writer is about.
+
+  void ForEach(int shard, absl::FunctionRef<void(Location)> visit) const;
+
+  // Removes the keys whose location `keep` refuses.
+  void RetainIf(int shard, absl::FunctionRef<bool(Location)> keep);
+
+  // Makes room for `key_count` keys in a shard that is empty; else does
+  // nothing.
+  void Reserve(int shard, uint64_t key_count);
+
+  // --- Any time, any thread.
+
+  uint64_t size() const;
+  uint64_t memory_bytes() const;
+
+  // For a background thread: makes memory ready before writers need it (see
+  // Arena). Call it when WantsProvision() says so, which is cheap to ask.
+  bool WantsProvision() const { return arena_.WantsProvision(); }
+  void Provision() { arena_.Provision(); }
+
+ private:
+  static constexpr uint64_t kShardBend = 22'610;  // 0.345 * 2^16
+  static constexpr uint32_t kDepthMax = kTagBits;
+
+  // The directory of a shard: 2^depth tables, each as often as the tag bits
+  // that it does not distinguish demand. Its depth travels in the low bits of
+  // the pointer to it.
+  struct alignas(64) DirectoryLine {
+    std::array<std::atomic<uint64_t>, 8> tables = {};
+  };
+  class DirectoryRef;
+
+  struct alignas(64) Shard {
+    void Lock() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+      mutex.Lock();
+      PEAT_DCHECK(!is_locked);
+      is_locked = true;
+    }
+    void Unlock() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+      PEAT_DCHECK(is_locked);
+      is_locked = false;
+      mutex.Unlock();
+    }
+
+    // For readers; rarely changed. Stored with release, loaded with acquire.
+    std::atomic<uint64_t> batch_version = 0;  // odd: being published
+    std::atomic<uint64_t> directory = 0;      // DirectoryRef's bits
+    std::atomic<SideList*> side_list = nullptr;
+
+    // For writers, on a line of their own; changed under the lock only.
+    alignas(64) std::atomic<uint64_t> insertions = 0;
+    std::atomic<uint64_t> key_count = 0;
+    uint32_t table_count = 0;
+    bool is_locked = false;
+    Mutex mutex;
+  };
+
+  class DirectoryRef final {
+   public:
+    explicit DirectoryRef(uint64_t bits) : bits_(bits) {}
+    DirectoryRef(DirectoryLine* lines, uint32_t depth)
+        : bits_(reinterpret_cast<uintptr_t>(lines) | depth) {}
+
+    uint64_t bits() const { return bits_; }
+    bool is_null() const { return bits_ == 0; }
+    uint32_t depth() const { return static_cast<uint32_t>(bits_ & 63); }
+    uint64_t table_count() const { return uint64_t{1} << depth(); }
+    DirectoryLine* lines() const {
+      return reinterpret_cast<DirectoryLine*>(bits_ & ~uint64_t{63});
+    }
+    uint64_t line_count() const { return (table_count() + 7) / 8; }
+    std::atomic<uint64_t>& operator[](uint64_t number) const {
+      return reinterpret_cast<std::atomic<uint64_t>*>(lines())[number];
+    }
+    uint64_t NumberOf(uint32_t tag) const {
+      return tag >> (kTagBits - depth());
+    }
+
+   private:
+    uint64_t bits_;
+  };
+
+  // Hash bits: 48 to 63 shard, 27 to 47 tag, 0 to 5 bucket.
+  static constexpr Placement PlacementOf(uint64_t hash) {
+    return {.home = static_cast<uint32_t>(hash) % kBucketCount,
+            .tag = static_cast<uint32_t>(hash >> 27) % (1 << kTagBits)};
+  }
+
+  const Shard& ShardFor(uint64_t hash) const {
+    return shards_[static_cast<size_t>(ShardOf(hash))];
+  }
+  Shard& ShardFor(uint64_t hash) {
+    return shards_[static_cast<size_t>(ShardOf(hash))];
+  }
+
+  // Null when the shard has no table for `tag`.
+  static TableRef TableFor(const Shard& shard, uint32_t tag) {
+    const DirectoryRef directory(
+        shard.directory.load(std::memory_order_acquire));
+    if (directory.is_null()) return TableRef();
+    return TableRef::FromBits(
+        directory[directory.NumberOf(tag)].load(std::memory_order_acquire));
+  }
+
+  // Calls visit(Slot*, uint64_t slot, uint64_t container) on each candidate
+  // until it returns true.
+  template <typename Visit>
+  static void Look(const Shard& shard, uint64_t hash, Visit&& visit) {
+    const Placement placement = PlacementOf(hash);
+    const TableRef table = TableFor(shard, placement.tag);
+    if (!table.is_null()) {
+      table.Prefetch(placement.home);
+      if (table.Look(placement, [&](Slot* place, uint64_t slot) {
+            return visit(place, slot, table.bits());
+          })) {
+        return;
+      }
+    }
+    const SideList* const side_list =
+        shard.side_list.load(std::memory_order_acquire);
+    if (side_list == nullptr) [[likely]]
+      return;
+    side_list->Look(hash, [&](Slot* place, uint64_t slot) {
+      return visit(place, slot, reinterpret_cast<uintptr_t>(side_list));
+    });
+  }
+
+  static uint64_t WaitForBatch(const Shard& shard);
+
+  void Insert(Shard& shard, uint64_t hash, Location location);
+  void InsertAside(Shard& shard, uint64_t hash, Location location);
+  // Makes room in the table of `tag`; false when growing cannot.
+  bool Grow(Shard& shard, uint32_t tag);
+  bool MayDoubleDirectory(const Shard& shard) const;
+  void ResizeDirectory(Shard& shard, uint32_t depth);
+  // Makes `table` the one of all tags that agree with `tag` in its depth.
+  static void Publish(Shard& shard, uint32_t tag, TableRef table);
+  template <typename Visit>
+  static void ForEachSlot(const Shard& shard, Visit&& visit);
+
+  Arena arena_;
+  // Of directories and side lists.
+  std::atomic<uint64_t> other_memory_bytes_ = 0;
+  std::array<Shard, kShardCount> shards_;
+};
+
+inline uint64_t HashIndex::BatchVersion(int shard) const {
+  const Shard& it = shards_[static_cast<size_t>(shard)];
+  const uint64_t version = it.batch_version.load(std::memory_order_acquire);
+  if ((version & 1) == 0) [[likely]]
+    return version;
+  return WaitForBatch(it);
+}
+
+inline bool HashIndex::BatchVersionIs(int shard, uint64_t version) const {
+  // What was read before this was loaded with acquire, so stays before it.
+  return shards_[static_cast<size_t>(shard)].batch_version.load(
+             std::memory_order_acquire) == version;
+}
+
+template <typename Match>
+Verdict HashIndex::FindUnvalidated(uint64_t hash, Match&& match) const {
+  Verdict verdict = Verdict::kOther;
+  Look(ShardFor(hash), hash, [&](Slot*, uint64_t slot, uint64_t) {
+    verdict = match(LocationOf(slot));
+    return verdict != Verdict::kOther;
+  });
+  return verdict;
+}
+
+template <typename Match>
+Verdict HashIndex::Find(uint64_t hash, Match&& match) const {
+  const int shard = ShardOf(hash);
+  for (;;) {
+    const uint64_t version = BatchVersion(shard);
+    const Verdict verdict = FindUnvalidated(hash, match);
+    if (BatchVersionIs(shard, version)) [[likely]]
+      return verdict;
+  }
+}
+
+template <typename Match>
+HashIndex::Position HashIndex::Locate(uint64_t hash, Match&& match) const {
+  const Shard& shard = ShardFor(hash);
+  Position position;
+  position.insertions = shard.insertions.load(std::memory_order_acquire);
+  Look(shard, hash, [&](Slot* place, uint64_t slot, uint64_t container) {
+    position.verdict = match(LocationOf(slot));
+    if (position.verdict == Verdict::kOther) return false;
+    position.location = LocationOf(slot);
+    position.slot = place;
+    position.container = container;
+    return true;
+  });
+  return position;
+}
+
+inline void HashIndex::Prefetch(uint64_t hash) const {
+  const Placement placement = PlacementOf(hash);
+  const TableRef table = TableFor(ShardFor(hash), placement.tag);
+  if (!table.is_null()) table.Prefetch(placement.home);
+}
+
+inline Location HashIndex::Peek(uint64_t hash) const {
+  Location location;
+  Look(ShardFor(hash), hash, [&](Slot*, uint64_t slot, uint64_t) {
+    location = LocationOf(slot);
+    return true;
+  });
+  return location;
+}
+
+}  // namespace peat::index
+
+#endif  // PEAT_INDEX_HASH_INDEX_H_

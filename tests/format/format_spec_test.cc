@@ -1,0 +1,211 @@
+// FORMAT.md, executed: each of its ```hex blocks is decoded, encoded again and
+// compared, and each of its checksums computed, so that the specification
+// cannot drift from the code.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_split.h"
+#include "format/checksum.h"
+#include "format/manifest.h"
+#include "format/record.h"
+#include "format/segment_header.h"
+#include "tests/support/status_matchers.h"
+
+namespace peat::format {
+namespace {
+
+// The lines of each block that is fenced as `language`.
+std::vector<std::vector<std::string>> Blocks(const std::string& language) {
+  std::ifstream file(PEAT_FORMAT_SPEC);
+  std::vector<std::vector<std::string>> blocks;
+  bool is_inside = false;
+  for (std::string line; std::getline(file, line);) {
+    if (line == "```" + language) {
+      is_inside = true;
+      blocks.emplace_back();
+    } else if (line == "```") {
+      is_inside = false;
+    } else if (is_inside) {
+      blocks.back().push_back(line);
+    }
+  }
+  return blocks;
+}
+
+// The words of a line and its `name=value` pairs; quotes are taken off.
+struct Line {
+  std::vector<std::string> words;
+  std::map<std::string, std::string> fields;
+
+  uint64_t Number(const std::string& name) const {
+    return std::strtoull(fields.at(name).c_str(), nullptr, 0);
+  }
+};
+
+Line Parse(const std::string& text) {
+  Line line;
+  const std::vector<std::string> words =
+      absl::StrSplit(text, ' ', absl::SkipEmpty());
+  for (const std::string& word : words) {
+    const std::vector<std::string> parts =
+        absl::StrSplit(word, absl::MaxSplits('=', 1));
+    if (parts.size() == 1 || parts[0].empty()) {
+      line.words.push_back(word);
+    } else {
+      std::string value = parts[1];
+      std::erase(value, '"');
+      line.fields[parts[0]] = value;
+    }
+  }
+  return line;
+}
+
+// The bytes of a dump whose lines are "offset: bytes | what they are".
+std::string DumpedBytes(const std::vector<std::string>& lines) {
+  std::string bytes;
+  uint64_t start = 0;
+  for (size_t i = 1; i < lines.size(); ++i) {
+    const std::string dump = lines[i].substr(0, lines[i].find('|'));
+    const size_t colon = dump.find(':');
+    const uint64_t offset =
+        std::strtoull(dump.substr(0, colon).c_str(), nullptr, 16);
+    if (i == 1) start = offset;
+    EXPECT_EQ(offset, start + bytes.size()) << lines[i];
+    std::string hex;
+    for (const char digit : dump.substr(colon + 1)) {
+      if (digit != ' ') hex += digit;
+    }
+    bytes += absl::HexStringToBytes(hex);
+  }
+  return bytes;
+}
+
+std::string NameOf(RecordKind kind) {
+  switch (kind) {
+    case RecordKind::kPut:
+      return "put";
+    case RecordKind::kTombstone:
+      return "tombstone";
+    case RecordKind::kMark:
+      return "mark";
+    case RecordKind::kLink:
+      return "link";
+    case RecordKind::kFrame:
+      return "frame";
+    default:
+      return "reserved";
+  }
+}
+
+// The value decoded as its kind demands and encoded again.
+std::string EncodeValueAgain(const Record& record) {
+  switch (record.header.kind) {
+    case RecordKind::kMark:
+      return EncodeMark(*DecodeMark(record.value));
+    case RecordKind::kLink:
+      return EncodeLink(*DecodeLink(record.value));
+    case RecordKind::kFrame:
+      return EncodeFrame(*DecodeFrame(record.value));
+    default:
+      break;
+  }
+  if ((record.header.flags & kFlagValueFile) != 0) {
+    return EncodeValueReference(*DecodeValueReference(record.value));
+  }
+  return std::string(record.value);
+}
+
+void ExpectSameRecords(const Line& title, const std::string& bytes) {
+  const Place start = {title.Number("salt"), title.Number("offset")};
+  std::string again;
+  std::vector<std::string> kinds;
+  while (again.size() < bytes.size()) {
+    const Place place = {start.salt, start.offset + again.size()};
+    ASSERT_OK_AND_ASSIGN(
+        const Record record,
+        DecodeRecord(AsBytes(bytes).subspan(again.size()), place));
+    kinds.push_back(NameOf(record.header.kind));
+    AppendRecord(record.header, record.key, EncodeValueAgain(record), place,
+                 &again);
+  }
+  EXPECT_EQ(absl::BytesToHexString(again), absl::BytesToHexString(bytes));
+  const std::vector<std::string> expected =
+      absl::StrSplit(title.words.at(2), ',');
+  EXPECT_EQ(kinds, expected);
+}
+
+TEST(FormatSpecTest, HasAHexDumpOfEachStructure) {
+  std::map<std::string, int> dumps;
+  for (const std::vector<std::string>& block : Blocks("hex")) {
+    const Line title = Parse(block.at(0));
+    ++dumps[title.words.at(1)];
+    if (title.words.size() > 2) ++dumps[title.words.at(2)];
+  }
+  for (const char* const name :
+       {"segment_header", "manifest", "put", "tombstone", "mark", "link",
+        "frame,put,tombstone"}) {
+    EXPECT_GE(dumps[name], 1) << name;
+  }
+}
+
+TEST(FormatSpecTest, DumpsWhatTheCodeReadsAndWrites) {
+  for (const std::vector<std::string>& block : Blocks("hex")) {
+    SCOPED_TRACE(block.at(0));
+    const Line title = Parse(block.at(0));
+    const std::string bytes = DumpedBytes(block);
+    ASSERT_EQ(title.words.at(0), "#");
+    if (title.words.at(1) == "record") {
+      ExpectSameRecords(title, bytes);
+    } else if (title.words.at(1) == "segment_header") {
+      ASSERT_OK_AND_ASSIGN(const SegmentHeader header,
+                           DecodeSegmentHeader(AsBytes(bytes)));
+      EXPECT_EQ(EncodeSegmentHeader(header), bytes);
+    } else {
+      ASSERT_EQ(title.words.at(1), "manifest");
+      ASSERT_OK_AND_ASSIGN(const Manifest manifest,
+                           DecodeManifest(AsBytes(bytes)));
+      EXPECT_EQ(EncodeManifest(manifest), bytes);
+    }
+  }
+}
+
+uint64_t Compute(const Line& line) {
+  const std::string& function = line.words.at(0);
+  if (function == "payload_hash") {
+    return PayloadHash(line.fields.at("key"), line.fields.at("value"));
+  }
+  if (function == "payload_checksum") {
+    return PayloadChecksum(line.Number("hash"),
+                           {line.Number("salt"), line.Number("offset")});
+  }
+  if (function == "header_checksum") {
+    const std::string checked =
+        absl::HexStringToBytes(line.fields.at("checked").substr(2));
+    return HeaderChecksum(AsBytes(checked),
+                          {line.Number("salt"), line.Number("offset")});
+  }
+  EXPECT_EQ(function, "checksum64");
+  return Checksum64(AsBytes(line.fields.at("bytes")));
+}
+
+TEST(FormatSpecTest, ListsTheChecksumsThatTheCodeComputes) {
+  const std::vector<std::vector<std::string>> blocks = Blocks("checksums");
+  ASSERT_EQ(blocks.size(), 1U);
+  for (const std::string& text : blocks.front()) {
+    SCOPED_TRACE(text);
+    const Line line = Parse(text);
+    EXPECT_EQ(Compute(line),
+              std::strtoull(line.words.back().c_str(), nullptr, 0));
+  }
+}
+
+}  // namespace
+}  // namespace peat::format

@@ -1,0 +1,117 @@
+// Tests of the memory of tables.
+
+#include "index/arena.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <random>
+#include <vector>
+
+#include "index/epoch.h"
+
+namespace peat::index {
+namespace {
+
+struct Piece {
+  std::byte* units;
+  uint32_t unit_count;
+  std::byte mark;
+};
+
+bool IsAll(const Piece& piece, std::byte value) {
+  return std::all_of(piece.units,
+                     piece.units + piece.unit_count * Arena::kUnitSize,
+                     [value](std::byte byte) { return byte == value; });
+}
+
+TEST(ArenaTest, CostsNothingUntilItIsUsed) {
+  EXPECT_EQ(Arena().memory_bytes(), 0);
+}
+
+TEST(ArenaTest, GivesAlignedZeros) {
+  Arena arena;
+
+  for (uint32_t count = 1; count <= Arena::kUnitCountMax; ++count) {
+    std::byte* const units = arena.Allocate(count);
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(units) % Arena::kUnitSize, 0);
+    EXPECT_TRUE(IsAll({units, count, {}}, std::byte{0}));
+  }
+}
+
+TEST(ArenaTest, JoinsFreeNeighbours) {
+  Arena arena;
+  std::vector<std::byte*> units;
+  for (int i = 0; i < 24; ++i) units.push_back(arena.Allocate(1));
+  const uint64_t bytes = arena.memory_bytes();
+
+  std::shuffle(units.begin(), units.end(), std::mt19937(1));
+  for (std::byte* const unit : units) arena.Free(unit, 1);
+  (void)arena.Allocate(12);
+  (void)arena.Allocate(12);
+
+  EXPECT_EQ(arena.memory_bytes(), bytes);
+}
+
+TEST(ArenaTest, NeverGivesWhatIsInUse) {
+  Arena arena;
+  std::mt19937 random(7);
+  std::vector<Piece> pieces;
+
+  for (int i = 0; i < 20'000; ++i) {
+    if (pieces.size() > 400 || (!pieces.empty() && random() % 3 == 0)) {
+      std::swap(pieces[random() % pieces.size()], pieces.back());
+      ASSERT_TRUE(IsAll(pieces.back(), pieces.back().mark));
+      arena.Free(pieces.back().units, pieces.back().unit_count);
+      pieces.pop_back();
+    } else {
+      const uint32_t count = 1 + random() % Arena::kUnitCountMax;
+      const Piece piece = {arena.Allocate(count), count,
+                           static_cast<std::byte>(1 + i % 255)};
+      ASSERT_TRUE(IsAll(piece, std::byte{0}));
+      std::memset(piece.units, static_cast<int>(piece.mark),
+                  count * Arena::kUnitSize);
+      pieces.push_back(piece);
+    }
+  }
+}
+
+TEST(ArenaTest, ReusesRetiredUnitsOnlyOnceOlderGuardsAreGone) {
+  Arena arena;
+  std::byte* const units = arena.Allocate(12);
+  auto guard = std::make_unique<EpochGuard>();
+
+  arena.Retire(units, 12);
+  for (int i = 0; i < 20; ++i) {
+    std::byte* const others = arena.Allocate(12);
+    EXPECT_NE(others, units);
+    arena.Retire(others, 12);
+  }
+  guard.reset();
+  const uint64_t bytes = arena.memory_bytes();
+  for (int i = 0; i < 100; ++i) arena.Retire(arena.Allocate(12), 12);
+
+  EXPECT_LE(arena.memory_bytes(), bytes + 4 * 12 * Arena::kUnitSize);
+}
+
+TEST(ArenaTest, AsksForProvisionUntilItIsDone) {
+  Arena arena;
+  EXPECT_FALSE(arena.WantsProvision());
+
+  int asked_count = 0;
+  for (int i = 0; i < 6'000; ++i) {
+    (void)arena.Allocate(12);
+    if (!arena.WantsProvision()) continue;
+    ++asked_count;
+    arena.Provision();
+    EXPECT_FALSE(arena.WantsProvision());
+  }
+
+  EXPECT_GT(asked_count, 30);
+  EXPECT_LE(arena.memory_bytes(), 6'000 * 12 * Arena::kUnitSize * 107 / 100);
+}
+
+}  // namespace
+}  // namespace peat::index
