@@ -19,6 +19,18 @@ constexpr uint64_t kMarkSize = format::RecordSize(0, format::kMarkValueSize);
 constexpr uint64_t kLinkSize = format::RecordSize(0, format::kLinkValueSize);
 constexpr uint64_t kFrameSize = format::RecordSize(0, format::kFrameValueSize);
 
+// Asks for the cache lines that the next record will be stored to, so that the
+// unlocking behind that store does not wait for them.
+void PrefetchTail(const LogFile& log) {
+  constexpr uint64_t kLineSize = 64;
+  constexpr uint64_t kAhead = 4 * kLineSize;
+  if (log.segment->identity().capacity - log.end < kAhead) return;
+  const std::byte* const tail = log.mapping->data() + log.end;
+  for (uint64_t line = kLineSize; line <= kAhead; line += kLineSize) {
+    __builtin_prefetch(tail + line, 1);
+  }
+}
+
 RecordHeader StructuralHeader(RecordKind kind, Lsn lsn,
                               std::string_view value) {
   return {.lsn = lsn,
@@ -59,14 +71,27 @@ bool Appender::MakeRoom(uint64_t size) {
   if (HasRoom(size)) [[likely]] {
     return true;
   }
-  for (size_t i = 0; i < prepared_.size(); ++i) {
-    if (prepared_[i]->segment->identity().capacity >= NeededCapacity(size)) {
-      Roll(i);
-      return true;
-    }
+  const size_t prepared = FindPrepared(size);
+  if (prepared == prepared_.size()) {
+    starved_ = true;
+    return false;
   }
-  starved_ = true;
-  return false;
+  Roll(prepared);
+  return true;
+}
+
+size_t Appender::FindPrepared(uint64_t size) const {
+  const auto found = std::find_if(prepared_.begin(), prepared_.end(),
+                                  [size](const std::shared_ptr<LogFile>& file) {
+                                    return file->segment->identity().capacity >=
+                                           NeededCapacity(size);
+                                  });
+  return static_cast<size_t>(found - prepared_.begin());
+}
+
+bool Appender::HasPrepared(uint64_t size) {
+  index::MutexLock lock(&mutex_);
+  return FindPrepared(size) < prepared_.size();
 }
 
 // Makes a prepared segment the active one. Its first record, written here, is
@@ -80,10 +105,11 @@ void Appender::Roll(size_t prepared_index) {
   prepared_.erase(prepared_.begin() +
                   static_cast<std::ptrdiff_t>(prepared_index));
   PEAT_CHECK(active_->segment->identity().id != end_.segment);
-  const std::string link = format::EncodeLink({.predecessor = end_.segment,
-                                       .end = end_.end,
-                                       .last_lsn = end_.last_lsn,
-                                       .last_checksum = end_.last_checksum});
+  const std::string link =
+      format::EncodeLink({.predecessor = end_.segment,
+                          .end = end_.end,
+                          .last_lsn = end_.last_lsn,
+                          .last_checksum = end_.last_checksum});
   Write(StructuralHeader(RecordKind::kLink, end_.last_lsn, link),
         format::PayloadHash({}, link), {}, link);
 }
@@ -110,6 +136,7 @@ uint64_t Appender::Write(const RecordHeader& header, uint64_t payload_hash,
   mapping.Store(offset + bytes.size(), format::AsBytes(key));
   mapping.Store(offset + bytes.size() + key.size(), format::AsBytes(value));
   log.end = offset + RecordSize(header);
+  PrefetchTail(log);
   log.last_checksum = format::Load<uint32_t>(bytes.data());
   end_.segment = identity.id;
   end_.end = log.end;
@@ -134,6 +161,16 @@ Location Appender::WriteUnitRecord(const AppendRecord& record,
   return Location(active_->segment->number(), offset);
 }
 
+void Appender::CountLive(const AppendRecord& record) {
+  if (record.superseded != nullptr) {
+    record.superseded->MoveLiveBytes(
+        -static_cast<int64_t>(record.superseded_size));
+  }
+  if (record.kind == RecordKind::kPut && record.is_current) {
+    active_->segment->MoveLiveBytes(static_cast<int64_t>(record.size()));
+  }
+}
+
 void Appender::CountTail(uint64_t tail_before, bool* wake) {
   appended_bytes_ += active_->end - tail_before;
   if (appended_bytes_ >= wake_at_bytes_) [[unlikely]] {
@@ -151,6 +188,7 @@ bool Appender::Append(const AppendRecord& record, Appended* appended,
     WriteMark();
   }
   appended->location = WriteUnitRecord(record, 0);
+  CountLive(record);
   appended->lsn = end_.last_lsn;
   CountTail(tail_before, wake);
   last_lsn_.store(end_.last_lsn, std::memory_order_release);
@@ -167,15 +205,16 @@ bool Appender::AppendBatch(std::span<const AppendRecord> records,
   const uint64_t tail_before = active_->end;
   if (pending_mark_.has_value()) WriteMark();
   const Lsn before = end_.last_lsn;
-  const std::string frame =
-      format::EncodeFrame({.first_lsn = before + 1,
-                   .members_size = size - kFrameSize,
-                   .member_count = static_cast<uint32_t>(records.size())});
+  const std::string frame = format::EncodeFrame(
+      {.first_lsn = before + 1,
+       .members_size = size - kFrameSize,
+       .member_count = static_cast<uint32_t>(records.size())});
   Write(StructuralHeader(RecordKind::kFrame, before + records.size(), frame),
         format::PayloadHash({}, frame), {}, frame);
   for (size_t i = 0; i < records.size(); ++i) {
     appended[i].location = WriteUnitRecord(records[i], format::kFlagInFrame);
     appended[i].lsn = end_.last_lsn;
+    CountLive(records[i]);
   }
   PEAT_CHECK(end_.last_lsn == before + records.size());
   CountTail(tail_before, wake);

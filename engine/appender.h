@@ -6,6 +6,7 @@
 //
 //   prepared --roll--> active --roll--> rolled --synced, sealed--> (released)
 //
+// It also keeps the live bytes of segments, since its lock makes that cheap.
 // It calls nothing and waits for nothing while it holds its lock. Thread-safe.
 
 #ifndef PEAT_ENGINE_APPENDER_H_
@@ -51,6 +52,13 @@ struct AppendRecord {
   std::string_view value = {};
   uint64_t payload_hash = 0;
 
+  // The record that this one takes the place of, in the index: its segment
+  // and its size. Null: none.
+  Segment* superseded = nullptr;
+  uint64_t superseded_size = 0;
+  // False: a later record of the same batch takes the place of this one.
+  bool is_current = true;
+
   uint64_t size() const { return format::RecordSize(key.size(), value.size()); }
 };
 
@@ -75,6 +83,9 @@ class Appender {
   // Adds a prepared segment: empty, named by the durable manifest, readable
   // through the segment set.
   void AddPrepared(std::shared_ptr<LogFile> file) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Whether a roll for records of `size` bytes would find a segment.
+  bool HasPrepared(uint64_t size) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Appends one record as one unit. False, and nothing has changed, when it
   // needs a prepared segment of at least NeededCapacity(). `*wake` is set when
@@ -150,8 +161,14 @@ class Appender {
  private:
   bool MakeRoom(uint64_t size) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool HasRoom(uint64_t size) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // In prepared_, or its size if there is none.
+  size_t FindPrepared(uint64_t size) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Roll(size_t prepared_index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void WriteMark() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Moves the live bytes from the superseded record to this one.
+  void CountLive(const AppendRecord& record)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CountTail(uint64_t tail_before, bool* wake)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

@@ -42,7 +42,7 @@ void Housekeeping::RunSupply() {
                         : progress.starved                       ? 2
                                                                  : 1;
   for (size_t i = progress.prepared.size(); i < wanted; ++i) {
-    if (!parts_.supply->Prepare(0, Need::kAddData).ok()) break;
+    if (!parts_.supply->PrepareAhead().ok()) break;
   }
   const uint64_t appended = progress.appended_bytes - appended_before_;
   appended_before_ = progress.appended_bytes;

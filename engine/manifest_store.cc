@@ -63,9 +63,9 @@ absl::StatusOr<NewestManifest> ReadManifest(const Directory& directory) {
             absl::StrFormat("%s is of another store", name));
       }
       if (other.generation == manifest->generation && other != *manifest) {
-        return absl::DataLossError(absl::StrFormat(
-            "MANIFEST-0 and MANIFEST-1 differ in generation %d",
-            other.generation));
+        return absl::DataLossError(
+            absl::StrFormat("MANIFEST-0 and MANIFEST-1 differ in generation %d",
+                            other.generation));
       }
       if (other.generation >= manifest->generation) continue;
     }

@@ -67,7 +67,7 @@ class ManifestStore {
   Poison* const poison_;
   mutable index::Mutex mutex_;
   format::Manifest current_ ABSL_GUARDED_BY(mutex_);
-  size_t newest_copy_ ABSL_GUARDED_BY(mutex_);  // written last
+  size_t newest_copy_ ABSL_GUARDED_BY(mutex_);          // written last
   uint64_t reserved_size_ ABSL_GUARDED_BY(mutex_) = 0;  // of each file
   format::SegmentId unused_id_ ABSL_GUARDED_BY(mutex_);
 };

@@ -51,6 +51,7 @@ struct Found {
 struct Tombstone {
   uint64_t hash;
   Location location;
+  uint32_t size;
 };
 
 using ShardLists = std::array<std::vector<Found>, HashIndex::kShardCount>;
@@ -215,7 +216,7 @@ class ShardFiller {
     parts_.segments->At(found.location.segment()).AddLiveBytes(found.size);
     parts_.index->Set(found.hash, position, found.location);
     if (found.is_tombstone) {
-      tombstones_.push_back({found.hash, found.location});
+      tombstones_.push_back({found.hash, found.location, found.size});
     }
     return absl::OkStatus();
   }
@@ -327,14 +328,8 @@ class Replayer {
                                                      : Verdict::kOther;
             });
         if (position.verdict != Verdict::kMatch) continue;
-        Segment& segment = parts_.segments->At(tombstone.location.segment());
-        std::string scratch;
-        Record record;
-        if (segment.ReadRecord(tombstone.location.offset(), &scratch, &record)
-                .ok()) {
-          segment.AddLiveBytes(
-              -static_cast<int64_t>(RecordSize(record.header)));
-        }
+        parts_.segments->At(tombstone.location.segment())
+            .AddLiveBytes(-static_cast<int64_t>(tombstone.size));
         parts_.index->Erase(tombstone.hash, position);
       }
     }
