@@ -234,9 +234,9 @@ SimFileSystem::SimFileSystem(uint64_t seed)
     : machine_(std::make_shared<SimMachine>(SimDisk(), seed)), seed_(seed) {
   // Images come and go by the million, and to give their memory back to the
   // kernel each time costs ten times what they cost.
-  static const int is_set = mallopt(M_TRIM_THRESHOLD, 256 << 20) &
+  static const int kIsSet = mallopt(M_TRIM_THRESHOLD, 256 << 20) &
                             mallopt(M_MMAP_THRESHOLD, 32 << 20);
-  (void)is_set;
+  (void)kIsSet;
 }
 
 SimFileSystem::SimFileSystem(std::shared_ptr<SimMachine> machine, uint64_t seed)
