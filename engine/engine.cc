@@ -61,6 +61,11 @@ void CountValueFiles(const Directory& directory, Stats* stats) {
   }
 }
 
+absl::Status ForeignStatus() {
+  return absl::FailedPreconditionError(
+      "the store was opened before this process was forked");
+}
+
 uint64_t MillisecondsSince(std::chrono::steady_clock::time_point begin) {
   return static_cast<uint64_t>(
       std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -290,6 +295,8 @@ Engine::~Engine() {
 }
 
 absl::Status Engine::Close() {
+  // First of all: in a forked child even the mutex may be held for ever.
+  if (is_foreign()) return ForeignStatus();
   index::MutexLock lock(&close_mutex_);
   if (close_done_) {
     return absl::FailedPreconditionError("the store is closed");
@@ -320,8 +327,7 @@ absl::Status Engine::CloseLog() {
 
 absl::Status Engine::WhyNot() const {
   if (is_foreign()) {
-    return absl::FailedPreconditionError(
-        "the store was opened before this process was forked");
+    return ForeignStatus();
   }
   if (closed_.load(std::memory_order_acquire)) {
     return absl::FailedPreconditionError("the store is closed");

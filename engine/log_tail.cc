@@ -323,11 +323,14 @@ absl::StatusOr<LogTail> FindLogTail(const Directory& directory,
     for (const UnprovenValue& value : walk.values()) {
       if (value.lsn <= durable) continue;
       std::string bytes;
-      if (ReadValueFile(directory, manifest.store_id, value.reference, &bytes)
-              .ok()) {
+      const absl::Status status =
+          ReadValueFile(directory, manifest.store_id, value.reference, &bytes);
+      if (status.ok()) {
         tail.unproven_values.push_back(value.reference);
         continue;
       }
+      // No file handle left, say: that proves nothing about the value.
+      if (!absl::IsDataLoss(status)) return status;
       // The log ends before the unit whose value did not reach the disk.
       limit = value.unit_first_lsn;
       for (TailSegment& segment : tail.used) {

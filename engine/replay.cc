@@ -174,18 +174,19 @@ class ShardFiller {
   ShardFiller(const ReplayParts& parts, std::vector<Tombstone>* tombstones)
       : parts_(parts), tombstones_(*tombstones) {}
 
-  absl::Status Fill(std::span<const Found> list) {
+  absl::Status Fill(int shard, std::span<const Found> list) {
     while (!list.empty()) {
       const size_t count = std::min(kGuardSize, list.size());
-      PEAT_RETURN_IF_ERROR(FillUnderGuard(list.first(count)));
+      PEAT_RETURN_IF_ERROR(FillUnderGuard(shard, list.first(count)));
       list = list.subspan(count);
     }
     return absl::OkStatus();
   }
 
  private:
-  absl::Status FillUnderGuard(std::span<const Found> list) {
+  absl::Status FillUnderGuard(int shard, std::span<const Found> list) {
     const index::EpochGuard guard;
+    const HashIndex::ShardLock lock(*parts_.index, shard);
     for (size_t i = 0; i < list.size(); ++i) {
       if (i + kPrefetchDistance < list.size()) {
         parts_.index->Prefetch(list[i + kPrefetchDistance].hash);
@@ -310,7 +311,7 @@ class Replayer {
       ShardFiller filler(parts_, &tombstones_[shard]);
       for (const std::unique_ptr<Reader>& reader : readers_) {
         std::vector<Found>& list = reader->lists()[shard];
-        PEAT_RETURN_IF_ERROR(filler.Fill(list));
+        PEAT_RETURN_IF_ERROR(filler.Fill(static_cast<int>(shard), list));
         list.clear();
       }
       return absl::OkStatus();
@@ -319,8 +320,10 @@ class Replayer {
 
   // A tombstone that is still current leaves; its key is absent.
   void RemoveTombstones() {
-    for (const std::vector<Tombstone>& list : tombstones_) {
+    for (size_t shard = 0; shard < tombstones_.size(); ++shard) {
+      const std::vector<Tombstone>& list = tombstones_[shard];
       const index::EpochGuard guard;
+      const HashIndex::ShardLock lock(*parts_.index, static_cast<int>(shard));
       for (const Tombstone& tombstone : list) {
         const HashIndex::Position position =
             parts_.index->Locate(tombstone.hash, [&](Location candidate) {
