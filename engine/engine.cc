@@ -148,7 +148,8 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::OpenToWrite(
   absl::StatusOr<std::unique_ptr<Directory>> directory =
       file_system.OpenDirectory(path);
   if (absl::IsNotFound(directory.status()) && config.create_if_missing) {
-    PEAT_RETURN_IF_ERROR(file_system.CreateDirectory(path));
+    const absl::Status created = file_system.CreateDirectory(path);
+    if (!absl::IsAlreadyExists(created)) PEAT_RETURN_IF_ERROR(created);
     directory = file_system.OpenDirectory(path);
   }
   PEAT_RETURN_IF_ERROR(directory.status());
@@ -169,6 +170,10 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::OpenToWrite(
   std::unique_ptr<Engine> engine(
       new Engine(file_system, *std::move(directory), config, manifest));
   if (contents != Contents::kStore) {
+    // Once more for the directory's own name: whoever made it may have been
+    // killed before it was durable.
+    const absl::Status created = file_system.CreateDirectory(path);
+    if (!absl::IsAlreadyExists(created)) PEAT_RETURN_IF_ERROR(created);
     PEAT_RETURN_IF_ERROR(engine->manifest_.Reserve(0));
     PEAT_RETURN_IF_ERROR(engine->manifest_.Edit([](Manifest&) {}));
   }

@@ -4,6 +4,7 @@
 #include <array>
 #include <atomic>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -34,6 +35,10 @@ constexpr uint64_t kGroupSize = uint64_t{256} << 20;
 
 // How far ahead of its turn a key's bucket is asked for.
 constexpr size_t kPrefetchDistance = 8;
+
+// Records put into the index under one epoch guard: what growing replaces is
+// kept as long as a guard is.
+constexpr size_t kGuardSize = 512;
 
 struct Found {
   uint64_t hash;
@@ -168,7 +173,17 @@ class ShardFiller {
   ShardFiller(const ReplayParts& parts, std::vector<Tombstone>* tombstones)
       : parts_(parts), tombstones_(*tombstones) {}
 
-  absl::Status Fill(const std::vector<Found>& list) {
+  absl::Status Fill(std::span<const Found> list) {
+    while (!list.empty()) {
+      const size_t count = std::min(kGuardSize, list.size());
+      PEAT_RETURN_IF_ERROR(FillUnderGuard(list.first(count)));
+      list = list.subspan(count);
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  absl::Status FillUnderGuard(std::span<const Found> list) {
     const index::EpochGuard guard;
     for (size_t i = 0; i < list.size(); ++i) {
       if (i + kPrefetchDistance < list.size()) {
@@ -179,7 +194,6 @@ class ShardFiller {
     return absl::OkStatus();
   }
 
- private:
   absl::Status Put(const Found& found) {
     std::optional<std::string> key;  // read when first compared
     Record old;

@@ -54,14 +54,11 @@ std::byte* MapAligned(size_t size) {
   return memory + before;
 }
 
-// Takes the page faults now.
+// Takes the page faults of memory that others may be using. Where the kernel
+// cannot do that, nothing is made ready.
 void Populate(std::byte* memory, size_t size) {
-#if defined(MADV_POPULATE_WRITE)
-  if (::madvise(memory, size, MADV_POPULATE_WRITE) == 0) return;
-#endif
-  for (size_t i = 0; i < size; i += kPageSize) {
-    *static_cast<volatile std::byte*>(memory + i) = std::byte{0};
-  }
+  const size_t before = reinterpret_cast<uintptr_t>(memory) % kPageSize;
+  (void)::madvise(memory - before, size + before, MADV_POPULATE_WRITE);
 }
 
 }  // namespace
@@ -198,8 +195,9 @@ void Arena::Provision() {
 }
 
 Arena::Chunk* Arena::ChunkOf(const void* address) {
-  const uintptr_t bits = reinterpret_cast<uintptr_t>(address);
-  return reinterpret_cast<Chunk*>(bits & ~uintptr_t{kChunkSize - 1});
+  const size_t offset = reinterpret_cast<uintptr_t>(address) % kChunkSize;
+  auto* const unit = static_cast<std::byte*>(const_cast<void*>(address));
+  return reinterpret_cast<Chunk*>(unit - offset);
 }
 
 Arena::Chunk* Arena::MapChunk(bool is_huge) {
@@ -208,7 +206,7 @@ Arena::Chunk* Arena::MapChunk(bool is_huge) {
   // Advice: where it is not taken, only speed or memory differ.
   (void)::madvise(memory, kChunkSize,
                   is_huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
-  if (is_huge) Populate(memory, kChunkSize);
+  if (is_huge) std::memset(memory, 0, kChunkSize);  // takes the page faults
   Chunk* const chunk = reinterpret_cast<Chunk*>(memory);
   chunk->is_huge = is_huge;
   chunk->touched_units = 1;

@@ -188,9 +188,9 @@ bool Insert(TableRef table, Placement placement, Location location) {
 }
 
 uint32_t WidthFor(uint64_t key_count) {
+  constexpr uint64_t kStep = uint64_t{2} * kBucketCount;
   const uint64_t slots = key_count * 100 / kFillPercent + 1;
-  const uint64_t width =
-      (slots + 2 * kBucketCount - 1) / (2 * kBucketCount) * 2;
+  const uint64_t width = (slots + kStep - 1) / kStep * 2;
   return static_cast<uint32_t>(std::min<uint64_t>(width, kWidthMax));
 }
 

@@ -58,8 +58,8 @@ inline constexpr uint64_t kHasGuests = uint64_t{1} << kHasGuestsShift;
 // What a reader compares: tag and displacement.
 inline constexpr uint64_t kIdentityMask = ~(kLocationMask | kHasGuests);
 static_assert(kTagShift + kTagBits == 64);
-static_assert(kWidthMax * kBucketCount * sizeof(Slot) ==
-              Arena::kUnitCountMax * Arena::kUnitSize);
+static_assert(size_t{kWidthMax} * kBucketCount * sizeof(Slot) ==
+              size_t{Arena::kUnitCountMax} * Arena::kUnitSize);
 
 // The parts of a key's hash that place it within its shard.
 struct Placement {
@@ -112,10 +112,13 @@ class TableRef final {
   }
   // Tables are as many units as half their width.
   constexpr uint32_t unit_count() const { return width() / 2; }
-  std::byte* units() const { return reinterpret_cast<std::byte*>(address()); }
+  std::byte* units() const {
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): a pointer with bits to spare
+    return reinterpret_cast<std::byte*>(address());
+  }
   Slot* bucket(uint32_t number) const {
-    return reinterpret_cast<Slot*>(address()) +
-           (number % kBucketCount) * width();
+    return reinterpret_cast<Slot*>(units()) +
+           size_t{number % kBucketCount} * width();
   }
 
   friend constexpr bool operator==(TableRef, TableRef) = default;
@@ -145,10 +148,9 @@ class TableRef final {
   void Prefetch(uint32_t home) const {
     const std::byte* const first =
         reinterpret_cast<const std::byte*>(bucket(home));
-    const std::byte* const last = first + width() * sizeof(Slot) - 1;
     __builtin_prefetch(first);
-    if (first + 64 < last) __builtin_prefetch(first + 64);
-    __builtin_prefetch(last);
+    __builtin_prefetch(first + 64);
+    __builtin_prefetch(first + width() * sizeof(Slot) - 1);
   }
 
  private:
@@ -169,16 +171,15 @@ inline uint32_t MatchingSlots(const Slot* bucket, uint32_t width,
                               uint64_t identity) {
   uint32_t matches = 0;
 #if defined(__SSE2__) && !PEAT_INDEX_TSAN
-  // Compares the upper halves of four slots at a time. An aligned half of a
-  // 16-byte load is never torn, and no load of this processor overtakes
-  // another; the fences keep the compiler to that too.
+  // Compares the upper halves of four slots at a time; the last four overlap
+  // those before if need be. An aligned half of a 16-byte load is never torn,
+  // and no load of this processor overtakes another; the fences keep the
+  // compiler to that too.
   static_assert(kDisplacementShift >= 32);
   const __m128i mask = _mm_set1_epi32(static_cast<int>(kIdentityMask >> 32));
   const __m128i wanted = _mm_set1_epi32(static_cast<int>(identity >> 32));
   const __m128i* const pairs = reinterpret_cast<const __m128i*>(bucket);
-  std::atomic_signal_fence(std::memory_order_seq_cst);
-  uint32_t i = 0;
-  for (; i + 4 <= width; i += 4) {
+  const auto compare_four_from = [&](uint32_t i) {
     const __m128 upper = _mm_shuffle_ps(
         _mm_castsi128_ps(_mm_load_si128(pairs + i / 2)),
         _mm_castsi128_ps(_mm_load_si128(pairs + i / 2 + 1)), 0xDD);
@@ -186,12 +187,16 @@ inline uint32_t MatchingSlots(const Slot* bucket, uint32_t width,
         _mm_cmpeq_epi32(_mm_and_si128(_mm_castps_si128(upper), mask), wanted);
     matches |= static_cast<uint32_t>(_mm_movemask_ps(_mm_castsi128_ps(equal)))
                << i;
+  };
+  if (width >= 4) [[likely]] {
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    for (uint32_t i = 0; i < width - 4; i += 4) compare_four_from(i);
+    compare_four_from(width - 4);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    return matches;
   }
-  std::atomic_signal_fence(std::memory_order_seq_cst);
-#else
-  uint32_t i = 0;
 #endif
-  for (; i < width; ++i) {
+  for (uint32_t i = 0; i < width; ++i) {
     const uint64_t slot = bucket[i].load(std::memory_order_acquire);
     matches |= static_cast<uint32_t>((slot & kIdentityMask) == identity) << i;
   }

@@ -60,14 +60,14 @@ bool RegisterForMembarrier() {
 }
 
 Registry& TheRegistry() {
-  static Registry* const registry = [] {
+  static Registry* const kRegistry = [] {
     readers_must_fence.store(!RegisterForMembarrier());
     const int error =
         ::pthread_atfork(&BeforeFork, &AfterForkInParent, &AfterForkInChild);
     PEAT_CHECK(error == 0);
     return std::make_unique<Registry>().release();
   }();
-  return *registry;
+  return *kRegistry;
 }
 
 void BeforeFork() ABSL_NO_THREAD_SAFETY_ANALYSIS { TheRegistry().mutex.Lock(); }
@@ -90,6 +90,7 @@ void AfterForkInChild() ABSL_NO_THREAD_SAFETY_ANALYSIS {
   // Left where they are, so that what they own is not destroyed either.
   (void)std::make_unique<std::deque<Retired>>(std::move(registry.retired))
       .release();
+  // NOLINTNEXTLINE(clang-analyzer-cplusplus.NewDeleteLeaks): on purpose
   registry.retired.clear();
   registry.running_count = 0;
   registry.mutex.Unlock();
@@ -138,9 +139,9 @@ std::deque<Retired> TakeReclaimable(Registry& registry)
 }
 
 // Runs them outside the lock, since they may retire more.
-void Run(Registry& registry, std::deque<Retired> reclaimable) {
+void Run(Registry& registry, const std::deque<Retired>& reclaimable) {
   if (reclaimable.empty()) return;
-  for (Retired& retired : reclaimable) retired.reclaim();
+  for (const Retired& retired : reclaimable) retired.reclaim();
   const MutexLock lock(&registry.mutex);
   PEAT_DCHECK(registry.running_count >= reclaimable.size());
   registry.running_count -= reclaimable.size();
@@ -199,7 +200,7 @@ void Retire(std::function<void()> reclaim) {
       reclaimable = TakeReclaimable(registry);
     }
   }
-  Run(registry, std::move(reclaimable));
+  Run(registry, reclaimable);
 }
 
 void ReclaimRetired() {
@@ -209,7 +210,7 @@ void ReclaimRetired() {
     const MutexLock lock(&registry.mutex);
     reclaimable = TakeReclaimable(registry);
   }
-  Run(registry, std::move(reclaimable));
+  Run(registry, reclaimable);
 }
 
 void DrainRetired() {

@@ -31,6 +31,12 @@ void Add(std::atomic<uint64_t>* counter, uint64_t difference) {
 
 }  // namespace
 
+HashIndex::HashIndex() {
+  // The process's first guard registers with the kernel, which takes 10 ms
+  // when there are threads: now, not in the first write.
+  const EpochGuard guard;
+}
+
 HashIndex::~HashIndex() {
   for (Shard& shard : shards_) {
     PEAT_CHECK(!shard.is_locked);
@@ -52,28 +58,28 @@ HashIndex::ManyShardsLock::~ManyShardsLock() {
 bool HashIndex::IsCurrent(uint64_t hash, const Position& position) const {
   const Shard& shard = ShardFor(hash);
   PEAT_DCHECK(shard.is_locked);
-  if (position.slot == nullptr) {
+  if (position.slot_ == nullptr) {
     return shard.insertions.load(std::memory_order_relaxed) ==
-           position.insertions;
+           position.insertions_;
   }
   // First that the slot is still part of the index: an old table keeps its
   // slots as they were.
   const TableRef table = TableFor(shard, PlacementOf(hash).tag);
-  if (table.bits() != position.container &&
+  if (table.bits() != position.container_ &&
       reinterpret_cast<uintptr_t>(shard.side_list.load(
-          std::memory_order_relaxed)) != position.container) {
+          std::memory_order_relaxed)) != position.container_) {
     return false;
   }
   // One location is one record of one key, so it is that key.
-  return LocationOf(position.slot->load(std::memory_order_relaxed)) ==
+  return LocationOf(position.slot_->load(std::memory_order_relaxed)) ==
          position.location;
 }
 
 void HashIndex::Set(uint64_t hash, const Position& position, Location to) {
   PEAT_DCHECK(IsCurrent(hash, position));
-  if (position.slot != nullptr) {
+  if (position.slot_ != nullptr) {
     PEAT_DCHECK(position.verdict == Verdict::kMatch);
-    StoreLocation(position.slot, to);
+    StoreLocation(position.slot_, to);
     return;
   }
   Shard& shard = ShardFor(hash);
@@ -87,7 +93,7 @@ void HashIndex::Erase(uint64_t hash, const Position& position) {
   PEAT_DCHECK(IsCurrent(hash, position));
   Shard& shard = ShardFor(hash);
   PEAT_DCHECK(shard.key_count.load(std::memory_order_relaxed) > 0);
-  ClearSlot(position.slot);
+  ClearSlot(position.slot_);
   Add(&shard.key_count, ~uint64_t{0});
 }
 

@@ -66,7 +66,7 @@ class HashIndex final {
     return static_cast<int>(y >> 10);
   }
 
-  HashIndex() = default;
+  HashIndex();
   // No reader or writer may be left.
   ~HashIndex();
   HashIndex(const HashIndex&) = delete;
@@ -104,9 +104,9 @@ class HashIndex final {
 
    private:
     friend class HashIndex;
-    Slot* slot = nullptr;     // of that candidate
-    uint64_t container = 0;   // the table (its bits) or side list (address)
-    uint64_t insertions = 0;  // of the shard before the look
+    Slot* slot_ = nullptr;     // of that candidate
+    uint64_t container_ = 0;   // the table (its bits) or side list (address)
+    uint64_t insertions_ = 0;  // of the shard before the look
   };
 
   // Looks like FindUnvalidated; meant for writers, with the shard's lock or
@@ -242,6 +242,7 @@ class HashIndex final {
     uint32_t depth() const { return static_cast<uint32_t>(bits_ & 63); }
     uint64_t table_count() const { return uint64_t{1} << depth(); }
     DirectoryLine* lines() const {
+      // NOLINTNEXTLINE(performance-no-int-to-ptr): a pointer with bits to spare
       return reinterpret_cast<DirectoryLine*>(bits_ & ~uint64_t{63});
     }
     uint64_t line_count() const { return (table_count() + 7) / 8; }
@@ -359,13 +360,13 @@ template <typename Match>
 HashIndex::Position HashIndex::Locate(uint64_t hash, Match&& match) const {
   const Shard& shard = ShardFor(hash);
   Position position;
-  position.insertions = shard.insertions.load(std::memory_order_acquire);
+  position.insertions_ = shard.insertions.load(std::memory_order_acquire);
   Look(shard, hash, [&](Slot* place, uint64_t slot, uint64_t container) {
     position.verdict = match(LocationOf(slot));
     if (position.verdict == Verdict::kOther) return false;
     position.location = LocationOf(slot);
-    position.slot = place;
-    position.container = container;
+    position.slot_ = place;
+    position.container_ = container;
     return true;
   });
   return position;

@@ -29,7 +29,7 @@ class KeyHasher final {
  private:
   static constexpr size_t kSecretSize = 192;
 
-  alignas(64) std::array<std::byte, kSecretSize> secret_;
+  alignas(64) std::array<std::byte, kSecretSize> secret_ = {};
   uint64_t kept_bits_ = ~uint64_t{0};
 };
 

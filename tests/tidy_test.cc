@@ -185,11 +185,11 @@ Findings FindWrongShape(const SourceFile& file) {
     findings.push_back("longer than 500 lines: " + std::to_string(lines));
   }
   // A .cc may leave the opening to the header it implements.
-  const std::string stem = file.path.substr(0, file.path.rfind('.'));
+  const std::string own_header = fs::path(file.path).stem().string() + ".h";
   const std::vector<std::string> includes = IncludesOf(file.text);
-  const bool opens_with_header = file.path.ends_with(".cc") &&
-                                 file.text.starts_with("#include \"") &&
-                                 (stem + ".h").ends_with(includes.front());
+  const bool opens_with_header =
+      file.path.ends_with(".cc") && file.text.starts_with("#include \"") &&
+      fs::path(includes.front()).filename() == own_header;
   if (!file.text.starts_with("// ") && !opens_with_header) {
     findings.push_back("does not open with what it is");
   }
@@ -229,6 +229,16 @@ Findings FindForbiddenWords(const SourceFile& file) {
   return findings;
 }
 
+// How the CMakeLists.txt of `folder` names `path`: from there, and a fuzz
+// target by its subject.
+std::string NameIn(const fs::path& folder, const std::string& path) {
+  const std::string name =
+      fs::path(path)
+          .lexically_relative(folder.empty() ? fs::path(".") : folder)
+          .string();
+  return name.substr(0, name.rfind("_fuzz.cc"));
+}
+
 // `files` must include the CMakeLists.txt files: a source must be named in the
 // one of its folder or of a folder above it.
 Findings FindUnregistered(const std::vector<SourceFile>& files) {
@@ -246,9 +256,7 @@ Findings FindUnregistered(const std::vector<SourceFile>& files) {
     bool registered = false;
     for (fs::path folder = fs::path(file.path).parent_path();;
          folder = folder.parent_path()) {
-      const fs::path name = fs::path(file.path).lexically_relative(
-          folder.empty() ? fs::path(".") : folder);
-      const std::regex whole(R"re((^|[\s(]))re" + name.string() +
+      const std::regex whole(R"re((^|[\s(]))re" + NameIn(folder, file.path) +
                              R"re(($|[\s)]))re");
       registered |= lists.contains(folder.string()) &&
                     std::regex_search(lists[folder.string()], whole);

@@ -16,7 +16,7 @@
 namespace peat::tools {
 namespace {
 
-constexpr size_t kBufferSize = 256 * 1024;
+constexpr size_t kBufferSize = size_t{1} << 18U;
 
 // A byte is at most \u00XX in a JSON string; the rest of the object is names.
 constexpr size_t kJsonEscapeFactor = 6;

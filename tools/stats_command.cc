@@ -3,6 +3,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_format.h"
@@ -25,10 +26,24 @@ struct StatsArguments {
 Json ToJson(const std::vector<CutRange>& ranges) {
   Json array = Json::array();
   for (const CutRange& range : ranges) {
-    array.push_back(
-        {{"file", range.file}, {"offset", range.offset}, {"size", range.size}});
+    Json object;
+    object["file"] = range.file;
+    object["offset"] = range.offset;
+    object["size"] = range.size;
+    array.push_back(std::move(object));
   }
   return array;
+}
+
+Json ToJson(const OpenStats& stats) {
+  Json object;
+  object["clean"] = stats.clean;
+  object["records_replayed"] = stats.records_replayed;
+  object["bytes_replayed"] = stats.bytes_replayed;
+  object["milliseconds"] = stats.milliseconds;
+  object["cut"] = ToJson(stats.cut);
+  object["damaged"] = ToJson(stats.damaged);
+  return object;
 }
 
 Json ToJson(const Stats& stats) {
@@ -45,12 +60,7 @@ Json ToJson(const Stats& stats) {
   object["durable_lsn"] = stats.durable_lsn;
   object["flush_count"] = stats.flush_count;
   object["reserve_complete"] = stats.reserve_complete;
-  object["open"] = {{"clean", stats.open.clean},
-                    {"records_replayed", stats.open.records_replayed},
-                    {"bytes_replayed", stats.open.bytes_replayed},
-                    {"milliseconds", stats.open.milliseconds},
-                    {"cut", ToJson(stats.open.cut)},
-                    {"damaged", ToJson(stats.open.damaged)}};
+  object["open"] = ToJson(stats.open);
   return object;
 }
 

@@ -80,8 +80,8 @@ class SizeSignalBlock final {
   ~SizeSignalBlock();
 
  private:
-  sigset_t signal_;
-  sigset_t mask_before_;
+  sigset_t signal_ = {};
+  sigset_t mask_before_ = {};
   bool was_pending_ = false;
 };
 

@@ -37,8 +37,8 @@ static_assert(sizeof(off_t) == 8, "files may be larger than 2 GiB");
 constexpr size_t kZerosSize = size_t{1} << 20;
 
 uint64_t PageSize() {
-  static const uint64_t size = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-  return size;
+  static const uint64_t kSize = static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+  return kSize;
 }
 
 class PosixMapping final : public Mapping {
@@ -422,9 +422,9 @@ FileSystem& PosixFileSystem() {
   // Never destroyed: a store in a static may outlive this file's statics.
   alignas(PosixFileSystemImpl) static std::byte
       storage[sizeof(PosixFileSystemImpl)];
-  static FileSystem* const instance =
+  static FileSystem* const kInstance =
       std::construct_at(reinterpret_cast<PosixFileSystemImpl*>(storage));
-  return *instance;
+  return *kInstance;
 }
 
 }  // namespace peat::engine

@@ -95,7 +95,7 @@ void AfterForkInChild() {
   registry_mutex.unlock();
 }
 
-[[maybe_unused]] const int handlers_installed = [] {
+[[maybe_unused]] const int kHandlersInstalled = [] {
   const int error =
       pthread_atfork(&BeforeFork, &AfterForkInParent, &AfterForkInChild);
   PEAT_CHECK(error == 0);

@@ -26,6 +26,7 @@ using engine::Mapping;
 using engine::OpenMode;
 using format::AsBytes;
 using ::testing::ElementsAre;
+using ::testing::IsEmpty;
 
 constexpr uint64_t kSeedCount = 300;
 
@@ -301,27 +302,81 @@ TEST_F(SimFileSystemTest, CrashesBetweenSectorsOfAWrite) {
   EXPECT_EQ(After(CrashKind::kKill, "a"), std::string(1024, 'x'));
 }
 
-TEST_F(SimFileSystemTest, SharesNoChangeBetweenADiskAndItsImages) {
-  const auto file = CreateDurable("a", 3);
-  const auto mapping = Map(*file);
-  mapping->Store(0, AsBytes("one"));
-  for (const CrashKind kind : {CrashKind::kKill, CrashKind::kPowerLossNothing,
-                               CrashKind::kPowerLossEverything}) {
-    const auto image = disk_.CrashImage(kind, 1);
-    const std::string before = *image->ReadFile("d/a");
-    ASSERT_OK_AND_ASSIGN(const auto directory, image->OpenDirectory("d"));
-    ASSERT_OK_AND_ASSIGN(const auto twin,
-                         directory->Open("a", OpenMode::kReadWrite));
-    mapping->Store(0, AsBytes("two"));
-    ASSERT_OK(file->Sync());
-    EXPECT_EQ(image->ReadFile("d/a"), before);
+constexpr CrashKind kImageKinds[] = {CrashKind::kKill,
+                                     CrashKind::kPowerLossNothing,
+                                     CrashKind::kPowerLossEverything};
 
-    ASSERT_OK(twin->WriteAt(0, AsBytes("six")));
-    ASSERT_OK(twin->Sync());
-    EXPECT_EQ(disk_.ReadFile("d/a"), "two");
-    EXPECT_EQ(After(CrashKind::kPowerLossNothing, "a"), "two");
-    mapping->Store(0, AsBytes("one"));
+// Writes to the file of an image, and makes it durable there.
+void ChangeImage(SimFileSystem& image) {
+  ASSERT_OK_AND_ASSIGN(const auto directory, image.OpenDirectory("d"));
+  ASSERT_OK_AND_ASSIGN(const auto file,
+                       directory->Open("a", OpenMode::kReadWrite));
+  ASSERT_OK(file->WriteAt(0, AsBytes("six")));
+  ASSERT_OK(file->Sync());
+  ASSERT_OK(file->WriteAt(0, AsBytes("ten")));
+}
+
+TEST_F(SimFileSystemTest, SharesNoChangeOfAnImageWithItsDisk) {
+  const auto file = CreateDurable("a", 3);
+  ASSERT_OK(file->WriteAt(0, AsBytes("one")));
+  ASSERT_OK(file->Sync());
+  for (const bool is_mapped : {false, true}) {
+    const auto mapping = is_mapped ? Map(*file) : nullptr;
+    for (const CrashKind kind : kImageKinds) {
+      ASSERT_OK(file->WriteAt(0, AsBytes("two")));
+      ChangeImage(*disk_.CrashImage(kind, 1));
+
+      EXPECT_EQ(disk_.ReadFile("d/a"), "two");
+      EXPECT_EQ(After(CrashKind::kPowerLossNothing, "a"), "one");
+    }
   }
+}
+
+TEST_F(SimFileSystemTest, SharesNoChangeOfADiskWithItsImages) {
+  const auto file = CreateDurable("a", 3);
+  for (const bool is_mapped : {false, true}) {
+    const auto mapping = is_mapped ? Map(*file) : nullptr;
+    for (const CrashKind kind : kImageKinds) {
+      ASSERT_OK(file->WriteAt(0, AsBytes("one")));
+      const auto image = disk_.CrashImage(kind, 1);
+      const std::string before = *image->ReadFile("d/a");
+      ASSERT_OK(file->WriteAt(0, AsBytes("two")));
+      ASSERT_OK(file->Sync());
+      ASSERT_OK(file->WriteAt(0, AsBytes("six")));
+
+      EXPECT_EQ(image->ReadFile("d/a"), before);
+    }
+  }
+}
+
+TEST_F(SimFileSystemTest, LeavesZerosBehindTheEndOfAnImage) {
+  const auto file = CreateDurable("a", 2);
+  ASSERT_OK(file->WriteAt(0, AsBytes("abcd")));
+
+  for (uint64_t seed = 0; seed < kSeedCount; ++seed) {
+    const auto image =
+        disk_.CrashImage(CrashKind::kPowerLossRandomSubset, seed);
+    if (image->ReadFile("d/a") != "ab") continue;
+    ASSERT_OK_AND_ASSIGN(const auto directory, image->OpenDirectory("d"));
+    ASSERT_OK_AND_ASSIGN(const auto left,
+                         directory->Open("a", OpenMode::kReadWrite));
+    ASSERT_OK(left->Allocate(4));
+    EXPECT_EQ(image->ReadFile("d/a"), std::string("ab\0\0", 4));
+  }
+}
+
+TEST_F(SimFileSystemTest, UnlinksNoOtherFileOfTheSameName) {
+  CreateDurable("a", 1);
+  CreateDurable("b", 2);
+  ASSERT_OK(directory_->Rename("a", "b"));
+  ASSERT_OK(directory_->Unlink("b"));
+
+  std::set<std::vector<std::string>> outcomes;
+  for (uint64_t seed = 0; seed < kSeedCount; ++seed) {
+    outcomes.insert(NamesAfter(CrashKind::kPowerLossRandomSubset, seed));
+  }
+  EXPECT_THAT(outcomes,
+              ElementsAre(IsEmpty(), ElementsAre("a", "b"), ElementsAre("b")));
 }
 
 TEST_F(SimFileSystemTest, BoundsTheHistoryOfASector) {

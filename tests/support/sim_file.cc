@@ -21,11 +21,23 @@ constexpr uint64_t kFileSizeMax = uint64_t{1} << 40;
 
 class SimMapping final : private engine::StoreObserver, public engine::Mapping {
  public:
+  // The pinned bytes of the file, and what of them is mapped how.
+  struct View {
+    std::shared_ptr<SimBuffer> bytes;
+    uint64_t size;
+    MapMode mode;
+  };
+
   SimMapping(std::shared_ptr<SimMachine> machine,
-             std::shared_ptr<SimInode> inode, std::string name, uint64_t size,
-             MapMode mode)
-      : SimMapping(std::move(machine), inode, inode->Pin(), std::move(name),
-                   size, mode) {}
+             std::shared_ptr<SimInode> inode, std::string name, View view)
+      : Mapping(view.size == 0 ? nullptr : view.bytes->data(), view.size, this),
+        machine_(std::move(machine)),
+        inode_(std::move(inode)),
+        bytes_(std::move(view.bytes)),
+        name_(std::move(name)),
+        mode_(view.mode) {
+    inode_->AddUser();
+  }
 
   ~SimMapping() override {
     const MachineLock hold(machine_->mutex());
@@ -37,18 +49,6 @@ class SimMapping final : private engine::StoreObserver, public engine::Mapping {
   void WillNeed(uint64_t, uint64_t) const override {}
 
  private:
-  SimMapping(std::shared_ptr<SimMachine> machine,
-             std::shared_ptr<SimInode> inode, std::shared_ptr<SimBuffer> bytes,
-             std::string name, uint64_t size, MapMode mode)
-      : Mapping(size == 0 ? nullptr : bytes->data(), size, this),
-        machine_(std::move(machine)),
-        inode_(std::move(inode)),
-        bytes_(std::move(bytes)),
-        name_(std::move(name)),
-        mode_(mode) {
-    inode_->AddUser();
-  }
-
   void OnStore(std::byte* base, uint64_t offset,
                format::ByteView bytes) override {
     PEAT_CHECK(base == data());
@@ -244,7 +244,9 @@ absl::StatusOr<std::unique_ptr<engine::Mapping>> SimFile::Map(uint64_t size,
     return absl::PermissionDeniedError(
         absl::StrFormat("mmap %s: the file is open for reading", name_));
   }
-  return std::make_unique<SimMapping>(machine_, inode_, name_, size, mode);
+  return std::make_unique<SimMapping>(
+      machine_, inode_, name_,
+      SimMapping::View{.bytes = inode_->Pin(), .size = size, .mode = mode});
 }
 
 }  // namespace

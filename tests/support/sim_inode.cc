@@ -13,7 +13,7 @@ namespace {
 
 // How many bytes of intermediate versions a sector keeps: bounds the memory of
 // a run that stores to one place for ever without a sync.
-constexpr size_t kHistorySizeMax = 32 * 1024;
+constexpr size_t kHistorySizeMax = size_t{32} * 1024;
 static_assert(kHistorySizeMax >= 2 * kSimSectorSize);
 
 uint64_t PageOf(uint64_t offset) { return offset / kSimPageSize; }
@@ -32,9 +32,10 @@ void ZeroFrom(SimBuffer& bytes, uint64_t size) {
 
 SimInode::SimInode(uint64_t id) : id_(id) {
   // Shared by all new files: images are made by the million.
-  static const std::shared_ptr<SimBuffer> empty = std::make_shared<SimBuffer>();
-  cached_.bytes = empty;
-  durable_.bytes = empty;
+  static const std::shared_ptr<SimBuffer> kEmpty =
+      std::make_shared<SimBuffer>();
+  cached_.bytes = kEmpty;
+  durable_.bytes = kEmpty;
 }
 
 void SimInode::MakePrivate(Content& content) {
