@@ -170,8 +170,9 @@ class Reader {
 // Puts listed records into one shard of the index.
 class ShardFiller {
  public:
-  ShardFiller(const ReplayParts& parts, std::vector<Tombstone>* tombstones)
-      : parts_(parts), tombstones_(*tombstones) {}
+  ShardFiller(const ReplayParts& parts, int shard,
+              std::vector<Tombstone>* tombstones)
+      : parts_(parts), shard_(shard), tombstones_(*tombstones) {}
 
   absl::Status Fill(std::span<const Found> list) {
     while (!list.empty()) {
@@ -185,6 +186,7 @@ class ShardFiller {
  private:
   absl::Status FillUnderGuard(std::span<const Found> list) {
     const index::EpochGuard guard;
+    const HashIndex::ShardLock lock(*parts_.index, shard_);
     for (size_t i = 0; i < list.size(); ++i) {
       if (i + kPrefetchDistance < list.size()) {
         parts_.index->Prefetch(list[i + kPrefetchDistance].hash);
@@ -235,6 +237,7 @@ class ShardFiller {
   }
 
   const ReplayParts& parts_;
+  const int shard_;
   std::vector<Tombstone>& tombstones_;
   std::string scratch_;
 };
@@ -306,7 +309,7 @@ class Replayer {
 
   absl::Status FillShards() {
     return ForEach(0, HashIndex::kShardCount, [&](size_t, size_t shard) {
-      ShardFiller filler(parts_, &tombstones_[shard]);
+      ShardFiller filler(parts_, static_cast<int>(shard), &tombstones_[shard]);
       for (const std::unique_ptr<Reader>& reader : readers_) {
         std::vector<Found>& list = reader->lists()[shard];
         PEAT_RETURN_IF_ERROR(filler.Fill(list));
@@ -318,9 +321,10 @@ class Replayer {
 
   // A tombstone that is still current leaves; its key is absent.
   void RemoveTombstones() {
-    for (const std::vector<Tombstone>& list : tombstones_) {
+    for (size_t shard = 0; shard < tombstones_.size(); ++shard) {
       const index::EpochGuard guard;
-      for (const Tombstone& tombstone : list) {
+      const HashIndex::ShardLock lock(*parts_.index, static_cast<int>(shard));
+      for (const Tombstone& tombstone : tombstones_[shard]) {
         const HashIndex::Position position =
             parts_.index->Locate(tombstone.hash, [&](Location candidate) {
               return candidate == tombstone.location ? Verdict::kMatch
