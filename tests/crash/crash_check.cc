@@ -104,6 +104,7 @@ std::string& ReplayText() {
 // Not safe in every signal handler, but the process is lost anyway.
 void PrintReplay(int) {
   std::signal(SIGABRT, SIG_DFL);
+  std::signal(SIGSEGV, SIG_DFL);
   std::fputs(ReplayText().c_str(), stderr);
 }
 
@@ -112,6 +113,7 @@ void PrintReplay(int) {
 void SetReplay(const std::string& text) {
   ReplayText() = absl::StrFormat("while running:\n%s\n", text);
   std::signal(SIGABRT, PrintReplay);
+  std::signal(SIGSEGV, PrintReplay);
 }
 
 CrashCounts& Counts() {

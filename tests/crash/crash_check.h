@@ -51,10 +51,10 @@ absl::Status CheckImage(std::unique_ptr<SimFileSystem> image,
 // How thoroughly a script is crashed.
 struct CrashPlan {
   uint64_t seed = 1;
-  uint64_t event_step = 1;   // crash after each so-manieth event
-  int random_images = 2;     // for each crash
-  uint64_t choices_max = 5;  // all subsets of so many pending things
-  uint64_t deep_every = 16;  // every so-manieth image is checked in depth
+  uint64_t event_step = 1;    // crash after each so-manieth event
+  int random_images = 2;      // for each crash
+  uint64_t choices_max = 5;   // all subsets of so many pending things
+  uint64_t deep_every = 256;  // every so-manieth image is checked in depth
 };
 
 // Runs `script` once without a crash, then with one after each event.

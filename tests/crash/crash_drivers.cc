@@ -13,6 +13,9 @@ namespace {
 
 using Settings = CrashRun::Settings;
 
+// Of the scripts of long runs.
+constexpr uint32_t kKeyCountMax = 64;
+
 constexpr CrashKind kPowerLosses[] = {CrashKind::kPowerLossNothing,
                                       CrashKind::kPowerLossEverything,
                                       CrashKind::kPowerLossPrefix};
@@ -77,6 +80,57 @@ class OneCrash final {
   CrashRun run_;
 };
 
+// One life of a store, from what the last crash has left to the next crash.
+class Generation final {
+ public:
+  Generation(SimRandom& random, bool has_faults,
+             std::unique_ptr<SimFileSystem> disk, Oracle oracle)
+      : random_(random),
+        script_(RandomScript(
+            random, {.step_count = static_cast<size_t>(20 + random.Below(150)),
+                     .small = false,
+                     .fail_writeback = has_faults})),
+        settings_({.config = script_.config,
+                   .key_count = kKeyCountMax,
+                   .expects_faults = has_faults}),
+        run_(std::move(disk), settings_, std::move(oracle)) {}
+
+  absl::Status Run(size_t floor) {
+    ++Counts().crashes;
+    const uint64_t scale = uint64_t{1} << random_.Below(15);
+    run_.disk().CrashAfter(1 + random_.Below(scale) + random_.Below(40));
+    PEAT_RETURN_IF_ERROR(run_.Open(floor));
+    if (run_.is_open()) PEAT_RETURN_IF_ERROR(run_.DoAll(script_.steps));
+    run_.DropStore();
+    for (int i = 0; i < 3; ++i) {
+      const ImageOrigin origin{.kind = static_cast<CrashKind>(random_.Below(5)),
+                               .seed = random_.Next()};
+      const uint64_t deep = random_.Below(16);
+      PEAT_RETURN_IF_ERROR(
+          CheckImage(run_.disk().CrashImage(origin.kind, origin.seed),
+                     settings_, run_.oracle(), origin,
+                     {.read_only = deep < 4,
+                      .go_on = deep < 8,
+                      .recovery_step = deep == 0 ? 17u : 0u}));
+    }
+    return absl::OkStatus();
+  }
+
+  std::unique_ptr<SimFileSystem> TakeImage(CrashKind kind) {
+    return run_.disk().CrashImage(kind, random_.Next());
+  }
+  const Oracle& oracle() const { return run_.oracle(); }
+  std::string Report() const {
+    return ToString(script_) + run_.disk().OperationLog();
+  }
+
+ private:
+  SimRandom& random_;
+  const Script script_;
+  const Settings settings_;
+  CrashRun run_;
+};
+
 }  // namespace
 
 uint64_t CountEvents(const Script& script, uint64_t seed) {
@@ -101,58 +155,25 @@ absl::Status CrashEverywhere(const Script& script, const CrashPlan& plan) {
 
 absl::Status RunGenerations(uint64_t seed) {
   SimRandom random(seed);
-  Script script = RandomScript(
-      random, {.step_count = 1, .small = false, .fail_writeback = false});
-  Settings settings = SettingsOf(script);
-  // One life in four has disks that fail behind everyone's back.
-  settings.expects_faults = random.Chance(2);
+  // One history in four is of a disk that fails behind everyone's back.
+  const bool has_faults = random.Chance(2);
   auto disk = std::make_unique<SimFileSystem>(seed);
   Oracle oracle;
-  CrashKind kind = CrashKind::kPowerLossNothing;
+  size_t floor = 0;
   const uint64_t generations = 2 + random.Below(5);
-  for (uint64_t generation = 0; generation < generations; ++generation) {
-    CrashRun run(std::move(disk), settings, oracle);
-    const size_t floor =
-        kind == CrashKind::kKill ? oracle.acknowledged : oracle.durable;
-    const uint64_t scale = uint64_t{1} << random.Below(15);
-    run.disk().CrashAfter(1 + random.Below(scale) + random.Below(40));
-    const Script steps = RandomScript(
-        random, {.step_count = static_cast<size_t>(20 + random.Below(150)),
-                 .small = false,
-                 .fail_writeback = settings.expects_faults});
-    absl::Status status = run.Open(floor);
-    // An old failure of writeback is reported once, to whoever syncs next.
-    if (status.ok() && settings.expects_faults && !run.is_open() &&
-        run.is_alive()) {
-      status = run.Open(floor);
+  for (uint64_t number = 0; number < generations; ++number) {
+    Generation generation(random, has_faults, std::move(disk),
+                          std::move(oracle));
+    if (absl::Status status = generation.Run(floor); !status.ok()) {
+      return absl::InternalError(absl::StrFormat("%s\n  in generation %d\n%s",
+                                                 std::string(status.message()),
+                                                 number, generation.Report()));
     }
-    if (status.ok() && run.is_open()) status = run.DoAll(steps.steps);
-    ++Counts().crashes;
-    if (!status.ok()) {
-      return absl::InternalError(absl::StrFormat(
-          "%s\n  in generation %d\n%s\n%s", std::string(status.message()),
-          generation, ToString(steps), run.disk().OperationLog()));
-    }
-    run.DropStore();
-    oracle = run.oracle();
-    for (int i = 0; i < 3; ++i) {
-      const ImageOrigin origin{.kind = static_cast<CrashKind>(random.Below(5)),
-                               .seed = random.Next()};
-      const uint64_t deep = random.Below(16);
-      status = CheckImage(run.disk().CrashImage(origin.kind, origin.seed),
-                          settings, oracle, origin,
-                          {.read_only = deep < 4,
-                           .go_on = deep < 8,
-                           .recovery_step = deep == 0 ? 7u : 0u});
-      if (!status.ok()) {
-        return absl::InternalError(absl::StrFormat(
-            "%s\n  in generation %d\n%s\n%s", std::string(status.message()),
-            generation, ToString(steps), run.disk().OperationLog()));
-      }
-    }
-    kind = static_cast<CrashKind>(random.Below(5));
-    disk = run.disk().CrashImage(kind, random.Next());
+    const auto kind = static_cast<CrashKind>(random.Below(5));
+    disk = generation.TakeImage(kind);
+    oracle = generation.oracle();
     if (kind != CrashKind::kKill) oracle.acknowledged = oracle.durable;
+    floor = oracle.acknowledged;
   }
   return absl::OkStatus();
 }

@@ -49,7 +49,8 @@ class CrashRun final {
   ~CrashRun();
 
   // Opens the store to write, finds the k that it contains, at least `floor`,
-  // and takes that as the history from now on.
+  // and takes that as the history from now on. Where faults are expected it
+  // tries again, but not for ever.
   absl::Status Open(size_t floor);
 
   // Does one step. Nothing if there is no open store.
@@ -59,7 +60,8 @@ class CrashRun final {
   // the crash.
   absl::Status DoAll(const std::vector<ScriptStep>& steps);
 
-  // Whether every key is as the model's newest state has it.
+  // Whether every key is as the model's newest state has it. OK if there is no
+  // open store.
   absl::Status CheckState() const;
 
   // Opens the store to read only, which must change no byte, and returns the
@@ -81,6 +83,7 @@ class CrashRun final {
   bool is_alive() const { return !disk_->is_dead(); }
 
  private:
+  absl::Status OpenOnce(size_t floor);
   absl::StatusOr<size_t> FindPrefix(const engine::Engine& store,
                                     size_t floor) const;
   absl::Status Write(const ScriptStep& step);
