@@ -51,7 +51,6 @@ struct Found {
 struct Tombstone {
   uint64_t hash;
   Location location;
-  uint32_t size;
 };
 
 using ShardLists = std::array<std::vector<Found>, HashIndex::kShardCount>;
@@ -171,22 +170,23 @@ class Reader {
 // Puts listed records into one shard of the index.
 class ShardFiller {
  public:
-  ShardFiller(const ReplayParts& parts, std::vector<Tombstone>* tombstones)
-      : parts_(parts), tombstones_(*tombstones) {}
+  ShardFiller(const ReplayParts& parts, int shard,
+              std::vector<Tombstone>* tombstones)
+      : parts_(parts), shard_(shard), tombstones_(*tombstones) {}
 
-  absl::Status Fill(int shard, std::span<const Found> list) {
+  absl::Status Fill(std::span<const Found> list) {
     while (!list.empty()) {
       const size_t count = std::min(kGuardSize, list.size());
-      PEAT_RETURN_IF_ERROR(FillUnderGuard(shard, list.first(count)));
+      PEAT_RETURN_IF_ERROR(FillUnderGuard(list.first(count)));
       list = list.subspan(count);
     }
     return absl::OkStatus();
   }
 
  private:
-  absl::Status FillUnderGuard(int shard, std::span<const Found> list) {
+  absl::Status FillUnderGuard(std::span<const Found> list) {
     const index::EpochGuard guard;
-    const HashIndex::ShardLock lock(*parts_.index, shard);
+    const HashIndex::ShardLock lock(*parts_.index, shard_);
     for (size_t i = 0; i < list.size(); ++i) {
       if (i + kPrefetchDistance < list.size()) {
         parts_.index->Prefetch(list[i + kPrefetchDistance].hash);
@@ -217,7 +217,7 @@ class ShardFiller {
     parts_.segments->At(found.location.segment()).AddLiveBytes(found.size);
     parts_.index->Set(found.hash, position, found.location);
     if (found.is_tombstone) {
-      tombstones_.push_back({found.hash, found.location, found.size});
+      tombstones_.push_back({found.hash, found.location});
     }
     return absl::OkStatus();
   }
@@ -237,6 +237,7 @@ class ShardFiller {
   }
 
   const ReplayParts& parts_;
+  const int shard_;
   std::vector<Tombstone>& tombstones_;
   std::string scratch_;
 };
@@ -308,10 +309,10 @@ class Replayer {
 
   absl::Status FillShards() {
     return ForEach(0, HashIndex::kShardCount, [&](size_t, size_t shard) {
-      ShardFiller filler(parts_, &tombstones_[shard]);
+      ShardFiller filler(parts_, static_cast<int>(shard), &tombstones_[shard]);
       for (const std::unique_ptr<Reader>& reader : readers_) {
         std::vector<Found>& list = reader->lists()[shard];
-        PEAT_RETURN_IF_ERROR(filler.Fill(static_cast<int>(shard), list));
+        PEAT_RETURN_IF_ERROR(filler.Fill(list));
         list.clear();
       }
       return absl::OkStatus();
@@ -321,18 +322,23 @@ class Replayer {
   // A tombstone that is still current leaves; its key is absent.
   void RemoveTombstones() {
     for (size_t shard = 0; shard < tombstones_.size(); ++shard) {
-      const std::vector<Tombstone>& list = tombstones_[shard];
       const index::EpochGuard guard;
       const HashIndex::ShardLock lock(*parts_.index, static_cast<int>(shard));
-      for (const Tombstone& tombstone : list) {
+      for (const Tombstone& tombstone : tombstones_[shard]) {
         const HashIndex::Position position =
             parts_.index->Locate(tombstone.hash, [&](Location candidate) {
               return candidate == tombstone.location ? Verdict::kMatch
                                                      : Verdict::kOther;
             });
         if (position.verdict != Verdict::kMatch) continue;
-        parts_.segments->At(tombstone.location.segment())
-            .AddLiveBytes(-static_cast<int64_t>(tombstone.size));
+        Segment& segment = parts_.segments->At(tombstone.location.segment());
+        std::string scratch;
+        Record record;
+        if (segment.ReadRecord(tombstone.location.offset(), &scratch, &record)
+                .ok()) {
+          segment.AddLiveBytes(
+              -static_cast<int64_t>(RecordSize(record.header)));
+        }
         parts_.index->Erase(tombstone.hash, position);
       }
     }
