@@ -27,7 +27,7 @@ void PrefetchTail(const LogFile& log) {
   if (log.segment->identity().capacity - log.end < kAhead) return;
   const std::byte* const tail = log.mapping->data() + log.end;
   for (uint64_t line = kLineSize; line <= kAhead; line += kLineSize) {
-    __builtin_prefetch(tail + line, 1);
+    format::PrefetchToWrite(tail + line);
   }
 }
 

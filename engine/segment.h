@@ -61,9 +61,9 @@ class Segment : public std::enable_shared_from_this<Segment> {
   // Asks the processor for the record at `offset`. Reads nothing.
   void Prefetch(uint64_t offset) const {
     if (base_ == nullptr) return;
-    __builtin_prefetch(base_ + offset);
-    __builtin_prefetch(base_ + offset + 64);
-    __builtin_prefetch(base_ + offset + 128);
+    format::PrefetchToRead(base_ + offset);
+    format::PrefetchToRead(base_ + offset + 64);
+    format::PrefetchToRead(base_ + offset + 128);
   }
 
   // All bytes from the file's start, for scanning: the mapping, or a copy in
