@@ -286,7 +286,9 @@ Appender::Progress Appender::TakeProgress() {
     progress.capacity = active_->segment->identity().capacity;
   }
   progress.prepared.assign(prepared_.begin(), prepared_.end());
-  progress.rolled_count = rolled_.size();
+  for (const std::shared_ptr<LogFile>& file : rolled_) {
+    if (!file->synced) progress.unsynced_rolled.push_back(file);
+  }
   progress.appended_bytes = appended_bytes_;
   progress.unsynced_bytes = appended_bytes_ - durable_bytes_;
   progress.starved = std::exchange(starved_, false);

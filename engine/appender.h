@@ -40,7 +40,8 @@ struct LogFile {
   format::Lsn first_lsn = 0;
   format::Lsn last_lsn = 0;
   uint32_t last_checksum = 0;
-  bool synced = false;  // only of a rolled one, by the log syncer
+  bool synced = false;         // only of a rolled one, by the log syncer
+  uint64_t writeback_end = 0;  // of the background's RunSync alone
 };
 
 // What to append. `payload_hash` is format::PayloadHash(key, value), taken
@@ -139,7 +140,7 @@ class Appender {
     uint64_t tail = 0;
     uint64_t capacity = 0;
     std::vector<std::shared_ptr<LogFile>> prepared;
-    size_t rolled_count = 0;
+    std::vector<std::shared_ptr<LogFile>> unsynced_rolled;
     uint64_t appended_bytes = 0;  // since the store was opened
     uint64_t unsynced_bytes = 0;
     bool starved = false;  // a writer found no prepared segment since the last
