@@ -320,7 +320,7 @@ TEST_P(StoreRaceTest, AReaderBesideAWriterSeesAPrefix) {
   std::atomic<int> written = 0;
   RunThreads(2, [&](int thread) {
     if (thread == 0) {
-      const std::string padding(2000, 'p');
+      const std::string padding(1000, 'p');
       for (int i = 1; !stop; ++i) {
         while (i > 20 * (opened + 1) && !stop) std::this_thread::yield();
         ASSERT_OK(store_->Put("a", std::to_string(i) + padding));
@@ -337,7 +337,7 @@ TEST_P(StoreRaceTest, AReaderBesideAWriterSeesAPrefix) {
       return;
     }
     int before = 0;
-    for (int i = 0; i < Rounds(150); ++i) {
+    for (int i = 0; i < Rounds(60); ++i) {
       const int low = written;
       const auto reader = TryOpen({.mode = OpenMode::kReadOnly});
       EXPECT_OK(reader);
