@@ -311,8 +311,9 @@ absl::Status Engine::Close() {
 }
 
 absl::Status Engine::CloseLog() {
-  log_->sync_task.reset();
-  log_->supply_task.reset();
+  // Ended, not destroyed: until then they may still wake themselves.
+  if (log_->sync_task.has_value()) log_->sync_task->End();
+  if (log_->supply_task.has_value()) log_->supply_task->End();
   absl::Status status = poison_.status();
   if (status.ok()) {
     status = log_->syncer.SyncUpTo(log_->appender.last_lsn());

@@ -32,6 +32,14 @@ inline int WaitFor(pid_t child) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
+inline bool IsRunning(pid_t child) {
+  siginfo_t ended = {};
+  EXPECT_EQ(waitid(P_PID, static_cast<id_t>(child), &ended,
+                   WEXITED | WNOHANG | WNOWAIT),
+            0);
+  return ended.si_pid == 0;
+}
+
 // Forks; the child ends with what `body` returns, without destructors.
 inline pid_t StartChild(const std::function<int()>& body) {
   const pid_t child = fork();
