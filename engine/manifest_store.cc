@@ -47,6 +47,7 @@ absl::StatusOr<Manifest> ReadCopy(const Directory& directory,
 
 absl::StatusOr<NewestManifest> ReadManifest(const Directory& directory) {
   std::optional<NewestManifest> newest;
+  size_t sound_count = 0;
   absl::Status failure = absl::NotFoundError("no manifest");
   for (size_t copy = 0; copy < std::size(format::kManifestFileNames); ++copy) {
     const char* const name = format::kManifestFileNames[copy];
@@ -56,6 +57,7 @@ absl::StatusOr<NewestManifest> ReadManifest(const Directory& directory) {
       if (!absl::IsNotFound(manifest.status())) failure = manifest.status();
       continue;
     }
+    ++sound_count;
     if (newest.has_value()) {
       const Manifest& other = newest->manifest;
       if (other.store_id != manifest->store_id) {
@@ -63,15 +65,18 @@ absl::StatusOr<NewestManifest> ReadManifest(const Directory& directory) {
             absl::StrFormat("%s is of another store", name));
       }
       if (other.generation == manifest->generation && other != *manifest) {
-        return absl::DataLossError(absl::StrFormat(
-            "MANIFEST-0 and MANIFEST-1 differ in generation %d",
-            other.generation));
+        return absl::DataLossError(
+            absl::StrFormat("MANIFEST-0 and MANIFEST-1 differ in generation %d",
+                            other.generation));
       }
       if (other.generation >= manifest->generation) continue;
     }
     newest = NewestManifest{.manifest = *std::move(manifest), .copy = copy};
   }
-  if (newest.has_value()) return *std::move(newest);
+  if (newest.has_value()) {
+    newest->both_sound = sound_count == 2;
+    return *std::move(newest);
+  }
   if (absl::IsOutOfRange(failure)) {
     return absl::DataLossError(std::string(failure.message()));
   }
@@ -84,6 +89,7 @@ ManifestStore::ManifestStore(Directory* directory, NewestManifest current,
       poison_(poison),
       current_(std::move(current.manifest)),
       newest_copy_(current.copy),
+      names_durable_(current.both_sound),
       unused_id_(current_.next_id) {}
 
 absl::Status ManifestStore::Reserve(size_t segment_count) {
@@ -97,13 +103,12 @@ absl::Status ManifestStore::Reserve(size_t segment_count) {
                std::bit_ceil<uint64_t>(format::ManifestSize(segment_count)));
   index::MutexLock lock(&mutex_);
   if (size <= reserved_size_) return absl::OkStatus();
-  bool created = false;
   for (const char* const name : format::kManifestFileNames) {
     absl::StatusOr<std::unique_ptr<File>> file =
         directory_->Open(name, OpenMode::kReadWrite);
     if (absl::IsNotFound(file.status())) {
       file = directory_->Create(name);
-      created = true;
+      names_durable_ = false;
     }
     PEAT_RETURN_IF_ERROR(file.status());
     PEAT_ASSIGN_OR_RETURN(const uint64_t old_size, (*file)->Size());
@@ -111,7 +116,8 @@ absl::Status ManifestStore::Reserve(size_t segment_count) {
     PEAT_RETURN_IF_ERROR((*file)->Allocate(size));
     PEAT_RETURN_IF_ERROR((*file)->Sync());
   }
-  if (created) PEAT_RETURN_IF_ERROR(directory_->Sync());
+  if (!names_durable_) PEAT_RETURN_IF_ERROR(directory_->Sync());
+  names_durable_ = true;
   reserved_size_ = size;
   return absl::OkStatus();
 }
