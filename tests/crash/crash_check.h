@@ -26,6 +26,8 @@ struct CrashCounts {
   uint64_t recoveries = 0;
   uint64_t faults = 0;
   uint64_t damages = 0;
+  uint64_t detected = 0;
+  uint64_t harmless = 0;
 };
 CrashCounts& Counts();
 
@@ -39,6 +41,7 @@ struct ImageOrigin {
 struct CheckDepth {
   bool read_only = false;      // open it to read only first
   bool go_on = false;          // write, flush, reopen, twice
+  bool lose_power = false;     // and check what recovery has made durable
   uint64_t recovery_step = 0;  // crash in recovery at each so-manieth event
 };
 

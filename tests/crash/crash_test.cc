@@ -2,7 +2,6 @@
 //
 //   PEAT_CRASH_SECONDS  how long to go on (default: a few)
 //   PEAT_SEED           only this script
-// The count of what was done is printed at the end.
 
 #include <gtest/gtest.h>
 
@@ -17,28 +16,6 @@ namespace {
 
 // Above this many events, not each is crashed at.
 constexpr uint64_t kEventsMax = 3000;
-
-class CountPrinter final : public ::testing::Environment {
- public:
-  void TearDown() override {
-    const double seconds =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_)
-            .count();
-    const CrashCounts& counts = Counts();
-    std::printf(
-        "%lu seeds, %lu crashes, %lu images, %lu recoveries, %.1f s, "
-        "%.1f seeds/s, %.0f images/s\n",
-        counts.seeds, counts.crashes, counts.images, counts.recoveries, seconds,
-        static_cast<double>(counts.seeds) / seconds,
-        static_cast<double>(counts.images) / seconds);
-  }
-
- private:
-  const std::chrono::steady_clock::time_point begin_ =
-      std::chrono::steady_clock::now();
-};
-const ::testing::Environment* const kPrinter =
-    ::testing::AddGlobalTestEnvironment(new CountPrinter);
 
 CrashPlan PlanOf(const Script& script, uint64_t seed) {
   CrashPlan plan{.seed = seed};
