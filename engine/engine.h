@@ -119,7 +119,8 @@ class Engine {
       const Config& config);
   absl::Status RecoverToWrite(std::unique_ptr<DirectoryLock> lock);
   absl::Status RecoverToRead();
-  absl::Status ReplayInto(const std::vector<ReplaySource>& sources);
+  absl::Status ReplayInto(const std::vector<ReplaySource>& sources,
+                          std::optional<LogDamage> log_damage);
 
   // OK inside a call, whose `guard` it is, while the store is open.
   absl::Status CheckOpen(const index::EpochGuard& guard) const;

@@ -217,7 +217,7 @@ absl::Status OpenTail(const Directory& directory, const LogTail& tail,
           EndOfNonZero(segment.bytes, format::kSegmentHeaderSize),
           format::kRecordAlignment);
       PEAT_RETURN_IF_ERROR(add(
-          segment, std::min<uint64_t>(end, segment.bytes.size()), UINT64_MAX));
+          segment, std::min<uint64_t>(end, segment.bytes.size()), kUnknownLsn));
     }
   }
   return absl::OkStatus();
