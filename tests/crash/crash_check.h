@@ -70,6 +70,15 @@ uint64_t CountEvents(const Script& script, uint64_t seed);
 // one before has left. Everything is drawn from `seed`.
 absl::Status RunGenerations(uint64_t seed);
 
+// Fails each call of each kind of `script`, once and for ever.
+absl::Status FailEverywhere(const Script& script, uint64_t seed);
+
+// Fills the disk in the middle of a script, and gives space again at its end.
+absl::Status RunOnFullDisk(uint64_t seed);
+
+// Damages copies of one history on disk, in `count` ways.
+absl::Status DamageManyTimes(uint64_t seed, int count);
+
 // `script` without the steps that `fails` does not need.
 Script Shrink(Script script, absl::FunctionRef<bool(const Script&)> fails);
 

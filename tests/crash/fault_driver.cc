@@ -1,18 +1,13 @@
 // Calls that fail: each kind, each time it is called, once and for ever, and a
 // disk that fills up. Every answer must be a status, nothing acknowledged may
 // be lost, and the store goes on or is poisoned, but never lies.
-//
-//   PEAT_CRASH_SECONDS  how long to go on (default: a few)
-//   PEAT_SEED           only this script
 
-#include <gtest/gtest.h>
-
+#include <algorithm>
 #include <string>
 
 #include "absl/strings/str_format.h"
 #include "format/status_macros.h"
 #include "tests/crash/crash_check.h"
-#include "tests/support/status_matchers.h"
 
 namespace peat::testing {
 namespace {
@@ -112,7 +107,8 @@ absl::Status RunWithFault(const Script& script, uint64_t seed,
   return CheckImages(run, seed);
 }
 
-// Each call of each kind of `script`.
+}  // namespace
+
 absl::Status FailEverywhere(const Script& script, uint64_t seed) {
   CrashRun clean(std::make_unique<SimFileSystem>(seed),
                  {.config = script.config,
@@ -143,39 +139,6 @@ absl::Status FailEverywhere(const Script& script, uint64_t seed) {
   return absl::OkStatus();
 }
 
-void ExpectSurvivesFaults(const Script& script, uint64_t seed) {
-  const absl::Status status = FailEverywhere(script, seed);
-  ++Counts().seeds;
-  if (status.ok()) return;
-  const Script shortest = Shrink(script, [&](const Script& shorter) {
-    return !FailEverywhere(shorter, seed).ok();
-  });
-  ADD_FAILURE() << FailEverywhere(shortest, seed).message()
-                << "\nwith the script\n"
-                << ToString(shortest);
-}
-
-TEST(FaultsTest, LosesNothingInScriptsByHand) {
-  uint64_t number = 0;
-  for (const Script& script : HandWrittenScripts()) {
-    SCOPED_TRACE(++number);
-    ExpectSurvivesFaults(script, number);
-    if (HasFailure()) break;
-  }
-}
-
-TEST(FaultsTest, LosesNothingInGeneratedScripts) {
-  const uint64_t only = EnvironmentNumber("PEAT_SEED", 0);
-  const Deadline deadline(6);
-  for (uint64_t seed = only > 0 ? only : 1; !deadline.is_over(); ++seed) {
-    SimRandom random(seed);
-    SCOPED_TRACE(seed);
-    ExpectSurvivesFaults(RandomScript(random, {.step_count = 16}), seed);
-    if (only > 0 || HasFailure()) break;
-  }
-}
-
-// Fills the disk in the middle of a script, and gives space again at its end.
 absl::Status RunOnFullDisk(uint64_t seed) {
   SimRandom random(seed);
   const Script script =
@@ -217,16 +180,4 @@ absl::Status RunOnFullDisk(uint64_t seed) {
   return CheckImages(run, seed);
 }
 
-TEST(FaultsTest, LosesNothingOnAFullDisk) {
-  const uint64_t only = EnvironmentNumber("PEAT_SEED", 0);
-  const Deadline deadline(4);
-  for (uint64_t seed = only > 0 ? only : 1; !deadline.is_over(); ++seed) {
-    const absl::Status status = RunOnFullDisk(seed);
-    ++Counts().seeds;
-    EXPECT_TRUE(status.ok()) << "PEAT_SEED=" << seed << " " << status.message();
-    if (only > 0 || !status.ok()) break;
-  }
-}
-
-}  // namespace
 }  // namespace peat::testing
