@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "engine/seeded_bug.h"
 #include "format/file_name.h"
 #include "format/status_macros.h"
 
@@ -145,9 +146,13 @@ absl::Status ManifestStore::EditLocked(
         copies[i],
         directory_->Open(format::kManifestFileNames[i], OpenMode::kReadWrite));
   }
-  for (const size_t i : {1 - newest_copy_, newest_copy_}) {
+  const size_t first =
+      HasBug(Bug::kManifestNewerFirst) ? newest_copy_ : 1 - newest_copy_;
+  for (const size_t i : {first, 1 - first}) {
     absl::Status status = copies[i]->WriteAt(0, format::AsBytes(bytes));
-    if (status.ok()) status = copies[i]->Sync();
+    if (status.ok() && !HasBug(Bug::kNoManifestSync)) {
+      status = copies[i]->Sync();
+    }
     if (!status.ok()) return poison_->Set(status);
   }
   current_ = std::move(next);
@@ -161,6 +166,7 @@ Manifest ManifestStore::Current() const {
 
 absl::StatusOr<SegmentId> ManifestStore::NewId() {
   index::MutexLock lock(&mutex_);
+  if (HasBug(Bug::kIdReused)) return unused_id_++;
   if (unused_id_ == current_.next_id) {
     PEAT_RETURN_IF_ERROR(
         EditLocked([](Manifest& manifest) { manifest.next_id += kIdStride; }));
