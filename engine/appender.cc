@@ -5,6 +5,7 @@
 #include <bit>
 #include <utility>
 
+#include "engine/seeded_bug.h"
 #include "format/check.h"
 
 namespace peat::engine {
@@ -129,7 +130,8 @@ uint64_t Appender::Write(const RecordHeader& header, uint64_t payload_hash,
   const SegmentIdentity& identity = log.segment->identity();
   PEAT_CHECK(RecordSize(header) <= identity.capacity - offset);
   std::array<std::byte, format::kRecordHeaderSize> bytes;
-  EncodeRecordHeader(header, payload_hash, {identity.salt, offset},
+  const uint64_t place = HasBug(Bug::kChecksumWithoutOffset) ? 0 : offset;
+  EncodeRecordHeader(header, payload_hash, {identity.salt, place},
                      bytes.data());
   Mapping& mapping = *log.mapping;
   mapping.Store(offset, bytes);
@@ -201,6 +203,15 @@ bool Appender::AppendBatch(std::span<const AppendRecord> records,
   PEAT_CHECK(records.size() == appended.size());
   const uint64_t size = BatchSize(records);
   index::MutexLock lock(&mutex_);
+  if (HasBug(Bug::kPartialOnFull) && !HasRoom(size) && HasRoom(kFrameSize)) {
+    const std::string torn = format::EncodeFrame(
+        {.first_lsn = end_.last_lsn + 1,
+         .members_size = size - kFrameSize,
+         .member_count = static_cast<uint32_t>(records.size())});
+    Write(StructuralHeader(RecordKind::kFrame, end_.last_lsn + records.size(),
+                           torn),
+          format::PayloadHash({}, torn), {}, torn);
+  }
   if (!MakeRoom(size)) return false;
   const uint64_t tail_before = active_->end;
   if (pending_mark_.has_value()) WriteMark();

@@ -208,7 +208,7 @@ absl::Status Engine::RecoverToWrite(std::unique_ptr<DirectoryLock> lock) {
   PEAT_ASSIGN_OR_RETURN(const std::vector<ReplaySource> sources,
                         OpenSealed(*directory_, manifest_.Current(),
                                    config_.read_method, &segments_));
-  PEAT_RETURN_IF_ERROR(ReplayInto(sources));
+  PEAT_RETURN_IF_ERROR(ReplayInto(sources, std::nullopt));
   RemoveOrphans(*directory_, manifest_.Current(), value_files_at_open_);
   log_ = std::make_unique<Log>(*this, std::move(lock), end);
   for (const ManifestSegment& entry : unused) {
@@ -220,14 +220,16 @@ absl::Status Engine::RecoverToWrite(std::unique_ptr<DirectoryLock> lock) {
   return absl::OkStatus();
 }
 
-absl::Status Engine::ReplayInto(const std::vector<ReplaySource>& sources) {
+absl::Status Engine::ReplayInto(const std::vector<ReplaySource>& sources,
+                                std::optional<LogDamage> log_damage) {
   const bool despite_damage = config_.access == Access::kReadOnlyDespiteDamage;
   PEAT_ASSIGN_OR_RETURN(ReplayResult result,
                         Replay(sources, {.segments = &segments_,
                                          .index = &index_,
                                          .hasher = &hasher_,
                                          .thread_count = ThreadCount(config_),
-                                         .despite_damage = despite_damage}));
+                                         .despite_damage = despite_damage,
+                                         .log_damage = std::move(log_damage)}));
   open_stats_.records_replayed = result.record_count;
   open_stats_.bytes_replayed = result.byte_count;
   open_stats_.damaged = std::move(result.damaged);
@@ -286,7 +288,15 @@ absl::Status Engine::RecoverToRead() {
       OpenTail(*directory_, tail, despite_damage, &segments_, &sources));
   open_stats_.clean = tail.used.empty() && tail.dropped.empty();
   open_stats_.cut = std::move(tail.cut);
-  return ReplayInto(sources);
+  std::optional<LogDamage> log_damage;
+  if (!tail.damage.ok()) {
+    const format::SegmentId id = tail.end.segment;
+    log_damage = LogDamage{
+        .where = {.file = id == 0 ? "log" : format::SegmentFileName(id),
+                  .offset = tail.end.end},
+        .durable_lsn = manifest.durable_lsn};
+  }
+  return ReplayInto(sources, std::move(log_damage));
 }
 
 Engine::~Engine() {

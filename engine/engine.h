@@ -119,7 +119,8 @@ class Engine {
       const Config& config);
   absl::Status RecoverToWrite(std::unique_ptr<DirectoryLock> lock);
   absl::Status RecoverToRead();
-  absl::Status ReplayInto(const std::vector<ReplaySource>& sources);
+  absl::Status ReplayInto(const std::vector<ReplaySource>& sources,
+                          std::optional<LogDamage> log_damage);
 
   // Whether a call, whose `guard` it is, may go on; and why it may not.
   bool IsOpen(const index::EpochGuard&) const {

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "engine/seeded_bug.h"
 #include "engine/segment_scanner.h"
 #include "engine/worker.h"
 #include "format/check.h"
@@ -25,6 +26,7 @@ using format::Location;
 using format::Lsn;
 using format::ManifestSegment;
 using format::Record;
+using format::RecordHeader;
 using format::RecordKind;
 using index::HashIndex;
 using index::Verdict;
@@ -76,6 +78,10 @@ class Reader {
 
   ShardLists& lists() { return lists_; }
   ReplayResult& result() { return result_; }
+  // Of the unsealed part of a damaged log: the lsns that there are, in no
+  // order, and what its last mark says was durable.
+  const std::vector<Lsn>& loose_lsns() const { return loose_lsns_; }
+  Lsn last_mark() const { return last_mark_; }
 
  private:
   // Everything up to the end, or an error.
@@ -88,6 +94,7 @@ class Reader {
         last_lsn = std::max(last_lsn, scanner.record().header.lsn);
       }
     }
+    if (HasBug(Bug::kCutSealed)) return absl::OkStatus();
     if (scanner.offset() != entry.end) {
       return absl::DataLossError(
           absl::StrFormat("%s offset %d: record is damaged",
@@ -107,14 +114,22 @@ class Reader {
   absl::Status ScanDespiteDamage(const ReplaySource& source, ByteView bytes) {
     SegmentScanner scanner(bytes, source.entry.salt, format::kSegmentHeaderSize,
                            source.entry.end);
+    const bool is_loose = source.entry.last_lsn == kUnknownLsn;
     bool behind_gap = false;
+    Lsn last_lsn = 0;
     for (;;) {
       const SegmentScanner::Step step = scanner.Next();
       if (step == SegmentScanner::Step::kRecord) {
         PEAT_RETURN_IF_ERROR(Note(*source.segment, scanner));
-        if (!TakesLsn(scanner.record().header.kind)) continue;
+        const RecordHeader& header = scanner.record().header;
+        if (header.kind == RecordKind::kMark) {
+          last_mark_ = std::max(last_mark_, header.lsn);
+        }
+        if (!TakesLsn(header.kind)) continue;
+        if (is_loose) loose_lsns_.push_back(header.lsn);
+        last_lsn = header.lsn;
         // What lay in the gap came before this record.
-        if (behind_gap) Hide(scanner.record().header.lsn - 1);
+        if (behind_gap) Hide(header.lsn - 1);
         behind_gap = false;
         continue;
       }
@@ -129,7 +144,10 @@ class Reader {
       }
       if (end >= source.entry.end) break;
     }
-    if (behind_gap) Hide(source.entry.last_lsn);
+    if (source.entry.last_lsn == kUnknownLsn) return absl::OkStatus();
+    if (behind_gap || last_lsn < source.entry.last_lsn) {
+      Hide(source.entry.last_lsn);
+    }
     return absl::OkStatus();
   }
 
@@ -165,6 +183,8 @@ class Reader {
   const ReplayParts& parts_;
   ShardLists lists_;
   ReplayResult result_;
+  std::vector<Lsn> loose_lsns_;
+  Lsn last_mark_ = 0;
   std::vector<std::byte> buffer_;
 };
 
@@ -279,7 +299,7 @@ class Replayer {
     return absl::OkStatus();
   }
 
-  ReplayResult TakeResult() {
+  ReplayResult TakeResult(const std::vector<ReplaySource>& sources) {
     ReplayResult all;
     for (const std::unique_ptr<Reader>& reader : readers_) {
       ReplayResult& one = reader->result();
@@ -291,10 +311,38 @@ class Replayer {
                          one.damaged.end());
       all.value_files.insert(one.value_files.begin(), one.value_files.end());
     }
+    if (parts_.log_damage.has_value()) {
+      all.damaged.push_back(parts_.log_damage->where);
+      all.hidden_up_to = std::max(all.hidden_up_to, LastMissingLsn(sources));
+    }
     return all;
   }
 
  private:
+  // The log is dense, so what it lacks shows in what there is: whole segments
+  // may be gone without a gap in any other.
+  Lsn LastMissingLsn(const std::vector<ReplaySource>& sources) const {
+    Lsn last = 0;
+    for (const ReplaySource& source : sources) {
+      if (source.entry.last_lsn == kUnknownLsn) continue;
+      last = std::max(last, source.entry.last_lsn);
+    }
+    std::vector<Lsn> lsns;
+    Lsn durable = parts_.log_damage->durable_lsn;
+    for (const std::unique_ptr<Reader>& reader : readers_) {
+      lsns.insert(lsns.end(), reader->loose_lsns().begin(),
+                  reader->loose_lsns().end());
+      durable = std::max(durable, reader->last_mark());
+    }
+    std::sort(lsns.begin(), lsns.end());
+    Lsn missing = 0;
+    for (const Lsn lsn : lsns) {
+      if (lsn > last + 1) missing = lsn - 1;
+      last = std::max(last, lsn);
+    }
+    return durable > last ? durable : missing;
+  }
+
   // Calls work(thread, i) for each i in [begin, end), on all threads.
   absl::Status ForEach(
       size_t begin, size_t end,
@@ -370,7 +418,7 @@ absl::StatusOr<ReplayResult> Replay(const std::vector<ReplaySource>& sources,
   PEAT_CHECK(parts.index->size() == 0);
   Replayer replayer(parts);
   PEAT_RETURN_IF_ERROR(replayer.Run(sources));
-  return replayer.TakeResult();
+  return replayer.TakeResult(sources);
 }
 
 }  // namespace peat::engine

@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/fs/file_system.h"
+#include "engine/seeded_bug.h"
 #include "format/location.h"
 #include "format/record.h"
 #include "format/segment_header.h"
@@ -50,8 +51,10 @@ class Segment : public std::enable_shared_from_this<Segment> {
     if (base_ == nullptr) [[unlikely]] {
       return ReadRecordPositional(offset, scratch, record);
     }
-    const format::RecordCheck check =
-        CheckRecord(Rest(offset), {identity_.salt, offset}, record);
+    const format::RecordCheck check = CheckRecord(
+        Rest(offset),
+        {identity_.salt, HasBug(Bug::kChecksumWithoutOffset) ? 0 : offset},
+        record);
     if (check != format::RecordCheck::kValid) [[unlikely]] {
       return Damaged(offset, check);
     }

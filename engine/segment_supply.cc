@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "engine/seeded_bug.h"
 #include "format/check.h"
 #include "format/file_name.h"
 #include "format/segment_header.h"
@@ -126,9 +127,9 @@ absl::Status SegmentSupply::Finish(SegmentId id, Acquired acquired) {
                              .capacity = identity.capacity};
   mapping->Store(0, format::AsBytes(EncodeSegmentHeader(header)));
   PEAT_RETURN_IF_ERROR(acquired.file->Sync());
-  if (absl::Status status = parts_.directory->Sync(); !status.ok()) {
-    return parts_.poison->Set(status);
-  }
+  absl::Status named;
+  if (!HasBug(Bug::kNoDirectorySync)) named = parts_.directory->Sync();
+  if (!named.ok()) return parts_.poison->Set(named);
   PEAT_RETURN_IF_ERROR(parts_.manifest->Edit([&identity](Manifest& manifest) {
     manifest.segments.push_back({.id = identity.id,
                                  .salt = identity.salt,
@@ -219,7 +220,7 @@ absl::StatusOr<std::unique_ptr<File>> OpenSegmentFile(
   const bool sealed = entry.state == format::SegmentState::kSealed;
   PEAT_ASSIGN_OR_RETURN(const uint64_t size, (*file)->Size());
   const uint64_t wanted = sealed ? entry.end : format::kSegmentHeaderSize;
-  if (size < wanted) {
+  if (size < wanted && !HasBug(Bug::kSizeNotChecked)) {
     return absl::DataLossError(
         absl::StrFormat("%s offset %d: the file ends, the manifest says %d",
                         name, size, wanted));

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "engine/logged_value.h"
+#include "engine/seeded_bug.h"
 #include "format/check.h"
 #include "format/status_macros.h"
 
@@ -130,7 +131,9 @@ absl::Status Writer::Look(uint64_t hash, std::string_view key,
     status = parts_.segments->At(location.segment())
                  .ReadRecord(location.offset(), &seen->scratch, &seen->record);
     if (!status.ok()) return Verdict::kStop;
-    return seen->record.key == key ? Verdict::kMatch : Verdict::kOther;
+    return seen->record.key == key || HasBug(Bug::kKeyNotCompared)
+               ? Verdict::kMatch
+               : Verdict::kOther;
   });
   seen->exists = seen->position.verdict == Verdict::kMatch;
   return status;
@@ -141,6 +144,13 @@ Writer::Attempt Writer::TryAppend(uint64_t hash, const Seen& seen,
                                   Appended* appended, bool* wake) {
   const HashIndex::ShardLock lock(*parts_.index, HashIndex::ShardOf(hash));
   if (!parts_.index->IsCurrent(hash, seen.position)) return Attempt::kChanged;
+  if (HasBug(Bug::kIndexBeforeAppend) && seen.exists &&
+      record.kind == RecordKind::kTombstone) {
+    parts_.index->Erase(hash, seen.position);
+    return parts_.appender->Append(record, appended, wake)
+               ? Attempt::kDone
+               : Attempt::kNeedsSegment;
+  }
   if (!parts_.appender->Append(record, appended, wake)) {
     return Attempt::kNeedsSegment;
   }

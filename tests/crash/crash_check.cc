@@ -151,7 +151,11 @@ absl::Status CheckImage(std::unique_ptr<SimFileSystem> image,
   if (depth.go_on) {
     PEAT_RETURN_IF_ERROR(Under(GoOn(run, origin.seed), where + ", going on"));
   }
-  return absl::OkStatus();
+  if (!depth.lose_power) return absl::OkStatus();
+  run.DropStore();
+  return Under(OpenAgain(run.disk().CrashImage(CrashKind::kPowerLossNothing, 0),
+                         settings, run.oracle(), CrashKind::kPowerLossNothing),
+               where + ", then a power loss");
 }
 
 uint64_t EnvironmentNumber(const char* name, uint64_t otherwise) {

@@ -26,6 +26,8 @@ struct CrashCounts {
   uint64_t recoveries = 0;
   uint64_t faults = 0;
   uint64_t damages = 0;
+  uint64_t detected = 0;
+  uint64_t harmless = 0;
 };
 CrashCounts& Counts();
 
@@ -39,6 +41,7 @@ struct ImageOrigin {
 struct CheckDepth {
   bool read_only = false;      // open it to read only first
   bool go_on = false;          // write, flush, reopen, twice
+  bool lose_power = false;     // and check what recovery has made durable
   uint64_t recovery_step = 0;  // crash in recovery at each so-manieth event
 };
 
@@ -66,6 +69,15 @@ uint64_t CountEvents(const Script& script, uint64_t seed);
 // A run of several generations, each of which begins with what the crash of the
 // one before has left. Everything is drawn from `seed`.
 absl::Status RunGenerations(uint64_t seed);
+
+// Fails each call of each kind of `script`, once and for ever.
+absl::Status FailEverywhere(const Script& script, uint64_t seed);
+
+// Fills the disk in the middle of a script, and gives space again at its end.
+absl::Status RunOnFullDisk(uint64_t seed);
+
+// Damages copies of one history on disk, in `count` ways.
+absl::Status DamageManyTimes(uint64_t seed, int count);
 
 // `script` without the steps that `fails` does not need.
 Script Shrink(Script script, absl::FunctionRef<bool(const Script&)> fails);

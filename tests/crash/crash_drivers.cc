@@ -71,6 +71,7 @@ class OneCrash final {
     return CheckImage(std::move(image), settings_, run_.oracle(), origin,
                       {.read_only = deep || random_.Chance(2),
                        .go_on = deep || random_.Chance(1),
+                       .lose_power = deep || random_.Chance(2),
                        .recovery_step = deepest ? 1 + random_.Below(4) : 0});
   }
 
@@ -111,6 +112,7 @@ class Generation final {
                      settings_, run_.oracle(), origin,
                      {.read_only = deep < 4,
                       .go_on = deep < 8,
+                      .lose_power = deep % 2 == 0,
                       .recovery_step = deep == 0 ? 17u : 0u}));
     }
     return absl::OkStatus();

@@ -42,6 +42,9 @@ class CrashRun final {
     uint32_t key_count = 8;
     // Calls may fail although the machine lives.
     bool expects_faults = false;
+    // Where they may: an old failure of writeback is reported to whoever syncs
+    // the file next, so there are as many failures as there are such files.
+    int open_attempts = 64;
   };
 
   CrashRun(std::unique_ptr<SimFileSystem> disk, const Settings& settings,
@@ -79,7 +82,6 @@ class CrashRun final {
   // The first failure that was not the crash's; OK if none.
   const absl::Status& failure() const { return failure_; }
 
-  // What was asked for was done while the machine lived.
   bool is_alive() const { return !disk_->is_dead(); }
 
  private:

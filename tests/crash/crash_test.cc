@@ -1,8 +1,8 @@
-// Scripts that crash after every event, in every way.
+// Crash safety: scripts that crash after every event, in every way; long runs
+// of several crashes; calls that fail; damage.
 //
 //   PEAT_CRASH_SECONDS  how long to go on (default: a few)
 //   PEAT_SEED           only this script
-// The count of what was done is printed at the end.
 
 #include <gtest/gtest.h>
 
@@ -17,28 +17,6 @@ namespace {
 
 // Above this many events, not each is crashed at.
 constexpr uint64_t kEventsMax = 3000;
-
-class CountPrinter final : public ::testing::Environment {
- public:
-  void TearDown() override {
-    const double seconds =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_)
-            .count();
-    const CrashCounts& counts = Counts();
-    std::printf(
-        "%lu seeds, %lu crashes, %lu images, %lu recoveries, %.1f s, "
-        "%.1f seeds/s, %.0f images/s\n",
-        counts.seeds, counts.crashes, counts.images, counts.recoveries, seconds,
-        static_cast<double>(counts.seeds) / seconds,
-        static_cast<double>(counts.images) / seconds);
-  }
-
- private:
-  const std::chrono::steady_clock::time_point begin_ =
-      std::chrono::steady_clock::now();
-};
-const ::testing::Environment* const kPrinter =
-    ::testing::AddGlobalTestEnvironment(new CountPrinter);
 
 CrashPlan PlanOf(const Script& script, uint64_t seed) {
   CrashPlan plan{.seed = seed};
@@ -100,6 +78,60 @@ TEST(RandomCrashTest, KeepsThePromisesOverGenerations) {
     ++Counts().seeds;
     const absl::Status status = RunGenerations(seed);
     EXPECT_TRUE(status.ok()) << replay << "\n" << status.message();
+    if (only > 0 || !status.ok()) break;
+  }
+}
+
+void ExpectSurvivesFaults(const Script& script, uint64_t seed) {
+  const absl::Status status = FailEverywhere(script, seed);
+  ++Counts().seeds;
+  if (status.ok()) return;
+  const Script shortest = Shrink(script, [&](const Script& shorter) {
+    return !FailEverywhere(shorter, seed).ok();
+  });
+  ADD_FAILURE() << FailEverywhere(shortest, seed).message()
+                << "\nwith the script\n"
+                << ToString(shortest);
+}
+
+TEST(FaultsTest, LosesNothingInScriptsByHand) {
+  uint64_t number = 0;
+  for (const Script& script : HandWrittenScripts()) {
+    SCOPED_TRACE(++number);
+    ExpectSurvivesFaults(script, number);
+    if (HasFailure()) break;
+  }
+}
+
+TEST(FaultsTest, LosesNothingInGeneratedScripts) {
+  const uint64_t only = EnvironmentNumber("PEAT_SEED", 0);
+  const Deadline deadline(6);
+  for (uint64_t seed = only > 0 ? only : 1; !deadline.is_over(); ++seed) {
+    SimRandom random(seed);
+    SCOPED_TRACE(seed);
+    ExpectSurvivesFaults(RandomScript(random, {.step_count = 16}), seed);
+    if (only > 0 || HasFailure()) break;
+  }
+}
+
+TEST(FaultsTest, LosesNothingOnAFullDisk) {
+  const uint64_t only = EnvironmentNumber("PEAT_SEED", 0);
+  const Deadline deadline(4);
+  for (uint64_t seed = only > 0 ? only : 1; !deadline.is_over(); ++seed) {
+    const absl::Status status = RunOnFullDisk(seed);
+    ++Counts().seeds;
+    EXPECT_TRUE(status.ok()) << "PEAT_SEED=" << seed << " " << status.message();
+    if (only > 0 || !status.ok()) break;
+  }
+}
+
+TEST(DamageTest, IsNeverTakenForSomethingElse) {
+  const uint64_t only = EnvironmentNumber("PEAT_SEED", 0);
+  const Deadline deadline(6);
+  for (uint64_t seed = only > 0 ? only : 1; !deadline.is_over(); ++seed) {
+    ++Counts().seeds;
+    const absl::Status status = DamageManyTimes(seed, 150);
+    EXPECT_TRUE(status.ok()) << "PEAT_SEED=" << seed << " " << status.message();
     if (only > 0 || !status.ok()) break;
   }
 }
