@@ -51,6 +51,9 @@ class Segment : public std::enable_shared_from_this<Segment> {
     if (base_ == nullptr) [[unlikely]] {
       return ReadRecordPositional(offset, scratch, record);
     }
+    // All lines of a small record at once: where its value lies is known only
+    // once the first has come.
+    Prefetch(offset);
     const format::RecordCheck check = CheckRecord(
         Rest(offset),
         {identity_.salt, HasBug(Bug::kChecksumWithoutOffset) ? 0 : offset},
