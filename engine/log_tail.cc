@@ -335,9 +335,10 @@ absl::StatusOr<LogTail> FindLogTail(const Directory& directory,
     const Lsn durable = std::max(tail.last_mark.last_lsn, manifest.durable_lsn);
     for (const UnprovenValue& value : walk.values()) {
       if (value.lsn <= durable || HasBug(Bug::kValuesUnproven)) continue;
-      std::string bytes;
-      if (ReadValueFile(directory, manifest.store_id, value.reference, &bytes)
-              .ok()) {
+      PEAT_ASSIGN_OR_RETURN(
+          const bool is_whole,
+          ValueFileIsWhole(directory, manifest.store_id, value.reference));
+      if (is_whole) {
         tail.unproven_values.push_back(value.reference);
         continue;
       }
