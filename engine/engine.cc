@@ -61,6 +61,11 @@ void CountValueFiles(const Directory& directory, Stats* stats) {
   }
 }
 
+absl::Status ForeignStatus() {
+  return absl::FailedPreconditionError(
+      "the store was opened before this process was forked");
+}
+
 uint64_t MillisecondsSince(std::chrono::steady_clock::time_point begin) {
   return static_cast<uint64_t>(
       std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -300,6 +305,8 @@ Engine::~Engine() {
 }
 
 absl::Status Engine::Close() {
+  // First of all: in a forked child even the mutex may be held for ever.
+  if (is_foreign()) return ForeignStatus();
   index::MutexLock lock(&close_mutex_);
   if (close_done_) {
     return absl::FailedPreconditionError("the store is closed");
@@ -314,8 +321,9 @@ absl::Status Engine::Close() {
 }
 
 absl::Status Engine::CloseLog() {
-  log_->sync_task.reset();
-  log_->supply_task.reset();
+  // Ended, not destroyed: until then they may still wake themselves.
+  if (log_->sync_task.has_value()) log_->sync_task->End();
+  if (log_->supply_task.has_value()) log_->supply_task->End();
   absl::Status status = poison_.status();
   if (status.ok()) {
     status = log_->syncer.SyncUpTo(log_->appender.last_lsn());
@@ -328,68 +336,67 @@ absl::Status Engine::CloseLog() {
   return status;
 }
 
-absl::Status Engine::CheckOpen(const index::EpochGuard&) const {
-  if (is_foreign()) [[unlikely]] {
-    return absl::FailedPreconditionError(
-        "the store was opened before this process was forked");
+absl::Status Engine::WhyNot() const {
+  if (is_foreign()) {
+    return ForeignStatus();
   }
-  if (closed_.load(std::memory_order_acquire)) [[unlikely]] {
+  if (closed_.load(std::memory_order_acquire)) {
     return absl::FailedPreconditionError("the store is closed");
   }
-  return absl::OkStatus();
-}
-
-absl::Status Engine::CheckWritable(const index::EpochGuard& guard) const {
-  PEAT_RETURN_IF_ERROR(CheckOpen(guard));
-  if (log_ == nullptr) {
-    return absl::FailedPreconditionError("the store is open to read only");
-  }
-  return absl::OkStatus();
+  PEAT_CHECK(log_ == nullptr);
+  return absl::FailedPreconditionError("the store is open to read only");
 }
 
 absl::Status Engine::Get(std::string_view key, std::string* value) const {
   const index::EpochGuard guard;
-  PEAT_RETURN_IF_ERROR(CheckOpen(guard));
+  if (!IsOpen(guard)) [[unlikely]]
+    return WhyNot();
   return reader_->Get(key, value);
 }
 
 absl::StatusOr<Pinned> Engine::GetPinned(std::string_view key) const {
   const index::EpochGuard guard;
-  PEAT_RETURN_IF_ERROR(CheckOpen(guard));
+  if (!IsOpen(guard)) [[unlikely]]
+    return WhyNot();
   return reader_->GetPinned(key);
 }
 
 absl::Status Engine::MultiGet(std::span<const std::string_view> keys,
                               Reader::Answer answer) const {
   const index::EpochGuard guard;
-  PEAT_RETURN_IF_ERROR(CheckOpen(guard));
+  if (!IsOpen(guard)) [[unlikely]]
+    return WhyNot();
   reader_->MultiGet(keys, answer);
   return absl::OkStatus();
 }
 
 absl::Status Engine::Exists(std::string_view key) const {
   const index::EpochGuard guard;
-  PEAT_RETURN_IF_ERROR(CheckOpen(guard));
+  if (!IsOpen(guard)) [[unlikely]]
+    return WhyNot();
   return reader_->Exists(key);
 }
 
 absl::Status Engine::Put(std::string_view key, std::string_view value) {
   const index::EpochGuard guard;
-  PEAT_RETURN_IF_ERROR(CheckWritable(guard));
+  if (!IsWritable(guard)) [[unlikely]]
+    return WhyNot();
   return log_->writer.Put(key, value);
 }
 
 absl::StatusOr<bool> Engine::PutIfAbsent(std::string_view key,
                                          std::string_view value) {
   const index::EpochGuard guard;
-  PEAT_RETURN_IF_ERROR(CheckWritable(guard));
+  if (!IsWritable(guard)) [[unlikely]]
+    return WhyNot();
   return log_->writer.PutIfAbsent(key, value);
 }
 
 absl::StatusOr<std::optional<std::string>> Engine::Update(
     std::string_view key, std::string_view value) {
   const index::EpochGuard guard;
-  PEAT_RETURN_IF_ERROR(CheckWritable(guard));
+  if (!IsWritable(guard)) [[unlikely]]
+    return WhyNot();
   return log_->writer.Update(key, value);
 }
 
@@ -397,25 +404,29 @@ absl::StatusOr<bool> Engine::CompareAndSet(
     std::string_view key, std::optional<std::string_view> expected,
     std::string_view desired) {
   const index::EpochGuard guard;
-  PEAT_RETURN_IF_ERROR(CheckWritable(guard));
+  if (!IsWritable(guard)) [[unlikely]]
+    return WhyNot();
   return log_->writer.CompareAndSet(key, expected, desired);
 }
 
 absl::StatusOr<bool> Engine::Delete(std::string_view key) {
   const index::EpochGuard guard;
-  PEAT_RETURN_IF_ERROR(CheckWritable(guard));
+  if (!IsWritable(guard)) [[unlikely]]
+    return WhyNot();
   return log_->writer.Delete(key);
 }
 
 absl::Status Engine::Write(std::span<const BatchOperation> operations) {
   const index::EpochGuard guard;
-  PEAT_RETURN_IF_ERROR(CheckWritable(guard));
+  if (!IsWritable(guard)) [[unlikely]]
+    return WhyNot();
   return log_->writer.Write(operations);
 }
 
 absl::StatusOr<Lsn> Engine::Flush() {
   const index::EpochGuard guard;
-  PEAT_RETURN_IF_ERROR(CheckWritable(guard));
+  if (!IsWritable(guard)) [[unlikely]]
+    return WhyNot();
   PEAT_RETURN_IF_ERROR(poison_.status());
   PEAT_RETURN_IF_ERROR(log_->syncer.SyncUpTo(log_->appender.last_lsn()));
   return log_->syncer.durable_lsn();
@@ -425,7 +436,7 @@ Stats Engine::GetStats() const {
   Stats stats;
   const index::EpochGuard guard;
   stats.open = open_stats_;
-  if (!CheckOpen(guard).ok()) return stats;
+  if (!IsOpen(guard)) return stats;
   const Manifest manifest = manifest_.Current();
   stats.key_count = index_.size();
   stats.index_bytes = index_.memory_bytes();

@@ -35,7 +35,8 @@ using index::Verdict;
 // index. Larger: fewer passes over the index's tables; more memory.
 constexpr uint64_t kGroupSize = uint64_t{256} << 20;
 
-// How far ahead of its turn a key's bucket is asked for.
+// How far ahead of its turn a key's record is asked for, and as far ahead of
+// that its bucket.
 constexpr size_t kPrefetchDistance = 8;
 
 // Records put into the index under one epoch guard: what growing replaces is
@@ -208,12 +209,24 @@ class ShardFiller {
     const index::EpochGuard guard;
     const HashIndex::ShardLock lock(*parts_.index, shard_);
     for (size_t i = 0; i < list.size(); ++i) {
+      if (i + 2 * kPrefetchDistance < list.size()) {
+        parts_.index->Prefetch(list[i + 2 * kPrefetchDistance].hash);
+      }
       if (i + kPrefetchDistance < list.size()) {
-        parts_.index->Prefetch(list[i + kPrefetchDistance].hash);
+        PrefetchRecords(list[i + kPrefetchDistance]);
       }
       PEAT_RETURN_IF_ERROR(Put(list[i]));
     }
     return absl::OkStatus();
+  }
+
+  // A key that is there already will be compared, record by record.
+  void PrefetchRecords(const Found& found) const {
+    const Location candidate = parts_.index->Peek(found.hash);
+    if (candidate.is_none()) return;
+    for (const Location location : {candidate, found.location}) {
+      parts_.segments->At(location.segment()).Prefetch(location.offset());
+    }
   }
 
   absl::Status Put(const Found& found) {

@@ -44,8 +44,19 @@ uint64_t SegmentSupply::SegmentSize(uint64_t live_bytes, const Config& config) {
   return std::clamp(share, config.segment_size_min, config.segment_size_max);
 }
 
-absl::Status SegmentSupply::Prepare(uint64_t size, Need need) {
+absl::Status SegmentSupply::PrepareFor(uint64_t size, Need need) {
   index::MutexLock lock(&mutex_);
+  // Several writers may have found none; the first of them has made one.
+  if (parts_.appender->HasPrepared(size)) return absl::OkStatus();
+  return Prepare(size, need);
+}
+
+absl::Status SegmentSupply::PrepareAhead() {
+  index::MutexLock lock(&mutex_);
+  return Prepare(0, Need::kAddData);
+}
+
+absl::Status SegmentSupply::Prepare(uint64_t size, Need need) {
   if (need == Need::kAddData) PEAT_RETURN_IF_ERROR(RefillReserveLocked());
   const uint64_t capacity = std::max(
       current_segment_size(), std::bit_ceil(Appender::NeededCapacity(size)));

@@ -154,7 +154,9 @@ BackgroundTask::BackgroundTask(std::function<void()> run)
   state_->run = std::move(run);
 }
 
-BackgroundTask::~BackgroundTask() { WorkerPool<State>::Get().End(state_); }
+BackgroundTask::~BackgroundTask() { End(); }
+
+void BackgroundTask::End() { WorkerPool<State>::Get().End(state_); }
 
 void BackgroundTask::Wake() { WorkerPool<State>::Get().Wake(state_); }
 

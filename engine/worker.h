@@ -22,10 +22,14 @@ class BackgroundTask {
   // `run` is called by one worker at a time, never by two.
   explicit BackgroundTask(std::function<void()> run);
 
-  // Waits for a run under way; there is none afterwards.
+  // Ends.
   ~BackgroundTask();
   BackgroundTask(const BackgroundTask&) = delete;
   BackgroundTask& operator=(const BackgroundTask&) = delete;
+
+  // Waits for a run under way; there is none afterwards, whoever asks for one.
+  // Not to be called from a run.
+  void End();
 
   // Asks for a run, soon; calls before that run begins count as one. Cheap,
   // never waits for a run.

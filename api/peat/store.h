@@ -28,6 +28,7 @@
 //                       disabled or forgotten
 //   ResourceExhausted   no disk space, file handles or segments; later calls
 //                       succeed once there are
+//   PermissionDenied    no right to the files, or a read-only file system
 //   Unavailable         the directory is open already
 //   Unimplemented       the files are of a newer version
 //
@@ -71,8 +72,9 @@ class Store {
   // torn end (GetStats().open tells). Fails with NotFound (nothing there, and
   // not to be made), InvalidArgument (not a directory, bad options),
   // FailedPrecondition (a directory of another program), Unavailable (open
-  // elsewhere), DataLoss (damage below what was durable), Unimplemented,
-  // ResourceExhausted. Costs time in proportion to the store's bytes.
+  // elsewhere), DataLoss (damage below what was durable), PermissionDenied,
+  // Unimplemented, ResourceExhausted. Costs time in proportion to the store's
+  // bytes.
   static absl::StatusOr<std::unique_ptr<Store>> Open(
       const std::filesystem::path& path, const Options& options = {});
 
