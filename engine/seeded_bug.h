@@ -25,7 +25,7 @@ enum class Bug {
   kTailNotStoredAgain,     // recovery only syncs
   kMendNotSynced,          // recovery does not even sync
   kIndexBeforeAppend,      // a delete leaves the index, then finds no space
-  kSizeNotChecked,         // of a sealed segment's file
+  kReadErrorIsEnd,         // what cannot be read is taken for zeros
   kChecksumWithoutOffset,  // of records
   kIdReused,               // ids are given out before that is durable
   kFrameIgnored,           // a torn batch counts

@@ -220,7 +220,7 @@ absl::StatusOr<std::unique_ptr<File>> OpenSegmentFile(
   const bool sealed = entry.state == format::SegmentState::kSealed;
   PEAT_ASSIGN_OR_RETURN(const uint64_t size, (*file)->Size());
   const uint64_t wanted = sealed ? entry.end : format::kSegmentHeaderSize;
-  if (size < wanted && !HasBug(Bug::kSizeNotChecked)) {
+  if (size < wanted) {
     return absl::DataLossError(
         absl::StrFormat("%s offset %d: the file ends, the manifest says %d",
                         name, size, wanted));

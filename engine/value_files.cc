@@ -30,24 +30,26 @@ absl::Status Fill(File& file, const SegmentHeader& header,
   return file.WriteAt(format::kSegmentHeaderSize, format::AsBytes(value));
 }
 
-}  // namespace
-
-absl::Status ReadValueFile(const Directory& directory,
+// Reads and verifies. `*damage` is what is wrong with the file; the returned
+// status, which call failed.
+absl::Status ReadAndVerify(const Directory& directory,
                            const format::StoreId& store_id,
-                           const ValueReference& reference,
-                           std::string* value) {
+                           const ValueReference& reference, std::string* value,
+                           absl::Status* damage) {
   const std::string name = format::ValueFileName(reference.file);
   absl::StatusOr<std::unique_ptr<File>> file =
       directory.Open(name, OpenMode::kRead);
   if (absl::IsNotFound(file.status())) {
-    return Damaged(name, 0, "missing, and a record refers to it");
+    *damage = Damaged(name, 0, "missing, and a record refers to it");
+    return absl::OkStatus();
   }
   PEAT_RETURN_IF_ERROR(file.status());
   // Before anything is allocated for it: does the file hold so much?
   PEAT_ASSIGN_OR_RETURN(const uint64_t size, (*file)->Size());
   if (reference.size > format::kValueSizeMax ||
       size < format::kSegmentHeaderSize + reference.size) {
-    return Damaged(name, size, "the file is cut short");
+    *damage = Damaged(name, size, "the file is cut short");
+    return absl::OkStatus();
   }
   std::array<std::byte, format::kSegmentHeaderSize> head;
   PEAT_ASSIGN_OR_RETURN(const size_t head_size, (*file)->ReadAt(0, head));
@@ -56,7 +58,8 @@ absl::Status ReadValueFile(const Directory& directory,
   if (!header.ok() || header->id != reference.file ||
       header->kind != format::SegmentKind::kValue ||
       header->store_id != store_id) {
-    return Damaged(name, 0, "header is damaged or of another file");
+    *damage = Damaged(name, 0, "header is damaged or of another file");
+    return absl::OkStatus();
   }
   value->resize(reference.size);
   PEAT_ASSIGN_OR_RETURN(const size_t got,
@@ -65,9 +68,32 @@ absl::Status ReadValueFile(const Directory& directory,
                                             value->data(), value->size()))));
   if (got != value->size() ||
       format::Checksum64(format::AsBytes(*value)) != reference.checksum) {
-    return Damaged(name, format::kSegmentHeaderSize, "value checksum mismatch");
+    *damage =
+        Damaged(name, format::kSegmentHeaderSize, "value checksum mismatch");
   }
   return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status ReadValueFile(const Directory& directory,
+                           const format::StoreId& store_id,
+                           const ValueReference& reference,
+                           std::string* value) {
+  absl::Status damage;
+  PEAT_RETURN_IF_ERROR(
+      ReadAndVerify(directory, store_id, reference, value, &damage));
+  return damage;
+}
+
+absl::StatusOr<bool> ValueFileIsWhole(const Directory& directory,
+                                      const format::StoreId& store_id,
+                                      const ValueReference& reference) {
+  std::string value;
+  absl::Status damage;
+  PEAT_RETURN_IF_ERROR(
+      ReadAndVerify(directory, store_id, reference, &value, &damage));
+  return damage.ok();
 }
 
 absl::StatusOr<WrittenValue> WriteValueFile(FileSystem& file_system,

@@ -30,6 +30,12 @@ absl::Status ReadValueFile(const Directory& directory,
                            const format::ValueReference& reference,
                            std::string* value);
 
+// Whether the value that `reference` names is there and sound. An error means
+// that a call failed, so that this is not known.
+absl::StatusOr<bool> ValueFileIsWhole(const Directory& directory,
+                                      const format::StoreId& store_id,
+                                      const format::ValueReference& reference);
+
 struct WrittenValue {
   format::ValueReference reference;
   std::shared_ptr<File> file;  // to be synced before the log

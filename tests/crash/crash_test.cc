@@ -51,7 +51,7 @@ TEST(ExhaustiveCrashTest, KeepsThePromisesInScriptsByHand) {
 
 TEST(ExhaustiveCrashTest, KeepsThePromisesInGeneratedScripts) {
   const uint64_t only = EnvironmentNumber("PEAT_SEED", 0);
-  const Deadline deadline(15);
+  const Deadline deadline(10);
   for (uint64_t seed = only > 0 ? only : 1; !deadline.is_over(); ++seed) {
     SimRandom random(seed);
     const Script script = RandomScript(random, {});
@@ -68,7 +68,7 @@ TEST(ExhaustiveCrashTest, KeepsThePromisesInGeneratedScripts) {
 
 TEST(RandomCrashTest, KeepsThePromisesOverGenerations) {
   const uint64_t only = EnvironmentNumber("PEAT_SEED", 0);
-  const Deadline deadline(15);
+  const Deadline deadline(10);
   for (uint64_t seed = only > 0 ? only : 1; !deadline.is_over(); ++seed) {
     const std::string replay = absl::StrFormat(
         "PEAT_SEED=%d crash_test "
@@ -105,7 +105,7 @@ TEST(FaultsTest, LosesNothingInScriptsByHand) {
 
 TEST(FaultsTest, LosesNothingInGeneratedScripts) {
   const uint64_t only = EnvironmentNumber("PEAT_SEED", 0);
-  const Deadline deadline(6);
+  const Deadline deadline(5);
   for (uint64_t seed = only > 0 ? only : 1; !deadline.is_over(); ++seed) {
     SimRandom random(seed);
     SCOPED_TRACE(seed);
@@ -116,7 +116,7 @@ TEST(FaultsTest, LosesNothingInGeneratedScripts) {
 
 TEST(FaultsTest, LosesNothingOnAFullDisk) {
   const uint64_t only = EnvironmentNumber("PEAT_SEED", 0);
-  const Deadline deadline(4);
+  const Deadline deadline(3);
   for (uint64_t seed = only > 0 ? only : 1; !deadline.is_over(); ++seed) {
     const absl::Status status = RunOnFullDisk(seed);
     ++Counts().seeds;
@@ -127,7 +127,7 @@ TEST(FaultsTest, LosesNothingOnAFullDisk) {
 
 TEST(DamageTest, IsNeverTakenForSomethingElse) {
   const uint64_t only = EnvironmentNumber("PEAT_SEED", 0);
-  const Deadline deadline(6);
+  const Deadline deadline(5);
   for (uint64_t seed = only > 0 ? only : 1; !deadline.is_over(); ++seed) {
     ++Counts().seeds;
     const absl::Status status = DamageManyTimes(seed, 150);

@@ -11,8 +11,10 @@
 #include <vector>
 
 #include "absl/strings/str_format.h"
+#include "engine/segment_scanner.h"
 #include "format/file_name.h"
 #include "format/manifest.h"
+#include "format/segment_header.h"
 #include "format/status_macros.h"
 #include "tests/crash/crash_check.h"
 
@@ -152,7 +154,7 @@ class DamageHistory final {
     const std::string name = AnyFile();
     const std::string& bytes = files_.at(name);
     const uint64_t offset = AnyOffset(bytes);
-    switch (random_.Below(10)) {
+    switch (random_.Below(11)) {
       case 0: {
         disk.WriteFile(PathOf(name), bytes.substr(0, offset));
         return {absl::StrFormat("%s cut at %d", name, offset), name, true};
@@ -172,6 +174,8 @@ class DamageHistory final {
         return {name + " removed", name, true};
       case 3:
         return Exchange(disk);
+      case 5:
+        return Misplace(disk, name);
       case 4:
         return PutBack(disk);
       default: {
@@ -180,6 +184,32 @@ class DamageHistory final {
         return {absl::StrFormat("%s bit %d flipped", name, bit), name};
       }
     }
+  }
+
+  // Writes one record of a segment over another of the same size.
+  Damage Misplace(SimFileSystem& disk, const std::string& name) {
+    std::string bytes = files_.at(name);
+    const auto header = format::DecodeSegmentHeader(format::AsBytes(bytes));
+    if (!Has(name, ".seg") || !header.ok()) return {"nothing"};
+    engine::SegmentScanner scanner(format::AsBytes(bytes), header->salt,
+                                   format::kSegmentHeaderSize, bytes.size());
+    std::map<uint64_t, std::vector<uint64_t>> offsets_by_size;
+    while (scanner.Next() == engine::SegmentScanner::Step::kRecord) {
+      offsets_by_size[scanner.next_offset() - scanner.offset()].push_back(
+          scanner.offset());
+    }
+    std::erase_if(offsets_by_size,
+                  [](const auto& one) { return one.second.size() < 2; });
+    if (offsets_by_size.empty()) return {"nothing"};
+    auto at = offsets_by_size.begin();
+    std::advance(at, random_.Below(offsets_by_size.size()));
+    const uint64_t from = at->second[random_.Below(at->second.size())];
+    const uint64_t to = at->second[random_.Below(at->second.size())];
+    bytes.replace(to, at->first, bytes.substr(from, at->first));
+    disk.WriteFile(PathOf(name), bytes);
+    return {
+        absl::StrFormat("%s record at %d put over that at %d", name, from, to),
+        name, from == to};
   }
 
   Damage Exchange(SimFileSystem& disk) {

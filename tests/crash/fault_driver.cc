@@ -107,6 +107,58 @@ absl::Status RunWithFault(const Script& script, uint64_t seed,
   return CheckImages(run, seed);
 }
 
+// Reads the store of `run` with each read failing: it shows all, or fails.
+absl::Status ReadWithFaults(const CrashRun& run, const absl::Status& error) {
+  engine::Config config = run.settings().config;
+  config.access = engine::Access::kReadOnly;
+  for (uint64_t nth = 1;; ++nth) {
+    ++Counts().faults;
+    const auto disk = run.disk().CrashImage(CrashKind::kKill, nth);
+    disk->FailNth({.op = SimOp::kRead, .nth = nth, .status = error});
+    const auto store = engine::Engine::Open(*disk, kStorePath, config);
+    const bool has_struck = disk->call_count(SimOp::kRead) >= nth;
+    disk->ClearFaults();
+    if (store.ok()) {
+      PEAT_ASSIGN_OR_RETURN(const Dump dump,
+                            DumpStore(**store, run.settings().key_count));
+      const Model& model = run.oracle().model;
+      if (dump.last_lsn != model.last_lsn(model.unit_count()) ||
+          dump.fingerprint != model.fingerprint(model.unit_count())) {
+        return Broken(absl::StrFormat(
+            "a failed read has hidden something: read %d, last lsn %d of "
+            "%d\n%s",
+            nth, dump.last_lsn, model.last_lsn(model.unit_count()),
+            disk->OperationLog()));
+      }
+    }
+    if (!has_struck) return absl::OkStatus();
+  }
+}
+
+// Ends the process of `run` and fails each call of the recovery that follows.
+absl::Status RecoverWithFaults(const CrashRun& run, const absl::Status& error) {
+  CrashRun::Settings settings = run.settings();
+  settings.expects_faults = true;
+  for (const SimOp op : kOps) {
+    bool has_struck = true;
+    for (uint64_t nth = 1; has_struck; ++nth) {
+      ++Counts().faults;
+      ++Counts().recoveries;
+      CrashRun recovered(run.disk().CrashImage(CrashKind::kKill, nth), settings,
+                         run.oracle());
+      recovered.disk().FailNth({.op = op, .nth = nth, .status = error});
+      const absl::Status status = recovered.Open(run.oracle().acknowledged);
+      if (!status.ok()) {
+        return Broken(absl::StrFormat("%s\n  in recovery, %s number %d fails",
+                                      std::string(status.message()),
+                                      SimOpName(op), nth));
+      }
+      has_struck = recovered.disk().call_count(op) >= nth;
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status FailEverywhere(const Script& script, uint64_t seed) {
@@ -119,6 +171,8 @@ absl::Status FailEverywhere(const Script& script, uint64_t seed) {
                                     absl::ResourceExhaustedError("ENOSPC"),
                                     absl::PermissionDeniedError("EPERM")};
   SimRandom random(seed);
+  PEAT_RETURN_IF_ERROR(ReadWithFaults(clean, kStatuses[0]));
+  PEAT_RETURN_IF_ERROR(RecoverWithFaults(clean, kStatuses[random.Below(2)]));
   for (const SimOp op : kOps) {
     const uint64_t calls = clean.disk().call_count(op);
     for (uint64_t nth = 1; nth <= calls; ++nth) {

@@ -36,7 +36,7 @@ constexpr const char* kNames[] = {"no bug",
                                   "tail not stored again",
                                   "mended tail not synced",
                                   "index updated before the append",
-                                  "size not checked",
+                                  "read error taken for the end",
                                   "checksum without offset",
                                   "id reused",
                                   "batch without commit",
@@ -58,7 +58,7 @@ int Hunt() {
       if (!RunGenerations(4 * seed + i).ok()) return 2;
     }
     if (!RunOnFullDisk(seed).ok()) return 4;
-    if (!DamageManyTimes(seed, 50).ok()) return 5;
+    if (!DamageManyTimes(seed, 200).ok()) return 5;
     SimRandom random(seed);
     const Script script = RandomScript(random, {});
     const CrashPlan plan{.seed = seed, .event_step = 7};
