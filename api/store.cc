@@ -15,26 +15,21 @@
 namespace peat {
 namespace {
 
-absl::Status CheckKey(std::string_view key) {
-  if (key.size() <= format::kKeySizeMax) [[likely]] {
-    return absl::OkStatus();
-  }
-  return absl::InvalidArgumentError(absl::StrFormat(
-      "key has %d bytes, %d are allowed", key.size(), format::kKeySizeMax));
+bool IsKey(std::string_view key) { return key.size() <= format::kKeySizeMax; }
+
+bool IsPair(std::string_view key, std::string_view value) {
+  return IsKey(key) && value.size() <= format::kValueSizeMax;
 }
 
-absl::Status CheckValue(std::string_view value) {
-  if (value.size() <= format::kValueSizeMax) [[likely]] {
-    return absl::OkStatus();
+// Why a key or pair was refused.
+absl::Status TooLarge(std::string_view key, std::string_view value = {}) {
+  if (!IsKey(key)) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "key has %d bytes, %d are allowed", key.size(), format::kKeySizeMax));
   }
   return absl::InvalidArgumentError(
       absl::StrFormat("value has %d bytes, %d are allowed", value.size(),
                       format::kValueSizeMax));
-}
-
-absl::Status CheckPair(std::string_view key, std::string_view value) {
-  PEAT_RETURN_IF_ERROR(CheckKey(key));
-  return CheckValue(value);
 }
 
 std::vector<CutRange> Copy(const std::vector<engine::CutRange>& ranges) {
@@ -84,12 +79,14 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(
 absl::Status Store::Close() { return impl_->engine().Close(); }
 
 absl::Status Store::Get(std::string_view key, std::string* value) const {
-  PEAT_RETURN_IF_ERROR(CheckKey(key));
+  if (!IsKey(key)) [[unlikely]]
+    return TooLarge(key);
   return impl_->engine().Get(key, value);
 }
 
 absl::StatusOr<PinnedValue> Store::GetPinned(std::string_view key) const {
-  PEAT_RETURN_IF_ERROR(CheckKey(key));
+  if (!IsKey(key)) [[unlikely]]
+    return TooLarge(key);
   PEAT_ASSIGN_OR_RETURN(engine::Pinned pinned, impl_->engine().GetPinned(key));
   return PinnedValue(std::move(pinned.owner), pinned.value);
 }
@@ -100,7 +97,10 @@ absl::Status Store::MultiGet(std::span<const std::string_view> keys,
     return absl::InvalidArgumentError(
         absl::StrFormat("%d keys and %d results", keys.size(), results.size()));
   }
-  for (const std::string_view key : keys) PEAT_RETURN_IF_ERROR(CheckKey(key));
+  for (const std::string_view key : keys) {
+    if (!IsKey(key)) [[unlikely]]
+      return TooLarge(key);
+  }
   return impl_->engine().MultiGet(keys, [&results](size_t index,
                                                    absl::Status status,
                                                    engine::Pinned pinned) {
@@ -110,7 +110,8 @@ absl::Status Store::MultiGet(std::span<const std::string_view> keys,
 }
 
 absl::StatusOr<KeyState> Store::State(std::string_view key) const {
-  PEAT_RETURN_IF_ERROR(CheckKey(key));
+  if (!IsKey(key)) [[unlikely]]
+    return TooLarge(key);
   const absl::Status status = impl_->engine().Exists(key);
   if (absl::IsNotFound(status)) return KeyState::kAbsent;
   PEAT_RETURN_IF_ERROR(status);
@@ -118,31 +119,36 @@ absl::StatusOr<KeyState> Store::State(std::string_view key) const {
 }
 
 absl::Status Store::Put(std::string_view key, std::string_view value) {
-  PEAT_RETURN_IF_ERROR(CheckPair(key, value));
+  if (!IsPair(key, value)) [[unlikely]]
+    return TooLarge(key, value);
   return impl_->engine().Put(key, value);
 }
 
 absl::StatusOr<bool> Store::PutIfAbsent(std::string_view key,
                                         std::string_view value) {
-  PEAT_RETURN_IF_ERROR(CheckPair(key, value));
+  if (!IsPair(key, value)) [[unlikely]]
+    return TooLarge(key, value);
   return impl_->engine().PutIfAbsent(key, value);
 }
 
 absl::StatusOr<std::optional<std::string>> Store::Update(
     std::string_view key, std::string_view value) {
-  PEAT_RETURN_IF_ERROR(CheckPair(key, value));
+  if (!IsPair(key, value)) [[unlikely]]
+    return TooLarge(key, value);
   return impl_->engine().Update(key, value);
 }
 
 absl::StatusOr<bool> Store::CompareAndSet(
     std::string_view key, std::optional<std::string_view> expected,
     std::string_view desired) {
-  PEAT_RETURN_IF_ERROR(CheckPair(key, desired));
+  if (!IsPair(key, desired)) [[unlikely]]
+    return TooLarge(key, desired);
   return impl_->engine().CompareAndSet(key, expected, desired);
 }
 
 absl::StatusOr<bool> Store::Delete(std::string_view key) {
-  PEAT_RETURN_IF_ERROR(CheckKey(key));
+  if (!IsKey(key)) [[unlikely]]
+    return TooLarge(key);
   return impl_->engine().Delete(key);
 }
 
@@ -151,7 +157,9 @@ absl::Status Store::Write(const WriteBatch& batch) {
   operations.reserve(batch.size());
   for (size_t i = 0; i < batch.size(); ++i) {
     const WriteBatch::Operation operation = batch.operation(i);
-    PEAT_RETURN_IF_ERROR(CheckPair(operation.key, operation.value));
+    if (!IsPair(operation.key, operation.value)) {
+      return TooLarge(operation.key, operation.value);
+    }
     operations.push_back({.kind = operation.kind == WriteBatch::Kind::kPut
                                       ? engine::BatchOperation::Kind::kPut
                                       : engine::BatchOperation::Kind::kDelete,

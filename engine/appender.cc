@@ -5,6 +5,7 @@
 #include <bit>
 #include <utility>
 
+#include "engine/seeded_bug.h"
 #include "format/check.h"
 
 namespace peat::engine {
@@ -18,6 +19,18 @@ using format::RecordKind;
 constexpr uint64_t kMarkSize = format::RecordSize(0, format::kMarkValueSize);
 constexpr uint64_t kLinkSize = format::RecordSize(0, format::kLinkValueSize);
 constexpr uint64_t kFrameSize = format::RecordSize(0, format::kFrameValueSize);
+
+// Asks for the cache lines that the next record will be stored to, so that the
+// unlocking behind that store does not wait for them.
+void PrefetchTail(const LogFile& log) {
+  constexpr uint64_t kLineSize = 64;
+  constexpr uint64_t kAhead = 4 * kLineSize;
+  if (log.segment->identity().capacity - log.end < kAhead) return;
+  const std::byte* const tail = log.mapping->data() + log.end;
+  for (uint64_t line = kLineSize; line <= kAhead; line += kLineSize) {
+    format::PrefetchToWrite(tail + line);
+  }
+}
 
 RecordHeader StructuralHeader(RecordKind kind, Lsn lsn,
                               std::string_view value) {
@@ -59,14 +72,27 @@ bool Appender::MakeRoom(uint64_t size) {
   if (HasRoom(size)) [[likely]] {
     return true;
   }
-  for (size_t i = 0; i < prepared_.size(); ++i) {
-    if (prepared_[i]->segment->identity().capacity >= NeededCapacity(size)) {
-      Roll(i);
-      return true;
-    }
+  const size_t prepared = FindPrepared(size);
+  if (prepared == prepared_.size()) {
+    starved_ = true;
+    return false;
   }
-  starved_ = true;
-  return false;
+  Roll(prepared);
+  return true;
+}
+
+size_t Appender::FindPrepared(uint64_t size) const {
+  const auto found = std::find_if(prepared_.begin(), prepared_.end(),
+                                  [size](const std::shared_ptr<LogFile>& file) {
+                                    return file->segment->identity().capacity >=
+                                           NeededCapacity(size);
+                                  });
+  return static_cast<size_t>(found - prepared_.begin());
+}
+
+bool Appender::HasPrepared(uint64_t size) {
+  index::MutexLock lock(&mutex_);
+  return FindPrepared(size) < prepared_.size();
 }
 
 // Makes a prepared segment the active one. Its first record, written here, is
@@ -80,10 +106,11 @@ void Appender::Roll(size_t prepared_index) {
   prepared_.erase(prepared_.begin() +
                   static_cast<std::ptrdiff_t>(prepared_index));
   PEAT_CHECK(active_->segment->identity().id != end_.segment);
-  const std::string link = format::EncodeLink({.predecessor = end_.segment,
-                                       .end = end_.end,
-                                       .last_lsn = end_.last_lsn,
-                                       .last_checksum = end_.last_checksum});
+  const std::string link =
+      format::EncodeLink({.predecessor = end_.segment,
+                          .end = end_.end,
+                          .last_lsn = end_.last_lsn,
+                          .last_checksum = end_.last_checksum});
   Write(StructuralHeader(RecordKind::kLink, end_.last_lsn, link),
         format::PayloadHash({}, link), {}, link);
 }
@@ -103,13 +130,15 @@ uint64_t Appender::Write(const RecordHeader& header, uint64_t payload_hash,
   const SegmentIdentity& identity = log.segment->identity();
   PEAT_CHECK(RecordSize(header) <= identity.capacity - offset);
   std::array<std::byte, format::kRecordHeaderSize> bytes;
-  EncodeRecordHeader(header, payload_hash, {identity.salt, offset},
+  const uint64_t place = HasBug(Bug::kChecksumWithoutOffset) ? 0 : offset;
+  EncodeRecordHeader(header, payload_hash, {identity.salt, place},
                      bytes.data());
   Mapping& mapping = *log.mapping;
   mapping.Store(offset, bytes);
   mapping.Store(offset + bytes.size(), format::AsBytes(key));
   mapping.Store(offset + bytes.size() + key.size(), format::AsBytes(value));
   log.end = offset + RecordSize(header);
+  PrefetchTail(log);
   log.last_checksum = format::Load<uint32_t>(bytes.data());
   end_.segment = identity.id;
   end_.end = log.end;
@@ -134,6 +163,16 @@ Location Appender::WriteUnitRecord(const AppendRecord& record,
   return Location(active_->segment->number(), offset);
 }
 
+void Appender::CountLive(const AppendRecord& record) {
+  if (record.superseded != nullptr) {
+    record.superseded->MoveLiveBytes(
+        -static_cast<int64_t>(record.superseded_size));
+  }
+  if (record.kind == RecordKind::kPut && record.is_current) {
+    active_->segment->MoveLiveBytes(static_cast<int64_t>(record.size()));
+  }
+}
+
 void Appender::CountTail(uint64_t tail_before, bool* wake) {
   appended_bytes_ += active_->end - tail_before;
   if (appended_bytes_ >= wake_at_bytes_) [[unlikely]] {
@@ -151,6 +190,7 @@ bool Appender::Append(const AppendRecord& record, Appended* appended,
     WriteMark();
   }
   appended->location = WriteUnitRecord(record, 0);
+  CountLive(record);
   appended->lsn = end_.last_lsn;
   CountTail(tail_before, wake);
   last_lsn_.store(end_.last_lsn, std::memory_order_release);
@@ -163,19 +203,29 @@ bool Appender::AppendBatch(std::span<const AppendRecord> records,
   PEAT_CHECK(records.size() == appended.size());
   const uint64_t size = BatchSize(records);
   index::MutexLock lock(&mutex_);
+  if (HasBug(Bug::kPartialOnFull) && !HasRoom(size) && HasRoom(kFrameSize)) {
+    const std::string torn = format::EncodeFrame(
+        {.first_lsn = end_.last_lsn + 1,
+         .members_size = size - kFrameSize,
+         .member_count = static_cast<uint32_t>(records.size())});
+    Write(StructuralHeader(RecordKind::kFrame, end_.last_lsn + records.size(),
+                           torn),
+          format::PayloadHash({}, torn), {}, torn);
+  }
   if (!MakeRoom(size)) return false;
   const uint64_t tail_before = active_->end;
   if (pending_mark_.has_value()) WriteMark();
   const Lsn before = end_.last_lsn;
-  const std::string frame =
-      format::EncodeFrame({.first_lsn = before + 1,
-                   .members_size = size - kFrameSize,
-                   .member_count = static_cast<uint32_t>(records.size())});
+  const std::string frame = format::EncodeFrame(
+      {.first_lsn = before + 1,
+       .members_size = size - kFrameSize,
+       .member_count = static_cast<uint32_t>(records.size())});
   Write(StructuralHeader(RecordKind::kFrame, before + records.size(), frame),
         format::PayloadHash({}, frame), {}, frame);
   for (size_t i = 0; i < records.size(); ++i) {
     appended[i].location = WriteUnitRecord(records[i], format::kFlagInFrame);
     appended[i].lsn = end_.last_lsn;
+    CountLive(records[i]);
   }
   PEAT_CHECK(end_.last_lsn == before + records.size());
   CountTail(tail_before, wake);
@@ -247,7 +297,9 @@ Appender::Progress Appender::TakeProgress() {
     progress.capacity = active_->segment->identity().capacity;
   }
   progress.prepared.assign(prepared_.begin(), prepared_.end());
-  progress.rolled_count = rolled_.size();
+  for (const std::shared_ptr<LogFile>& file : rolled_) {
+    if (!file->synced) progress.unsynced_rolled.push_back(file);
+  }
   progress.appended_bytes = appended_bytes_;
   progress.unsynced_bytes = appended_bytes_ - durable_bytes_;
   progress.starved = std::exchange(starved_, false);

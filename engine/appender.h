@@ -6,6 +6,7 @@
 //
 //   prepared --roll--> active --roll--> rolled --synced, sealed--> (released)
 //
+// It also keeps the live bytes of segments, since its lock makes that cheap.
 // It calls nothing and waits for nothing while it holds its lock. Thread-safe.
 
 #ifndef PEAT_ENGINE_APPENDER_H_
@@ -39,7 +40,8 @@ struct LogFile {
   format::Lsn first_lsn = 0;
   format::Lsn last_lsn = 0;
   uint32_t last_checksum = 0;
-  bool synced = false;  // only of a rolled one, by the log syncer
+  bool synced = false;         // only of a rolled one, by the log syncer
+  uint64_t writeback_end = 0;  // of the background's RunSync alone
 };
 
 // What to append. `payload_hash` is format::PayloadHash(key, value), taken
@@ -50,6 +52,13 @@ struct AppendRecord {
   std::string_view key = {};
   std::string_view value = {};
   uint64_t payload_hash = 0;
+
+  // The record that this one takes the place of, in the index: its segment
+  // and its size. Null: none.
+  Segment* superseded = nullptr;
+  uint64_t superseded_size = 0;
+  // False: a later record of the same batch takes the place of this one.
+  bool is_current = true;
 
   uint64_t size() const { return format::RecordSize(key.size(), value.size()); }
 };
@@ -75,6 +84,9 @@ class Appender {
   // Adds a prepared segment: empty, named by the durable manifest, readable
   // through the segment set.
   void AddPrepared(std::shared_ptr<LogFile> file) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Whether a roll for records of `size` bytes would find a segment.
+  bool HasPrepared(uint64_t size) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Appends one record as one unit. False, and nothing has changed, when it
   // needs a prepared segment of at least NeededCapacity(). `*wake` is set when
@@ -128,7 +140,7 @@ class Appender {
     uint64_t tail = 0;
     uint64_t capacity = 0;
     std::vector<std::shared_ptr<LogFile>> prepared;
-    size_t rolled_count = 0;
+    std::vector<std::shared_ptr<LogFile>> unsynced_rolled;
     uint64_t appended_bytes = 0;  // since the store was opened
     uint64_t unsynced_bytes = 0;
     bool starved = false;  // a writer found no prepared segment since the last
@@ -150,8 +162,14 @@ class Appender {
  private:
   bool MakeRoom(uint64_t size) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool HasRoom(uint64_t size) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // In prepared_, or its size if there is none.
+  size_t FindPrepared(uint64_t size) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Roll(size_t prepared_index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void WriteMark() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Moves the live bytes from the superseded record to this one.
+  void CountLive(const AppendRecord& record)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CountTail(uint64_t tail_before, bool* wake)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 

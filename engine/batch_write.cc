@@ -39,7 +39,7 @@ class Writer::Batch {
       step.key = KeyOf(step.hash, operation.key);
       shard_bits_ |= uint64_t{1} << HashIndex::ShardOf(step.hash);
       adds_data_ |= step.is_put;
-      size += step.value->logged_size();
+      size += step.value->record().size();
     }
     is_too_large_ = size > kBatchSizeMax;
   }
@@ -124,15 +124,23 @@ class Writer::Batch {
       Key& key = keys_[step.key];
       if (!step.is_put && !key.exists) continue;
       key.exists = step.is_put;
-      key.last_record = records_.size();
+      AppendRecord record;
       if (step.is_put) {
-        records_.push_back(step.value->record());
+        record = step.value->record();
       } else {
-        records_.push_back(
-            {.kind = RecordKind::kTombstone,
-             .key = key.bytes,
-             .payload_hash = format::PayloadHash(key.bytes, {})});
+        record.kind = RecordKind::kTombstone;
+        record.key = key.bytes;
+        record.payload_hash = format::PayloadHash(key.bytes, {});
       }
+      if (key.last_record != SIZE_MAX) {
+        records_[key.last_record].is_current = false;
+      } else if (key.existed) {
+        record.superseded =
+            &writer_.parts_.segments->At(key.old_location.segment());
+        record.superseded_size = key.old_size;
+      }
+      key.last_record = records_.size();
+      records_.push_back(record);
     }
   }
 
@@ -160,7 +168,7 @@ class Writer::Batch {
       const AppendRecord& record = records_[key.last_record];
       // A key that is born and dies in the batch never gets into the index.
       if (record.kind == RecordKind::kTombstone && !key.existed) continue;
-      writer_.PointTo(key.hash, position, key.old_size, record,
+      writer_.PointTo(key.hash, position, record,
                       appended[key.last_record].location);
     }
     index.EndPublish(shard_bits_);

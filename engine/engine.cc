@@ -153,7 +153,8 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::OpenToWrite(
   absl::StatusOr<std::unique_ptr<Directory>> directory =
       file_system.OpenDirectory(path);
   if (absl::IsNotFound(directory.status()) && config.create_if_missing) {
-    PEAT_RETURN_IF_ERROR(file_system.CreateDirectory(path));
+    const absl::Status created = file_system.CreateDirectory(path);
+    if (!absl::IsAlreadyExists(created)) PEAT_RETURN_IF_ERROR(created);
     directory = file_system.OpenDirectory(path);
   }
   PEAT_RETURN_IF_ERROR(directory.status());
@@ -174,6 +175,10 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::OpenToWrite(
   std::unique_ptr<Engine> engine(
       new Engine(file_system, *std::move(directory), config, manifest));
   if (contents != Contents::kStore) {
+    // Once more for the directory's own name: whoever made it may have been
+    // killed before it was durable.
+    const absl::Status created = file_system.CreateDirectory(path);
+    if (!absl::IsAlreadyExists(created)) PEAT_RETURN_IF_ERROR(created);
     PEAT_RETURN_IF_ERROR(engine->manifest_.Reserve(0));
     PEAT_RETURN_IF_ERROR(engine->manifest_.Edit([](Manifest&) {}));
   }
@@ -203,7 +208,7 @@ absl::Status Engine::RecoverToWrite(std::unique_ptr<DirectoryLock> lock) {
   PEAT_ASSIGN_OR_RETURN(const std::vector<ReplaySource> sources,
                         OpenSealed(*directory_, manifest_.Current(),
                                    config_.read_method, &segments_));
-  PEAT_RETURN_IF_ERROR(ReplayInto(sources));
+  PEAT_RETURN_IF_ERROR(ReplayInto(sources, std::nullopt));
   RemoveOrphans(*directory_, manifest_.Current(), value_files_at_open_);
   log_ = std::make_unique<Log>(*this, std::move(lock), end);
   for (const ManifestSegment& entry : unused) {
@@ -215,14 +220,16 @@ absl::Status Engine::RecoverToWrite(std::unique_ptr<DirectoryLock> lock) {
   return absl::OkStatus();
 }
 
-absl::Status Engine::ReplayInto(const std::vector<ReplaySource>& sources) {
+absl::Status Engine::ReplayInto(const std::vector<ReplaySource>& sources,
+                                std::optional<LogDamage> log_damage) {
   const bool despite_damage = config_.access == Access::kReadOnlyDespiteDamage;
   PEAT_ASSIGN_OR_RETURN(ReplayResult result,
                         Replay(sources, {.segments = &segments_,
                                          .index = &index_,
                                          .hasher = &hasher_,
                                          .thread_count = ThreadCount(config_),
-                                         .despite_damage = despite_damage}));
+                                         .despite_damage = despite_damage,
+                                         .log_damage = std::move(log_damage)}));
   open_stats_.records_replayed = result.record_count;
   open_stats_.bytes_replayed = result.byte_count;
   open_stats_.damaged = std::move(result.damaged);
@@ -281,7 +288,15 @@ absl::Status Engine::RecoverToRead() {
       OpenTail(*directory_, tail, despite_damage, &segments_, &sources));
   open_stats_.clean = tail.used.empty() && tail.dropped.empty();
   open_stats_.cut = std::move(tail.cut);
-  return ReplayInto(sources);
+  std::optional<LogDamage> log_damage;
+  if (!tail.damage.ok()) {
+    const format::SegmentId id = tail.end.segment;
+    log_damage = LogDamage{
+        .where = {.file = id == 0 ? "log" : format::SegmentFileName(id),
+                  .offset = tail.end.end},
+        .durable_lsn = manifest.durable_lsn};
+  }
+  return ReplayInto(sources, std::move(log_damage));
 }
 
 Engine::~Engine() {
@@ -321,67 +336,67 @@ absl::Status Engine::CloseLog() {
   return status;
 }
 
-absl::Status Engine::CheckOpen(const index::EpochGuard&) const {
-  if (is_foreign()) [[unlikely]] {
+absl::Status Engine::WhyNot() const {
+  if (is_foreign()) {
     return ForeignStatus();
   }
-  if (closed_.load(std::memory_order_acquire)) [[unlikely]] {
+  if (closed_.load(std::memory_order_acquire)) {
     return absl::FailedPreconditionError("the store is closed");
   }
-  return absl::OkStatus();
-}
-
-absl::Status Engine::CheckWritable(const index::EpochGuard& guard) const {
-  PEAT_RETURN_IF_ERROR(CheckOpen(guard));
-  if (log_ == nullptr) {
-    return absl::FailedPreconditionError("the store is open to read only");
-  }
-  return absl::OkStatus();
+  PEAT_CHECK(log_ == nullptr);
+  return absl::FailedPreconditionError("the store is open to read only");
 }
 
 absl::Status Engine::Get(std::string_view key, std::string* value) const {
   const index::EpochGuard guard;
-  PEAT_RETURN_IF_ERROR(CheckOpen(guard));
+  if (!IsOpen(guard)) [[unlikely]]
+    return WhyNot();
   return reader_->Get(key, value);
 }
 
 absl::StatusOr<Pinned> Engine::GetPinned(std::string_view key) const {
   const index::EpochGuard guard;
-  PEAT_RETURN_IF_ERROR(CheckOpen(guard));
+  if (!IsOpen(guard)) [[unlikely]]
+    return WhyNot();
   return reader_->GetPinned(key);
 }
 
 absl::Status Engine::MultiGet(std::span<const std::string_view> keys,
                               Reader::Answer answer) const {
   const index::EpochGuard guard;
-  PEAT_RETURN_IF_ERROR(CheckOpen(guard));
+  if (!IsOpen(guard)) [[unlikely]]
+    return WhyNot();
   reader_->MultiGet(keys, answer);
   return absl::OkStatus();
 }
 
 absl::Status Engine::Exists(std::string_view key) const {
   const index::EpochGuard guard;
-  PEAT_RETURN_IF_ERROR(CheckOpen(guard));
+  if (!IsOpen(guard)) [[unlikely]]
+    return WhyNot();
   return reader_->Exists(key);
 }
 
 absl::Status Engine::Put(std::string_view key, std::string_view value) {
   const index::EpochGuard guard;
-  PEAT_RETURN_IF_ERROR(CheckWritable(guard));
+  if (!IsWritable(guard)) [[unlikely]]
+    return WhyNot();
   return log_->writer.Put(key, value);
 }
 
 absl::StatusOr<bool> Engine::PutIfAbsent(std::string_view key,
                                          std::string_view value) {
   const index::EpochGuard guard;
-  PEAT_RETURN_IF_ERROR(CheckWritable(guard));
+  if (!IsWritable(guard)) [[unlikely]]
+    return WhyNot();
   return log_->writer.PutIfAbsent(key, value);
 }
 
 absl::StatusOr<std::optional<std::string>> Engine::Update(
     std::string_view key, std::string_view value) {
   const index::EpochGuard guard;
-  PEAT_RETURN_IF_ERROR(CheckWritable(guard));
+  if (!IsWritable(guard)) [[unlikely]]
+    return WhyNot();
   return log_->writer.Update(key, value);
 }
 
@@ -389,25 +404,29 @@ absl::StatusOr<bool> Engine::CompareAndSet(
     std::string_view key, std::optional<std::string_view> expected,
     std::string_view desired) {
   const index::EpochGuard guard;
-  PEAT_RETURN_IF_ERROR(CheckWritable(guard));
+  if (!IsWritable(guard)) [[unlikely]]
+    return WhyNot();
   return log_->writer.CompareAndSet(key, expected, desired);
 }
 
 absl::StatusOr<bool> Engine::Delete(std::string_view key) {
   const index::EpochGuard guard;
-  PEAT_RETURN_IF_ERROR(CheckWritable(guard));
+  if (!IsWritable(guard)) [[unlikely]]
+    return WhyNot();
   return log_->writer.Delete(key);
 }
 
 absl::Status Engine::Write(std::span<const BatchOperation> operations) {
   const index::EpochGuard guard;
-  PEAT_RETURN_IF_ERROR(CheckWritable(guard));
+  if (!IsWritable(guard)) [[unlikely]]
+    return WhyNot();
   return log_->writer.Write(operations);
 }
 
 absl::StatusOr<Lsn> Engine::Flush() {
   const index::EpochGuard guard;
-  PEAT_RETURN_IF_ERROR(CheckWritable(guard));
+  if (!IsWritable(guard)) [[unlikely]]
+    return WhyNot();
   PEAT_RETURN_IF_ERROR(poison_.status());
   PEAT_RETURN_IF_ERROR(log_->syncer.SyncUpTo(log_->appender.last_lsn()));
   return log_->syncer.durable_lsn();
@@ -417,7 +436,7 @@ Stats Engine::GetStats() const {
   Stats stats;
   const index::EpochGuard guard;
   stats.open = open_stats_;
-  if (!CheckOpen(guard).ok()) return stats;
+  if (!IsOpen(guard)) return stats;
   const Manifest manifest = manifest_.Current();
   stats.key_count = index_.size();
   stats.index_bytes = index_.memory_bytes();

@@ -119,11 +119,17 @@ class Engine {
       const Config& config);
   absl::Status RecoverToWrite(std::unique_ptr<DirectoryLock> lock);
   absl::Status RecoverToRead();
-  absl::Status ReplayInto(const std::vector<ReplaySource>& sources);
+  absl::Status ReplayInto(const std::vector<ReplaySource>& sources,
+                          std::optional<LogDamage> log_damage);
 
-  // OK inside a call, whose `guard` it is, while the store is open.
-  absl::Status CheckOpen(const index::EpochGuard& guard) const;
-  absl::Status CheckWritable(const index::EpochGuard& guard) const;
+  // Whether a call, whose `guard` it is, may go on; and why it may not.
+  bool IsOpen(const index::EpochGuard&) const {
+    return !is_foreign() && !closed_.load(std::memory_order_acquire);
+  }
+  bool IsWritable(const index::EpochGuard& guard) const {
+    return IsOpen(guard) && log_ != nullptr;
+  }
+  absl::Status WhyNot() const;
   absl::Status CloseLog();
 
   FileSystem& file_system_;

@@ -42,7 +42,7 @@ void Housekeeping::RunSupply() {
                         : progress.starved                       ? 2
                                                                  : 1;
   for (size_t i = progress.prepared.size(); i < wanted; ++i) {
-    if (!parts_.supply->Prepare(0, Need::kAddData).ok()) break;
+    if (!parts_.supply->PrepareAhead().ok()) break;
   }
   const uint64_t appended = progress.appended_bytes - appended_before_;
   appended_before_ = progress.appended_bytes;
@@ -88,25 +88,32 @@ void Housekeeping::RunSync() {
   const bool is_interval = parts_.config.sync == SyncPolicy::kInterval;
   const bool is_dirty =
       parts_.appender->last_lsn() > parts_.syncer->durable_lsn();
-  if (progress.unsynced_bytes >= kUnsyncedMax ||
-      (is_interval && is_dirty && FlushIsDue())) {
+  const bool is_full = progress.unsynced_bytes >= kUnsyncedMax;
+  for (const std::shared_ptr<LogFile>& log : progress.unsynced_rolled) {
+    StartWriteback(*log, log->end);
+  }
+  if (progress.active != nullptr) {
+    LogFile& active = *progress.active;
+    if (is_full || progress.tail >= active.writeback_end + kWritebackPiece) {
+      StartWriteback(active, progress.tail);
+    }
+  }
+  if (is_full || (is_interval && is_dirty && FlushIsDue())) {
     // A failure poisons the store, which tells every writer.
     (void)parts_.syncer->SyncUpTo(parts_.appender->last_lsn());
     dirty_since_.reset();
   }
   // So that the first write after a flush starts the clock.
   if (is_interval) parts_.appender->WakeAfter(1);
-  if (progress.active != nullptr) {
-    const format::SegmentId id = progress.active->segment->identity().id;
-    if (writeback_segment_ != id) writeback_end_ = 0;
-    writeback_segment_ = id;
-    if (progress.tail >= writeback_end_ + kWritebackPiece) {
-      progress.active->file->StartWriteback(writeback_end_,
-                                            progress.tail - writeback_end_);
-      writeback_end_ = progress.tail;
-    }
-  }
   (void)Seal();  // tried again at the next look
+}
+
+void Housekeeping::StartWriteback(LogFile& log, uint64_t end) {
+  if (end <= log.writeback_end) return;
+  const uint64_t size = end - log.writeback_end;
+  log.mapping->Unload(log.writeback_end, size);
+  log.file->StartWriteback(log.writeback_end, size);
+  log.writeback_end = end;
 }
 
 bool Housekeeping::FlushIsDue() {
@@ -120,11 +127,15 @@ bool Housekeeping::FlushIsDue() {
 }
 
 absl::Status Housekeeping::Seal() {
-  const std::vector<std::shared_ptr<LogFile>> synced =
+  std::vector<std::shared_ptr<LogFile>> synced =
       parts_.appender->SyncedRolled();
+  // The appender hears of a sync before the syncer tells it to others.
+  while (!synced.empty() &&
+         synced.back()->last_lsn > parts_.syncer->durable_lsn()) {
+    synced.pop_back();
+  }
   if (synced.empty()) return absl::OkStatus();
   for (const std::shared_ptr<LogFile>& log : synced) {
-    PEAT_CHECK(log->last_lsn <= parts_.syncer->durable_lsn());
     PEAT_CHECK(log->first_lsn != 0);
     PEAT_RETURN_IF_ERROR(log->file->Truncate(log->end));
     if (absl::Status status = log->file->Sync(); !status.ok()) {

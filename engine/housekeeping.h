@@ -57,6 +57,8 @@ class Housekeeping {
     uint64_t end = 0;
   };
   void TouchAhead(const Appender::Progress& progress, uint64_t ahead);
+  // Starts to write what lies below `end` to disk.
+  static void StartWriteback(LogFile& log, uint64_t end);
   // Starts the clock at the first call since a flush.
   bool FlushIsDue();
   void TouchUpTo(const LogFile& file, uint64_t from, uint64_t to);
@@ -66,8 +68,6 @@ class Housekeeping {
   Touched touched_;
   uint64_t appended_before_ = 0;
   // Of RunSync.
-  format::SegmentId writeback_segment_ = 0;
-  uint64_t writeback_end_ = 0;
   std::optional<std::chrono::steady_clock::time_point> dirty_since_;
 };
 

@@ -1,5 +1,6 @@
 #include "engine/log_syncer.h"
 
+#include "engine/seeded_bug.h"
 #include "format/check.h"
 #include "format/status_macros.h"
 
@@ -43,14 +44,22 @@ absl::StatusOr<Lsn> LogSyncer::Sync() {
   const Appender::Sample sample = appender_->TakeSample();
   absl::Status status;
   for (const std::shared_ptr<File>& file : sample.value_files) {
+    if (HasBug(Bug::kNoValueSync)) break;
     if (status.ok()) status = file->Sync();
   }
-  if (status.ok() && !sample.value_files.empty()) status = directory_->Sync();
+  if (status.ok() && !sample.value_files.empty() &&
+      !HasBug(Bug::kNoValueDirectorySync)) {
+    status = directory_->Sync();
+  }
   for (const std::shared_ptr<LogFile>& rolled : sample.rolled) {
+    if (HasBug(Bug::kFlushOnlyActive)) break;
     if (status.ok()) status = rolled->file->Sync();
   }
   if (status.ok() && sample.active != nullptr) {
     status = sample.active->file->Sync();
+    if (HasBug(Bug::kFsyncRetried) && !status.ok()) {
+      status = sample.active->file->Sync();
+    }
   }
   if (!status.ok()) return poison_->Set(status);
   sync_count_.fetch_add(1, std::memory_order_relaxed);

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "engine/seeded_bug.h"
 #include "engine/segment_scanner.h"
 #include "engine/segment_supply.h"
 #include "engine/value_files.h"
@@ -73,6 +74,10 @@ class ChainWalk {
                       .last_checksum = tail_.end.last_checksum};
     const auto found = std::find_if(
         segments_.begin(), segments_.end(), [&](const TailSegment& segment) {
+          if (HasBug(Bug::kReplayOverGap)) {
+            return LinkOf(segment).has_value() &&
+                   LinkOf(segment)->predecessor == wanted.predecessor;
+          }
           return LinkOf(segment) == std::optional<Link>(wanted);
         });
     if (found == segments_.end()) return false;
@@ -122,7 +127,10 @@ class ChainWalk {
     const bool is_member = (record.header.flags & format::kFlagInFrame) != 0;
     if (is_member != in_frame) return false;
     if (TakesLsn(record.header.kind)) {
-      if (record.header.lsn != tail_.end.last_lsn + 1) return false;
+      if (record.header.lsn != tail_.end.last_lsn + 1 &&
+          !HasBug(Bug::kReplayOverGap)) {
+        return false;
+      }
       if (!in_frame) unit_first_lsn_ = record.header.lsn;
       return unit_first_lsn_ < limit_;
     }
@@ -142,6 +150,11 @@ class ChainWalk {
     if (!frame.ok()) return false;
     if (frame->first_lsn != tail_.end.last_lsn + 1) return false;
     if (frame->first_lsn >= limit_) return false;
+    if (HasBug(Bug::kFrameIgnored)) {
+      unit_first_lsn_ = frame->first_lsn;
+      frame_end_ = scanner.next_offset() + frame->members_size;
+      return true;
+    }
     if (!FrameIsComplete(segment.bytes, segment.entry.salt,
                          scanner.next_offset(), *frame,
                          scanner.record().header.lsn)) {
@@ -245,7 +258,7 @@ void SortOutRest(std::vector<TailSegment> rest, LogTail* tail) {
     const uint64_t end = EndOfNonZero(
         segment.bytes,
         std::min<uint64_t>(kSegmentHeaderSize, segment.bytes.size()));
-    if (end == kSegmentHeaderSize &&
+    if ((end == kSegmentHeaderSize || HasBug(Bug::kAppendAfterTear)) &&
         segment.bytes.size() == segment.entry.capacity) {
       tail->unused.push_back(std::move(segment));
       continue;
@@ -321,7 +334,7 @@ absl::StatusOr<LogTail> FindLogTail(const Directory& directory,
     tail.unproven_values.clear();
     const Lsn durable = std::max(tail.last_mark.last_lsn, manifest.durable_lsn);
     for (const UnprovenValue& value : walk.values()) {
-      if (value.lsn <= durable) continue;
+      if (value.lsn <= durable || HasBug(Bug::kValuesUnproven)) continue;
       std::string bytes;
       const absl::Status status =
           ReadValueFile(directory, manifest.store_id, value.reference, &bytes);

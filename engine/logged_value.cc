@@ -7,45 +7,32 @@
 
 namespace peat::engine {
 
-LoggedValue::LoggedValue(Writer* writer, std::string_view key,
-                         std::string_view value)
-    : writer_(writer),
-      value_(value),
-      is_large_(value.size() > writer->parts_.supply->large_value_size()) {
-  record_.kind = format::RecordKind::kPut;
-  record_.key = key;
-  if (is_large_) {
-    record_.flags = format::kFlagValueFile;
-  } else {
-    record_.value = value;
-    record_.payload_hash = format::PayloadHash(key, value);
-  }
+void LoggedValue::BeginLarge() {
+  large_ = std::make_unique<Large>();
+  large_->value = std::exchange(record_.value, {});
+  large_->reference.resize(format::kValueReferenceSize);
+  record_.value = large_->reference;
+  record_.flags = format::kFlagValueFile;
 }
 
-LoggedValue::~LoggedValue() {
-  if (written_.file == nullptr || kept_) return;
+absl::Status LoggedValue::PrepareLarge() {
+  if (large_->written.file != nullptr) return absl::OkStatus();
+  const Writer::Parts& parts = writer_->parts_;
+  PEAT_ASSIGN_OR_RETURN(large_->written,
+                        WriteValueFile(*parts.file_system, *parts.directory,
+                                       *parts.manifest, large_->value));
+  large_->reference = EncodeValueReference(large_->written.reference);
+  record_.value = large_->reference;
+  record_.payload_hash = format::PayloadHash(record_.key, record_.value);
+  parts.appender->AddValueFile(large_->written.file, large_->value.size());
+  return absl::OkStatus();
+}
+
+void LoggedValue::EndLarge() {
+  if (large_->written.file == nullptr || large_->kept) return;
   // What cannot be removed now is an orphan, and removed at open.
   (void)writer_->parts_.directory->Unlink(
-      format::ValueFileName(written_.reference.file));
-}
-
-uint64_t LoggedValue::logged_size() const {
-  return format::RecordSize(
-      record_.key.size(),
-      is_large_ ? format::kValueReferenceSize : value_.size());
-}
-
-absl::Status LoggedValue::Prepare() {
-  if (!is_large_ || written_.file != nullptr) return absl::OkStatus();
-  const Writer::Parts& parts = writer_->parts_;
-  PEAT_ASSIGN_OR_RETURN(written_,
-                        WriteValueFile(*parts.file_system, *parts.directory,
-                                       *parts.manifest, value_));
-  reference_ = EncodeValueReference(written_.reference);
-  record_.value = reference_;
-  record_.payload_hash = format::PayloadHash(record_.key, reference_);
-  parts.appender->AddValueFile(written_.file, value_.size());
-  return absl::OkStatus();
+      format::ValueFileName(large_->written.reference.file));
 }
 
 }  // namespace peat::engine

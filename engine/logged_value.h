@@ -21,32 +21,56 @@ class LoggedValue {
  public:
   // Hashes a small value at once; a large one costs nothing yet. All arguments
   // must outlive this.
-  LoggedValue(Writer* writer, std::string_view key, std::string_view value);
+  LoggedValue(Writer* writer, std::string_view key, std::string_view value)
+      : writer_(writer) {
+    record_.key = key;
+    record_.value = value;
+    if (value.size() > writer->parts_.supply->large_value_size()) [[unlikely]] {
+      BeginLarge();
+    } else {
+      record_.payload_hash = format::PayloadHash(key, value);
+    }
+  }
 
   // Takes the file back unless Keep() was called.
-  ~LoggedValue();
+  ~LoggedValue() {
+    if (large_ != nullptr) [[unlikely]]
+      EndLarge();
+  }
   LoggedValue(const LoggedValue&) = delete;
   LoggedValue& operator=(const LoggedValue&) = delete;
 
   // Writes a large value's file, if that has not happened yet.
-  absl::Status Prepare();
+  absl::Status Prepare() {
+    if (large_ == nullptr) [[likely]] {
+      return absl::OkStatus();
+    }
+    return PrepareLarge();
+  }
 
-  // What to append. Lives as long as this.
+  // What to append; of a large value, its final size also before Prepare().
+  // Lives as long as this.
   const AppendRecord& record() const { return record_; }
-  // The bytes that record() takes in the log, also before Prepare().
-  uint64_t logged_size() const;
-
   // A record that refers to it is in the log.
-  void Keep() { kept_ = true; }
+  void Keep() {
+    if (large_ != nullptr) [[unlikely]]
+      large_->kept = true;
+  }
 
  private:
+  struct Large {
+    std::string_view value;
+    WrittenValue written;
+    std::string reference;
+    bool kept = false;
+  };
+  void BeginLarge();
+  void EndLarge();
+  absl::Status PrepareLarge();
+
   Writer* const writer_;
-  const std::string_view value_;
-  const bool is_large_;
-  bool kept_ = false;
-  WrittenValue written_;
-  std::string reference_;
   AppendRecord record_;
+  std::unique_ptr<Large> large_;  // null for a small value
 };
 
 }  // namespace peat::engine

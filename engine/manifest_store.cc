@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "engine/seeded_bug.h"
 #include "format/file_name.h"
 #include "format/status_macros.h"
 
@@ -47,6 +48,7 @@ absl::StatusOr<Manifest> ReadCopy(const Directory& directory,
 
 absl::StatusOr<NewestManifest> ReadManifest(const Directory& directory) {
   std::optional<NewestManifest> newest;
+  size_t sound_count = 0;
   absl::Status failure = absl::NotFoundError("no manifest");
   for (size_t copy = 0; copy < std::size(format::kManifestFileNames); ++copy) {
     const char* const name = format::kManifestFileNames[copy];
@@ -56,6 +58,7 @@ absl::StatusOr<NewestManifest> ReadManifest(const Directory& directory) {
       if (!absl::IsNotFound(manifest.status())) failure = manifest.status();
       continue;
     }
+    ++sound_count;
     if (newest.has_value()) {
       const Manifest& other = newest->manifest;
       if (other.store_id != manifest->store_id) {
@@ -63,15 +66,18 @@ absl::StatusOr<NewestManifest> ReadManifest(const Directory& directory) {
             absl::StrFormat("%s is of another store", name));
       }
       if (other.generation == manifest->generation && other != *manifest) {
-        return absl::DataLossError(absl::StrFormat(
-            "MANIFEST-0 and MANIFEST-1 differ in generation %d",
-            other.generation));
+        return absl::DataLossError(
+            absl::StrFormat("MANIFEST-0 and MANIFEST-1 differ in generation %d",
+                            other.generation));
       }
       if (other.generation >= manifest->generation) continue;
     }
     newest = NewestManifest{.manifest = *std::move(manifest), .copy = copy};
   }
-  if (newest.has_value()) return *std::move(newest);
+  if (newest.has_value()) {
+    newest->both_sound = sound_count == 2;
+    return *std::move(newest);
+  }
   if (absl::IsOutOfRange(failure)) {
     return absl::DataLossError(std::string(failure.message()));
   }
@@ -84,6 +90,7 @@ ManifestStore::ManifestStore(Directory* directory, NewestManifest current,
       poison_(poison),
       current_(std::move(current.manifest)),
       newest_copy_(current.copy),
+      names_durable_(current.both_sound),
       unused_id_(current_.next_id) {}
 
 absl::Status ManifestStore::Reserve(size_t segment_count) {
@@ -97,13 +104,12 @@ absl::Status ManifestStore::Reserve(size_t segment_count) {
                std::bit_ceil<uint64_t>(format::ManifestSize(segment_count)));
   index::MutexLock lock(&mutex_);
   if (size <= reserved_size_) return absl::OkStatus();
-  bool created = false;
   for (const char* const name : format::kManifestFileNames) {
     absl::StatusOr<std::unique_ptr<File>> file =
         directory_->Open(name, OpenMode::kReadWrite);
     if (absl::IsNotFound(file.status())) {
       file = directory_->Create(name);
-      created = true;
+      names_durable_ = false;
     }
     PEAT_RETURN_IF_ERROR(file.status());
     PEAT_ASSIGN_OR_RETURN(const uint64_t old_size, (*file)->Size());
@@ -111,7 +117,8 @@ absl::Status ManifestStore::Reserve(size_t segment_count) {
     PEAT_RETURN_IF_ERROR((*file)->Allocate(size));
     PEAT_RETURN_IF_ERROR((*file)->Sync());
   }
-  if (created) PEAT_RETURN_IF_ERROR(directory_->Sync());
+  if (!names_durable_) PEAT_RETURN_IF_ERROR(directory_->Sync());
+  names_durable_ = true;
   reserved_size_ = size;
   return absl::OkStatus();
 }
@@ -139,9 +146,13 @@ absl::Status ManifestStore::EditLocked(
         copies[i],
         directory_->Open(format::kManifestFileNames[i], OpenMode::kReadWrite));
   }
-  for (const size_t i : {1 - newest_copy_, newest_copy_}) {
+  const size_t first =
+      HasBug(Bug::kManifestNewerFirst) ? newest_copy_ : 1 - newest_copy_;
+  for (const size_t i : {first, 1 - first}) {
     absl::Status status = copies[i]->WriteAt(0, format::AsBytes(bytes));
-    if (status.ok()) status = copies[i]->Sync();
+    if (status.ok() && !HasBug(Bug::kNoManifestSync)) {
+      status = copies[i]->Sync();
+    }
     if (!status.ok()) return poison_->Set(status);
   }
   current_ = std::move(next);
@@ -155,6 +166,7 @@ Manifest ManifestStore::Current() const {
 
 absl::StatusOr<SegmentId> ManifestStore::NewId() {
   index::MutexLock lock(&mutex_);
+  if (HasBug(Bug::kIdReused)) return unused_id_++;
   if (unused_id_ == current_.next_id) {
     PEAT_RETURN_IF_ERROR(
         EditLocked([](Manifest& manifest) { manifest.next_id += kIdStride; }));

@@ -28,6 +28,7 @@ namespace peat::engine {
 struct NewestManifest {
   format::Manifest manifest;
   size_t copy = 0;
+  bool both_sound = false;  // each of the two files has a manifest
 };
 
 // NotFound if there is no manifest file; DataLoss if no copy is sound, or if
@@ -68,6 +69,9 @@ class ManifestStore {
   mutable index::Mutex mutex_;
   format::Manifest current_ ABSL_GUARDED_BY(mutex_);
   size_t newest_copy_ ABSL_GUARDED_BY(mutex_);  // written last
+  // Whoever created a file that no edit has completed may have ended, or
+  // failed, before its name was synced.
+  bool names_durable_ ABSL_GUARDED_BY(mutex_);
   uint64_t reserved_size_ ABSL_GUARDED_BY(mutex_) = 0;  // of each file
   format::SegmentId unused_id_ ABSL_GUARDED_BY(mutex_);
 };

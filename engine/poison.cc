@@ -1,10 +1,12 @@
 #include "engine/poison.h"
 
 #include "absl/strings/str_format.h"
+#include "engine/seeded_bug.h"
 
 namespace peat::engine {
 
 absl::Status Poison::Set(const absl::Status& cause) {
+  if (HasBug(Bug::kPoisonForgotten)) return cause;
   {
     index::MutexLock lock(&mutex_);
     if (!is_set_.load(std::memory_order_relaxed)) {

@@ -22,21 +22,22 @@ constexpr size_t kGroupSize = 64;
 
 }  // namespace
 
-Verdict Reader::Match(std::string_view key, Location location, Found* found,
-                      absl::Status* status) const {
+inline Verdict Reader::Match(std::string_view key, Location location,
+                             Found* found, absl::Status* status) const {
   found->segment = &parts_.segments->At(location.segment());
-  *status = found->segment->ReadRecord(location.offset(), &found->scratch,
-                                       &found->record);
-  if (!status->ok()) [[unlikely]] {
+  if (absl::Status read = found->segment->ReadRecord(
+          location.offset(), &found->scratch, &found->record);
+      !read.ok()) [[unlikely]] {
+    *status = std::move(read);
     return Verdict::kStop;
   }
   return found->record.key == key ? Verdict::kMatch : Verdict::kOther;
 }
 
-absl::Status Reader::Conclude(Verdict verdict, const Found& found,
-                              absl::Status status) const {
-  if (!status.ok()) [[unlikely]] {
-    return status;
+inline absl::Status Reader::Conclude(Verdict verdict, const Found& found,
+                                     absl::Status&& status) const {
+  if (verdict == Verdict::kStop) [[unlikely]] {
+    return std::move(status);
   }
   if (parts_.is_damaged) [[unlikely]] {
     if (verdict == Verdict::kOther ||
@@ -50,7 +51,7 @@ absl::Status Reader::Conclude(Verdict verdict, const Found& found,
   return absl::OkStatus();
 }
 
-absl::Status Reader::Find(std::string_view key, Found* found) const {
+inline absl::Status Reader::Find(std::string_view key, Found* found) const {
   absl::Status status;
   const Verdict verdict = parts_.index->Find(
       (*parts_.hasher)(key),
@@ -78,19 +79,24 @@ absl::Status Reader::CopyValue(const format::Record& record,
 absl::StatusOr<Pinned> Reader::GetPinned(std::string_view key) const {
   Found found;
   PEAT_RETURN_IF_ERROR(Find(key, &found));
-  return Pin(std::move(found));
+  Pinned pinned;
+  PEAT_RETURN_IF_ERROR(Pin(found, &pinned));
+  return pinned;
 }
 
-absl::StatusOr<Pinned> Reader::Pin(Found found) const {
+inline absl::Status Reader::Pin(const Found& found, Pinned* pinned) const {
   const bool in_file =
       (found.record.header.flags & format::kFlagValueFile) != 0;
-  if (!in_file && found.segment->is_mapped()) {
-    return Pinned{.owner = found.segment->shared_from_this(),
-                  .value = found.record.value};
+  if (!in_file && found.segment->is_mapped()) [[likely]] {
+    pinned->owner = found.segment->shared_from_this();
+    pinned->value = found.record.value;
+    return absl::OkStatus();
   }
   auto copy = std::make_shared<std::string>();
   PEAT_RETURN_IF_ERROR(CopyValue(found.record, copy.get()));
-  return Pinned{.owner = copy, .value = *copy};
+  pinned->value = *copy;
+  pinned->owner = std::move(copy);
+  return absl::OkStatus();
 }
 
 absl::Status Reader::Exists(std::string_view key) const {
@@ -133,8 +139,8 @@ void Reader::MultiGetGroup(std::span<const std::string_view> keys, size_t first,
     if (hint.is_none()) continue;
     parts_.segments->At(hint.segment()).Prefetch(hint.offset());
   }
+  Found found;
   for (size_t i = 0; i < keys.size(); ++i) {
-    Found found;
     absl::Status status;
     const Verdict verdict =
         parts_.index->FindUnvalidated(hashes[i], [&](Location location) {
@@ -142,11 +148,7 @@ void Reader::MultiGetGroup(std::span<const std::string_view> keys, size_t first,
         });
     status = Conclude(verdict, found, std::move(status));
     Pinned value;
-    if (status.ok()) {
-      absl::StatusOr<Pinned> pinned = Pin(std::move(found));
-      status = pinned.status();
-      if (pinned.ok()) value = *std::move(pinned);
-    }
+    if (status.ok()) status = Pin(found, &value);
     answer(first + i, std::move(status), std::move(value));
   }
 }

@@ -70,11 +70,13 @@ class Reader {
   };
   // NotFound, DataLoss, or OK with `*found`.
   absl::Status Find(std::string_view key, Found* found) const;
+  // Compares the record at `location`; sets `*status` when it is damaged.
   index::Verdict Match(std::string_view key, format::Location location,
                        Found* found, absl::Status* status) const;
+  // What a look with this outcome means.
   absl::Status Conclude(index::Verdict verdict, const Found& found,
-                        absl::Status status) const;
-  absl::StatusOr<Pinned> Pin(Found found) const;
+                        absl::Status&& status) const;
+  absl::Status Pin(const Found& found, Pinned* pinned) const;
   void MultiGetGroup(std::span<const std::string_view> keys, size_t first,
                      Answer answer) const;
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "engine/seeded_bug.h"
 #include "engine/segment_scanner.h"
 #include "engine/segment_supply.h"
 #include "format/check.h"
@@ -136,8 +137,11 @@ absl::Status Mend(LogTail& tail, Directory& directory,
   if (tail.used.empty() && tail.dropped.empty()) return absl::OkStatus();
   for (TailSegment& segment : tail.used) {
     PEAT_CHECK(segment.first_lsn != 0);
-    StorePagesAgain(segment, UnprovenBegin(segment, tail.last_mark));
+    if (!HasBug(Bug::kTailNotStoredAgain)) {
+      StorePagesAgain(segment, UnprovenBegin(segment, tail.last_mark));
+    }
     PEAT_RETURN_IF_ERROR(segment.file->Truncate(segment.end));
+    if (HasBug(Bug::kMendNotSynced)) continue;
     PEAT_RETURN_IF_ERROR(segment.file->Sync());
   }
   for (const format::ValueReference& value : tail.unproven_values) {
@@ -217,7 +221,7 @@ absl::Status OpenTail(const Directory& directory, const LogTail& tail,
           EndOfNonZero(segment.bytes, format::kSegmentHeaderSize),
           format::kRecordAlignment);
       PEAT_RETURN_IF_ERROR(add(
-          segment, std::min<uint64_t>(end, segment.bytes.size()), UINT64_MAX));
+          segment, std::min<uint64_t>(end, segment.bytes.size()), kUnknownLsn));
     }
   }
   return absl::OkStatus();

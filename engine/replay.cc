@@ -4,10 +4,12 @@
 #include <array>
 #include <atomic>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "engine/seeded_bug.h"
 #include "engine/segment_scanner.h"
 #include "engine/worker.h"
 #include "format/check.h"
@@ -24,6 +26,7 @@ using format::Location;
 using format::Lsn;
 using format::ManifestSegment;
 using format::Record;
+using format::RecordHeader;
 using format::RecordKind;
 using index::HashIndex;
 using index::Verdict;
@@ -32,8 +35,13 @@ using index::Verdict;
 // index. Larger: fewer passes over the index's tables; more memory.
 constexpr uint64_t kGroupSize = uint64_t{256} << 20;
 
-// How far ahead of its turn a key's bucket is asked for.
+// How far ahead of its turn a key's record is asked for, and as far ahead of
+// that its bucket.
 constexpr size_t kPrefetchDistance = 8;
+
+// Records put into the index under one epoch guard: what growing replaces is
+// kept as long as a guard is.
+constexpr size_t kGuardSize = 512;
 
 struct Found {
   uint64_t hash;
@@ -70,6 +78,10 @@ class Reader {
 
   ShardLists& lists() { return lists_; }
   ReplayResult& result() { return result_; }
+  // Of the unsealed part of a damaged log: the lsns that there are, in no
+  // order, and what its last mark says was durable.
+  const std::vector<Lsn>& loose_lsns() const { return loose_lsns_; }
+  Lsn last_mark() const { return last_mark_; }
 
  private:
   // Everything up to the end, or an error.
@@ -82,6 +94,7 @@ class Reader {
         last_lsn = std::max(last_lsn, scanner.record().header.lsn);
       }
     }
+    if (HasBug(Bug::kCutSealed)) return absl::OkStatus();
     if (scanner.offset() != entry.end) {
       return absl::DataLossError(
           absl::StrFormat("%s offset %d: record is damaged",
@@ -101,14 +114,22 @@ class Reader {
   absl::Status ScanDespiteDamage(const ReplaySource& source, ByteView bytes) {
     SegmentScanner scanner(bytes, source.entry.salt, format::kSegmentHeaderSize,
                            source.entry.end);
+    const bool is_loose = source.entry.last_lsn == kUnknownLsn;
     bool behind_gap = false;
+    Lsn last_lsn = 0;
     for (;;) {
       const SegmentScanner::Step step = scanner.Next();
       if (step == SegmentScanner::Step::kRecord) {
         PEAT_RETURN_IF_ERROR(Note(*source.segment, scanner));
-        if (!TakesLsn(scanner.record().header.kind)) continue;
+        const RecordHeader& header = scanner.record().header;
+        if (header.kind == RecordKind::kMark) {
+          last_mark_ = std::max(last_mark_, header.lsn);
+        }
+        if (!TakesLsn(header.kind)) continue;
+        if (is_loose) loose_lsns_.push_back(header.lsn);
+        last_lsn = header.lsn;
         // What lay in the gap came before this record.
-        if (behind_gap) Hide(scanner.record().header.lsn - 1);
+        if (behind_gap) Hide(header.lsn - 1);
         behind_gap = false;
         continue;
       }
@@ -123,7 +144,10 @@ class Reader {
       }
       if (end >= source.entry.end) break;
     }
-    if (behind_gap) Hide(source.entry.last_lsn);
+    if (source.entry.last_lsn == kUnknownLsn) return absl::OkStatus();
+    if (behind_gap || last_lsn < source.entry.last_lsn) {
+      Hide(source.entry.last_lsn);
+    }
     return absl::OkStatus();
   }
 
@@ -159,28 +183,52 @@ class Reader {
   const ReplayParts& parts_;
   ShardLists lists_;
   ReplayResult result_;
+  std::vector<Lsn> loose_lsns_;
+  Lsn last_mark_ = 0;
   std::vector<std::byte> buffer_;
 };
 
 // Puts listed records into one shard of the index.
 class ShardFiller {
  public:
-  ShardFiller(const ReplayParts& parts, std::vector<Tombstone>* tombstones)
-      : parts_(parts), tombstones_(*tombstones) {}
+  ShardFiller(const ReplayParts& parts, int shard,
+              std::vector<Tombstone>* tombstones)
+      : parts_(parts), shard_(shard), tombstones_(*tombstones) {}
 
-  absl::Status Fill(int shard, const std::vector<Found>& list) {
+  absl::Status Fill(std::span<const Found> list) {
+    while (!list.empty()) {
+      const size_t count = std::min(kGuardSize, list.size());
+      PEAT_RETURN_IF_ERROR(FillUnderGuard(list.first(count)));
+      list = list.subspan(count);
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  absl::Status FillUnderGuard(std::span<const Found> list) {
     const index::EpochGuard guard;
-    const HashIndex::ShardLock lock(*parts_.index, shard);
+    const HashIndex::ShardLock lock(*parts_.index, shard_);
     for (size_t i = 0; i < list.size(); ++i) {
+      if (i + 2 * kPrefetchDistance < list.size()) {
+        parts_.index->Prefetch(list[i + 2 * kPrefetchDistance].hash);
+      }
       if (i + kPrefetchDistance < list.size()) {
-        parts_.index->Prefetch(list[i + kPrefetchDistance].hash);
+        PrefetchRecords(list[i + kPrefetchDistance]);
       }
       PEAT_RETURN_IF_ERROR(Put(list[i]));
     }
     return absl::OkStatus();
   }
 
- private:
+  // A key that is there already will be compared, record by record.
+  void PrefetchRecords(const Found& found) const {
+    const Location candidate = parts_.index->Peek(found.hash);
+    if (candidate.is_none()) return;
+    for (const Location location : {candidate, found.location}) {
+      parts_.segments->At(location.segment()).Prefetch(location.offset());
+    }
+  }
+
   absl::Status Put(const Found& found) {
     std::optional<std::string> key;  // read when first compared
     Record old;
@@ -222,6 +270,7 @@ class ShardFiller {
   }
 
   const ReplayParts& parts_;
+  const int shard_;
   std::vector<Tombstone>& tombstones_;
   std::string scratch_;
 };
@@ -250,7 +299,7 @@ class Replayer {
     return absl::OkStatus();
   }
 
-  ReplayResult TakeResult() {
+  ReplayResult TakeResult(const std::vector<ReplaySource>& sources) {
     ReplayResult all;
     for (const std::unique_ptr<Reader>& reader : readers_) {
       ReplayResult& one = reader->result();
@@ -262,10 +311,38 @@ class Replayer {
                          one.damaged.end());
       all.value_files.insert(one.value_files.begin(), one.value_files.end());
     }
+    if (parts_.log_damage.has_value()) {
+      all.damaged.push_back(parts_.log_damage->where);
+      all.hidden_up_to = std::max(all.hidden_up_to, LastMissingLsn(sources));
+    }
     return all;
   }
 
  private:
+  // The log is dense, so what it lacks shows in what there is: whole segments
+  // may be gone without a gap in any other.
+  Lsn LastMissingLsn(const std::vector<ReplaySource>& sources) const {
+    Lsn last = 0;
+    for (const ReplaySource& source : sources) {
+      if (source.entry.last_lsn == kUnknownLsn) continue;
+      last = std::max(last, source.entry.last_lsn);
+    }
+    std::vector<Lsn> lsns;
+    Lsn durable = parts_.log_damage->durable_lsn;
+    for (const std::unique_ptr<Reader>& reader : readers_) {
+      lsns.insert(lsns.end(), reader->loose_lsns().begin(),
+                  reader->loose_lsns().end());
+      durable = std::max(durable, reader->last_mark());
+    }
+    std::sort(lsns.begin(), lsns.end());
+    Lsn missing = 0;
+    for (const Lsn lsn : lsns) {
+      if (lsn > last + 1) missing = lsn - 1;
+      last = std::max(last, lsn);
+    }
+    return durable > last ? durable : missing;
+  }
+
   // Calls work(thread, i) for each i in [begin, end), on all threads.
   absl::Status ForEach(
       size_t begin, size_t end,
@@ -293,10 +370,10 @@ class Replayer {
 
   absl::Status FillShards() {
     return ForEach(0, HashIndex::kShardCount, [&](size_t, size_t shard) {
-      ShardFiller filler(parts_, &tombstones_[shard]);
+      ShardFiller filler(parts_, static_cast<int>(shard), &tombstones_[shard]);
       for (const std::unique_ptr<Reader>& reader : readers_) {
         std::vector<Found>& list = reader->lists()[shard];
-        PEAT_RETURN_IF_ERROR(filler.Fill(static_cast<int>(shard), list));
+        PEAT_RETURN_IF_ERROR(filler.Fill(list));
         list.clear();
       }
       return absl::OkStatus();
@@ -306,10 +383,9 @@ class Replayer {
   // A tombstone that is still current leaves; its key is absent.
   void RemoveTombstones() {
     for (size_t shard = 0; shard < tombstones_.size(); ++shard) {
-      const std::vector<Tombstone>& list = tombstones_[shard];
       const index::EpochGuard guard;
       const HashIndex::ShardLock lock(*parts_.index, static_cast<int>(shard));
-      for (const Tombstone& tombstone : list) {
+      for (const Tombstone& tombstone : tombstones_[shard]) {
         const HashIndex::Position position =
             parts_.index->Locate(tombstone.hash, [&](Location candidate) {
               return candidate == tombstone.location ? Verdict::kMatch
@@ -342,7 +418,7 @@ absl::StatusOr<ReplayResult> Replay(const std::vector<ReplaySource>& sources,
   PEAT_CHECK(parts.index->size() == 0);
   Replayer replayer(parts);
   PEAT_RETURN_IF_ERROR(replayer.Run(sources));
-  return replayer.TakeResult();
+  return replayer.TakeResult(sources);
 }
 
 }  // namespace peat::engine

@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
@@ -28,10 +29,18 @@
 
 namespace peat::engine {
 
-// What to replay: the records of `segment` up to `entry.end`.
+// What to replay: the records of `segment` up to `entry.end`. Of the unsealed
+// part of a damaged log `entry.last_lsn` is kUnknownLsn: whatever validates.
+inline constexpr format::Lsn kUnknownLsn = UINT64_MAX;
 struct ReplaySource {
   std::shared_ptr<Segment> segment;  // has its number
   format::ManifestSegment entry;
+};
+
+// The unsealed part of the log lacks something.
+struct LogDamage {
+  CutRange where;
+  format::Lsn durable_lsn = 0;  // at least this was durable
 };
 
 struct ReplayParts {
@@ -41,6 +50,7 @@ struct ReplayParts {
   int thread_count = 1;
   // False: damage is an error. True: it is passed over and listed.
   bool despite_damage = false;
+  std::optional<LogDamage> log_damage = {};  // only despite damage
 };
 
 struct ReplayResult {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "engine/seeded_bug.h"
 #include "format/file_name.h"
 #include "format/status_macros.h"
 
@@ -61,7 +62,8 @@ absl::Status Segment::ReadRecordPositional(uint64_t offset,
                           directory_->Open(file_name(), OpenMode::kRead));
     file = opened.get();
   }
-  const format::Place place{identity_.salt, offset};
+  const format::Place place{identity_.salt,
+                            HasBug(Bug::kChecksumWithoutOffset) ? 0 : offset};
   uint64_t wanted = std::min(kFirstReadSize, size_ - offset);
   // The first read shows how long the record is, the second brings all of it.
   for (int attempt = 0; attempt < 2; ++attempt) {

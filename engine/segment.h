@@ -17,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/fs/file_system.h"
+#include "engine/seeded_bug.h"
 #include "format/location.h"
 #include "format/record.h"
 #include "format/segment_header.h"
@@ -50,8 +51,10 @@ class Segment : public std::enable_shared_from_this<Segment> {
     if (base_ == nullptr) [[unlikely]] {
       return ReadRecordPositional(offset, scratch, record);
     }
-    const format::RecordCheck check =
-        CheckRecord(Rest(offset), {identity_.salt, offset}, record);
+    const format::RecordCheck check = CheckRecord(
+        Rest(offset),
+        {identity_.salt, HasBug(Bug::kChecksumWithoutOffset) ? 0 : offset},
+        record);
     if (check != format::RecordCheck::kValid) [[unlikely]] {
       return Damaged(offset, check);
     }
@@ -61,9 +64,9 @@ class Segment : public std::enable_shared_from_this<Segment> {
   // Asks the processor for the record at `offset`. Reads nothing.
   void Prefetch(uint64_t offset) const {
     if (base_ == nullptr) return;
-    __builtin_prefetch(base_ + offset);
-    __builtin_prefetch(base_ + offset + 64);
-    __builtin_prefetch(base_ + offset + 128);
+    format::PrefetchToRead(base_ + offset);
+    format::PrefetchToRead(base_ + offset + 64);
+    format::PrefetchToRead(base_ + offset + 128);
   }
 
   // All bytes from the file's start, for scanning: the mapping, or a copy in
@@ -80,10 +83,15 @@ class Segment : public std::enable_shared_from_this<Segment> {
   format::SegmentNumber number() const { return number_; }
   void set_number(format::SegmentNumber number) { number_ = number; }
 
-  // Bytes of the records that the index points to, moved by whoever moves the
-  // index. Relaxed: a sum that nothing is ordered by.
+  // Bytes of the records that the index points to. Relaxed: a sum that nothing
+  // is ordered by. Moved by several threads while the store is opened, and
+  // then under the appender's lock alone, which spares a locked instruction
+  // that would wait for the stores of the append.
   void AddLiveBytes(int64_t bytes) {
     live_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  }
+  void MoveLiveBytes(int64_t bytes) {
+    live_bytes_.store(live_bytes() + bytes, std::memory_order_relaxed);
   }
   int64_t live_bytes() const {
     return live_bytes_.load(std::memory_order_relaxed);

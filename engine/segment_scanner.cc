@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "engine/seeded_bug.h"
 #include "format/check.h"
 
 namespace peat::engine {
@@ -32,7 +33,8 @@ SegmentScanner::SegmentScanner(ByteView bytes, uint64_t salt, uint64_t begin,
 }
 
 RecordCheck SegmentScanner::CheckAt(uint64_t offset, Record* record) const {
-  return CheckRecord(bytes_.subspan(offset, end_ - offset), {salt_, offset},
+  const uint64_t place = HasBug(Bug::kChecksumWithoutOffset) ? 0 : offset;
+  return CheckRecord(bytes_.subspan(offset, end_ - offset), {salt_, place},
                      record);
 }
 
@@ -91,7 +93,8 @@ std::optional<uint64_t> FindMarkAbove(ByteView bytes, uint64_t salt,
   for (uint64_t offset = begin; offset + kMarkSize <= bytes.size();
        offset += format::kRecordAlignment) {
     if (bytes[offset + kKindOffset] != kMarkByte) continue;
-    if (CheckRecord(bytes.subspan(offset), {salt, offset}, &record) !=
+    const uint64_t place = HasBug(Bug::kChecksumWithoutOffset) ? 0 : offset;
+    if (CheckRecord(bytes.subspan(offset), {salt, place}, &record) !=
         RecordCheck::kValid) {
       continue;
     }

@@ -57,15 +57,19 @@ class SegmentSupply {
     return SegmentSize(parts_.segments->LiveBytes(), parts_.config);
   }
 
-  // Values over this size go to files of their own. As of the last Prepare().
+  // Values over this size go to files of their own. As of the last segment
+  // prepared.
   uint64_t large_value_size() const {
     return large_value_size_.load(std::memory_order_relaxed);
   }
 
   // Gives the appender a prepared segment that can take records of `size`
-  // bytes. ResourceExhausted when there is no space, and for kRemoveData when
-  // the reserve is spent too.
-  absl::Status Prepare(uint64_t size, Need need) ABSL_LOCKS_EXCLUDED(mutex_);
+  // bytes, unless it has one. ResourceExhausted when there is no space, and for
+  // kRemoveData when the reserve is spent too.
+  absl::Status PrepareFor(uint64_t size, Need need) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Gives it one more, of the usual size, ahead of need.
+  absl::Status PrepareAhead() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Gives the appender an empty segment that the manifest names already.
   absl::Status Reuse(const format::ManifestSegment& entry)
@@ -84,6 +88,8 @@ class SegmentSupply {
   }
 
  private:
+  absl::Status Prepare(uint64_t size, Need need)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status RefillReserveLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status RefillOne(const std::string& name, uint64_t size)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

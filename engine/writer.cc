@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "engine/logged_value.h"
+#include "engine/seeded_bug.h"
 #include "format/check.h"
 #include "format/status_macros.h"
 
@@ -15,76 +16,22 @@ using format::RecordKind;
 using index::HashIndex;
 using index::Verdict;
 
-absl::Status Writer::Put(std::string_view key, std::string_view value) {
-  return Apply(key, value, [](const Seen&) { return Action::kPut; });
-}
-
-absl::StatusOr<bool> Writer::PutIfAbsent(std::string_view key,
-                                         std::string_view value) {
-  bool inserted = false;
-  PEAT_RETURN_IF_ERROR(Apply(key, value, [&](const Seen& seen) {
-    inserted = !seen.exists;
-    return inserted ? Action::kPut : Action::kNothing;
-  }));
-  return inserted;
-}
-
-absl::StatusOr<std::optional<std::string>> Writer::Update(
-    std::string_view key, std::string_view value) {
-  std::optional<std::string> previous;
-  PEAT_RETURN_IF_ERROR(
-      Apply(key, value, [&](const Seen& seen) -> absl::StatusOr<Action> {
-        previous.reset();
-        if (seen.exists) {
-          PEAT_RETURN_IF_ERROR(
-              parts_.reader->CopyValue(seen.record, &previous.emplace()));
-        }
-        return Action::kPut;
-      }));
-  return previous;
-}
-
-absl::StatusOr<bool> Writer::CompareAndSet(
-    std::string_view key, std::optional<std::string_view> expected,
-    std::string_view desired) {
-  bool is_equal = false;
-  PEAT_RETURN_IF_ERROR(
-      Apply(key, desired, [&](const Seen& seen) -> absl::StatusOr<Action> {
-        is_equal = seen.exists == expected.has_value();
-        if (is_equal && seen.exists) {
-          std::string value;
-          PEAT_RETURN_IF_ERROR(parts_.reader->CopyValue(seen.record, &value));
-          is_equal = value == *expected;
-        }
-        return is_equal ? Action::kPut : Action::kNothing;
-      }));
-  return is_equal;
-}
-
-absl::StatusOr<bool> Writer::Delete(std::string_view key) {
-  bool existed = false;
-  PEAT_RETURN_IF_ERROR(Apply(key, {}, [&](const Seen& seen) {
-    existed = seen.exists;
-    return existed ? Action::kDelete : Action::kNothing;
-  }));
-  return existed;
-}
-
+template <typename Decide>
 absl::Status Writer::Apply(std::string_view key, std::string_view value,
                            Decide decide) {
-  PEAT_RETURN_IF_ERROR(parts_.poison->status());
+  if (parts_.poison->is_set()) [[unlikely]] {
+    return parts_.poison->status();
+  }
   const uint64_t hash = (*parts_.hasher)(key);
   const int shard = HashIndex::ShardOf(hash);
   parts_.index->Prefetch(hash);
   LoggedValue logged(this, key, value);
-  const AppendRecord tombstone{.kind = RecordKind::kTombstone,
-                               .key = key,
-                               .payload_hash = logged.record().payload_hash};
   for (;;) {
     const uint64_t version = parts_.index->BatchVersion(shard);
     Seen seen;
     PEAT_RETURN_IF_ERROR(Look(hash, key, &seen));
-    PEAT_ASSIGN_OR_RETURN(const Action action, decide(seen));
+    Action action;
+    PEAT_RETURN_IF_ERROR(decide(seen, &action));
     if (action == Action::kNothing) {
       // What was seen counts only if it was not half of a batch.
       if (parts_.index->BatchVersionIs(shard, version)) return absl::OkStatus();
@@ -92,8 +39,16 @@ absl::Status Writer::Apply(std::string_view key, std::string_view value,
     }
     PEAT_RETURN_IF_ERROR(CheckWritable(action));
     if (action == Action::kPut) PEAT_RETURN_IF_ERROR(logged.Prepare());
-    const AppendRecord& record =
-        action == Action::kPut ? logged.record() : tombstone;
+    AppendRecord record = logged.record();
+    if (seen.exists) {
+      record.superseded =
+          &parts_.segments->At(seen.position.location.segment());
+      record.superseded_size = RecordSize(seen.record.header);
+    }
+    if (action == Action::kDelete) {
+      PEAT_DCHECK(value.empty());
+      record.kind = RecordKind::kTombstone;
+    }
     Appended appended;
     bool wake = false;
     switch (TryAppend(hash, seen, record, &appended, &wake)) {
@@ -109,6 +64,66 @@ absl::Status Writer::Apply(std::string_view key, std::string_view value,
   }
 }
 
+absl::Status Writer::Put(std::string_view key, std::string_view value) {
+  return Apply(key, value, [](const Seen&, Action* action) {
+    *action = Action::kPut;
+    return absl::OkStatus();
+  });
+}
+
+absl::StatusOr<bool> Writer::PutIfAbsent(std::string_view key,
+                                         std::string_view value) {
+  bool inserted = false;
+  PEAT_RETURN_IF_ERROR(Apply(key, value, [&](const Seen& seen, Action* action) {
+    inserted = !seen.exists;
+    *action = inserted ? Action::kPut : Action::kNothing;
+    return absl::OkStatus();
+  }));
+  return inserted;
+}
+
+absl::StatusOr<std::optional<std::string>> Writer::Update(
+    std::string_view key, std::string_view value) {
+  bool existed = false;
+  std::string previous;
+  PEAT_RETURN_IF_ERROR(Apply(key, value, [&](const Seen& seen, Action* action) {
+    *action = Action::kPut;
+    existed = seen.exists;
+    if (!existed) return absl::OkStatus();
+    return parts_.reader->CopyValue(seen.record, &previous);
+  }));
+  if (!existed) return std::nullopt;
+  return std::optional<std::string>(std::move(previous));
+}
+
+absl::StatusOr<bool> Writer::CompareAndSet(
+    std::string_view key, std::optional<std::string_view> expected,
+    std::string_view desired) {
+  bool is_equal = false;
+  PEAT_RETURN_IF_ERROR(
+      Apply(key, desired, [&](const Seen& seen, Action* action) {
+        is_equal = seen.exists == expected.has_value();
+        if (is_equal && seen.exists) {
+          std::string value;
+          PEAT_RETURN_IF_ERROR(parts_.reader->CopyValue(seen.record, &value));
+          is_equal = value == *expected;
+        }
+        *action = is_equal ? Action::kPut : Action::kNothing;
+        return absl::OkStatus();
+      }));
+  return is_equal;
+}
+
+absl::StatusOr<bool> Writer::Delete(std::string_view key) {
+  bool existed = false;
+  PEAT_RETURN_IF_ERROR(Apply(key, {}, [&](const Seen& seen, Action* action) {
+    existed = seen.exists;
+    *action = existed ? Action::kDelete : Action::kNothing;
+    return absl::OkStatus();
+  }));
+  return existed;
+}
+
 absl::Status Writer::Look(uint64_t hash, std::string_view key,
                           Seen* seen) const {
   absl::Status status;
@@ -116,7 +131,9 @@ absl::Status Writer::Look(uint64_t hash, std::string_view key,
     status = parts_.segments->At(location.segment())
                  .ReadRecord(location.offset(), &seen->scratch, &seen->record);
     if (!status.ok()) return Verdict::kStop;
-    return seen->record.key == key ? Verdict::kMatch : Verdict::kOther;
+    return seen->record.key == key || HasBug(Bug::kKeyNotCompared)
+               ? Verdict::kMatch
+               : Verdict::kOther;
   });
   seen->exists = seen->position.verdict == Verdict::kMatch;
   return status;
@@ -127,30 +144,27 @@ Writer::Attempt Writer::TryAppend(uint64_t hash, const Seen& seen,
                                   Appended* appended, bool* wake) {
   const HashIndex::ShardLock lock(*parts_.index, HashIndex::ShardOf(hash));
   if (!parts_.index->IsCurrent(hash, seen.position)) return Attempt::kChanged;
+  if (HasBug(Bug::kIndexBeforeAppend) && seen.exists &&
+      record.kind == RecordKind::kTombstone) {
+    parts_.index->Erase(hash, seen.position);
+    return parts_.appender->Append(record, appended, wake)
+               ? Attempt::kDone
+               : Attempt::kNeedsSegment;
+  }
   if (!parts_.appender->Append(record, appended, wake)) {
     return Attempt::kNeedsSegment;
   }
-  PointTo(hash, seen.position, seen.exists ? RecordSize(seen.record.header) : 0,
-          record, appended->location);
+  PointTo(hash, seen.position, record, appended->location);
   return Attempt::kDone;
 }
 
 void Writer::PointTo(uint64_t hash, const HashIndex::Position& position,
-                     uint64_t old_size, const AppendRecord& record,
-                     Location location) {
-  const bool existed = position.verdict == Verdict::kMatch;
-  PEAT_DCHECK(existed == (old_size != 0));
-  if (existed) {
-    parts_.segments->At(position.location.segment())
-        .AddLiveBytes(-static_cast<int64_t>(old_size));
-  }
+                     const AppendRecord& record, Location location) {
   if (record.kind == RecordKind::kTombstone) {
-    PEAT_CHECK(existed);
+    PEAT_CHECK(position.verdict == Verdict::kMatch);
     parts_.index->Erase(hash, position);
     return;
   }
-  parts_.segments->At(location.segment())
-      .AddLiveBytes(static_cast<int64_t>(record.size()));
   parts_.index->Set(hash, position, location);
 }
 
@@ -163,7 +177,7 @@ absl::Status Writer::CheckWritable(Action action) {
 }
 
 absl::Status Writer::Prepare(uint64_t size, Action action) {
-  return parts_.supply->Prepare(
+  return parts_.supply->PrepareFor(
       size, action == Action::kDelete ? Need::kRemoveData : Need::kAddData);
 }
 

@@ -92,14 +92,16 @@ class Writer {
     format::Record record;
     std::string scratch;
   };
-  using Decide = absl::FunctionRef<absl::StatusOr<Action>(const Seen&)>;
-
   // A batch on its way into the log: see batch_write.cc.
   class Batch;
   friend class LoggedValue;
 
   enum class Attempt { kDone, kChanged, kNeedsSegment };
 
+  // `decide` tells, of a Seen, the Action or an error; it may be called more
+  // than once, and what it said last holds. A template, so that the plain put
+  // pays for no indirection.
+  template <typename Decide>
   absl::Status Apply(std::string_view key, std::string_view value,
                      Decide decide);
   // Rechecks `seen` under the shard's lock, appends and publishes.
@@ -110,8 +112,7 @@ class Writer {
   absl::Status CheckWritable(Action action);
   // Points the index from what was there to `record` at `location`.
   void PointTo(uint64_t hash, const index::HashIndex::Position& position,
-               uint64_t old_size, const AppendRecord& record,
-               format::Location location);
+               const AppendRecord& record, format::Location location);
   absl::Status Prepare(uint64_t size, Action action);
   absl::Status Acknowledge(format::Lsn lsn, bool wake);
 

@@ -32,6 +32,7 @@
 #include <emmintrin.h>
 #endif
 
+#include "format/bytes.h"
 #include "format/check.h"
 #include "format/location.h"
 #include "index/arena.h"
@@ -148,9 +149,9 @@ class TableRef final {
   void Prefetch(uint32_t home) const {
     const std::byte* const first =
         reinterpret_cast<const std::byte*>(bucket(home));
-    __builtin_prefetch(first);
-    __builtin_prefetch(first + 64);
-    __builtin_prefetch(first + width() * sizeof(Slot) - 1);
+    format::PrefetchToRead(first);
+    format::PrefetchToRead(first + 64);
+    format::PrefetchToRead(first + width() * sizeof(Slot) - 1);
   }
 
  private:

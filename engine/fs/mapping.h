@@ -57,6 +57,13 @@ class Mapping {
   // changing them. A hint; safe beside concurrent stores.
   virtual void Touch(uint64_t offset, uint64_t size) = 0;
 
+  // Takes the whole pages inside [offset, offset + size) out of this process's
+  // page tables; their bytes stay in the page cache, and the next access brings
+  // them back. A hint, before writeback: the kernel then need not interrupt
+  // the other processors for each page. Safe beside concurrent reads and
+  // stores.
+  virtual void Unload(uint64_t offset, uint64_t size) = 0;
+
   // Tells that [offset, offset + size) will be read soon. A hint.
   virtual void WillNeed(uint64_t offset, uint64_t size) const = 0;
 

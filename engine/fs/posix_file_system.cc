@@ -70,6 +70,15 @@ class PosixMapping final : public Mapping {
     }
   }
 
+  void Unload(uint64_t offset, uint64_t size) override {
+    const uint64_t begin = format::RoundUp(offset, PageSize());
+    const uint64_t end = (offset + std::min(size, this->size() - offset)) /
+                         PageSize() * PageSize();
+    if (begin >= end) return;
+    // Of a shared mapping of a file this frees no bytes.
+    (void)madvise(MutableData() + begin, end - begin, MADV_DONTNEED);
+  }
+
   void WillNeed(uint64_t offset, uint64_t size) const override {
     const Range pages = PagesOf(offset, size);
     if (pages.size == 0) return;

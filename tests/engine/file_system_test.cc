@@ -288,6 +288,7 @@ TEST_P(FileSystemTest, TakesHintsOfAnyRange) {
   for (const uint64_t offset : {uint64_t{0}, uint64_t{2}, UINT64_MAX}) {
     for (const uint64_t size : {uint64_t{0}, uint64_t{1}, UINT64_MAX}) {
       mapping->Touch(offset, size);
+      mapping->Unload(offset, size);
       mapping->WillNeed(offset, size);
       readable->Touch(offset, size);
       readable->WillNeed(offset, size);

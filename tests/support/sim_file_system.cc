@@ -234,8 +234,12 @@ SimFileSystem::SimFileSystem(uint64_t seed)
     : machine_(std::make_shared<SimMachine>(SimDisk(), seed)), seed_(seed) {
   // Images come and go by the million, and to give their memory back to the
   // kernel each time costs ten times what they cost.
-  static const int kIsSet = mallopt(M_TRIM_THRESHOLD, 256 << 20) &
-                            mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  static const int kIsSet = [] {
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): once, and glibc's takes a lock.
+    const int trims = mallopt(M_TRIM_THRESHOLD, 256 << 20);
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): the same.
+    return trims & mallopt(M_MMAP_THRESHOLD, 32 << 20);
+  }();
   (void)kIsSet;
 }
 

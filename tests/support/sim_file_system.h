@@ -76,8 +76,8 @@ class SimFileSystem final : public engine::FileSystem {
   SimFileSystem(std::shared_ptr<SimMachine> machine, uint64_t seed);
 
   absl::StatusOr<std::unique_ptr<engine::Directory>> OpenDirectory(
-      const std::filesystem::path& path) override;
-  absl::Status CreateDirectory(const std::filesystem::path& path) override;
+      const std::filesystem::path& where) override;
+  absl::Status CreateDirectory(const std::filesystem::path& where) override;
   void Randomize(std::span<std::byte> out) override;
 
   // Crashes.

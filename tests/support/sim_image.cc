@@ -47,14 +47,14 @@ class ChosenBits final {
 // images like "sizes without data" and "data without names" are frequent.
 class RandomSubset final {
  public:
-  explicit RandomSubset(uint64_t seed) : random_(seed) {
+  explicit RandomSubset(uint64_t seed)
+      : random_(seed), whole_pages_(random_.Chance(4)) {
     constexpr uint64_t kOdds[] = {0, 1, 4, 7, 8};
     name_odds_ = kOdds[random_.Below(5)];
     size_odds_ = kOdds[random_.Below(5)];
     data_odds_ = kOdds[random_.Below(5)];
     // Of what is kept, how much is not in its newest version.
     older_odds_ = kOdds[random_.Below(4)];
-    whole_pages_ = random_.Chance(4);
   }
 
   bool KeepsName(const SimNameChange&) { return random_.Chance(name_odds_); }

@@ -1,0 +1,182 @@
+// engine_bench's longer parts: single pauses, memory while a store grows, and
+// opening it again after kill -9.
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <x86intrin.h>
+
+#include <filesystem>
+
+#include "bench/workload.h"
+
+namespace peat::bench {
+
+// --- pauses
+
+namespace {
+
+class Pauses {
+ public:
+  explicit Pauses(uint64_t count) { ticks_.reserve(count); }
+  template <typename Work>
+  void Time(Work&& work) {
+    const uint64_t begin = __rdtsc();
+    work();
+    ticks_.push_back(static_cast<uint32_t>(
+        std::min<uint64_t>(__rdtsc() - begin, UINT32_MAX)));
+  }
+  void Print(const char* name, double seconds) {
+    const double ticks_per_us = TicksPerMicrosecond();
+    std::sort(ticks_.begin(), ticks_.end());
+    const auto at = [&](double share) {
+      const auto index =
+          static_cast<size_t>(share * static_cast<double>(ticks_.size() - 1));
+      return ticks_[index] / ticks_per_us;
+    };
+    const auto over =
+        ticks_.end() -
+        std::lower_bound(ticks_.begin(), ticks_.end(),
+                         static_cast<uint32_t>(1000 * ticks_per_us));
+    std::printf(
+        "| %-16s | %6.0f | %6.2f | %6.2f | %6.1f | %7.1f | %9.1f | %td |\n",
+        name, seconds / static_cast<double>(ticks_.size()) * 1e9, at(0.5),
+        at(0.99), at(0.999), at(0.9999), at(1), over);
+  }
+
+ private:
+  static double TicksPerMicrosecond() {
+    const double begin = Now();
+    const uint64_t ticks = __rdtsc();
+    while (Now() - begin < 0.05) {
+    }
+    return static_cast<double>(__rdtsc() - ticks) / ((Now() - begin) * 1e6);
+  }
+  std::vector<uint32_t> ticks_;
+};
+
+}  // namespace
+
+void RunPauses(const Arguments& arguments) {
+  std::printf(
+      "| us | mean ns | p50 | p99 | p99.9 | p99.99 | max | over 1 ms |\n"
+      "|---|--:|--:|--:|--:|--:|--:|--:|\n");
+  for (int round = 0; round < arguments.rounds; ++round) {
+    const uint64_t keys = arguments.keys;
+    {
+      const std::string record(kRecordSize, 'r');
+      MappedLog log(arguments.directory, keys * kRecordSize);
+      Pauses pauses(keys);
+      const double begin = Now();
+      for (uint64_t i = 0; i < keys; ++i) {
+        pauses.Time([&] { log.Append(record.data(), kRecordSize); });
+      }
+      pauses.Print("bare append", Now() - begin);
+    }
+    const std::string path = Path(arguments, "pauses");
+    {
+      const std::unique_ptr<Store> store = OpenStore(path);
+      Pauses pauses(keys);
+      const double begin = Now();
+      for (uint64_t i = 0; i < keys; ++i) {
+        const Key key(i);
+        pauses.Time([&] { Check(store->Put(key, Value())); });
+      }
+      pauses.Print("put, new key", Now() - begin);
+    }
+    std::filesystem::remove_all(path);
+  }
+  std::printf("\nbar: p99.99 of put under 250 us at 10 M keys\n");
+}
+
+// --- memory
+
+void RunMemory(const Arguments& arguments) {
+  const std::unique_ptr<Store> store = OpenStore(Path(arguments, "memory"));
+  Check(store->Put(Key(0), Value()));
+  const uint64_t before = ResidentBytesWithoutSegments();
+  std::printf("| M keys | bytes a key | most on the way |\n|--:|--:|--:|\n");
+  uint64_t done = 1;
+  for (const uint64_t millions : {5, 7, 10, 14, 20, 28, 40, 50}) {
+    const uint64_t target = millions * 1'000'000;
+    if (target > arguments.keys) break;
+    double most = 0;
+    while (done < target) {
+      const uint64_t next = std::min(done + 250'000, target);
+      Load(*store, done, next);
+      done = next;
+      if (done < 5'000'000) continue;
+      const uint64_t grown = ResidentBytesWithoutSegments() - before;
+      most = std::max(most,
+                      static_cast<double>(grown) / static_cast<double>(done));
+    }
+    const uint64_t grown = ResidentBytesWithoutSegments() - before;
+    std::printf("| %6lu | %11.2f | %15.2f |\n",
+                static_cast<unsigned long>(millions),
+                static_cast<double>(grown) / static_cast<double>(done), most);
+    std::fflush(stdout);
+  }
+  std::printf("\nbar: 12 bytes a key at each size\n");
+}
+
+// --- reopen
+
+namespace {
+
+// Loads a store in a process that kills itself.
+void LoadAndDie(const std::string& path, uint64_t keys) {
+  std::fflush(stdout);
+  const pid_t child = fork();
+  if (child == 0) {
+    const std::unique_ptr<Store> store = OpenStore(path);
+    Load(*store, 0, keys);
+    kill(getpid(), SIGKILL);
+  }
+  int how = 0;
+  waitpid(child, &how, 0);
+  if (!WIFSIGNALED(how)) std::exit(1);
+}
+
+void DropCaches() {
+  sync();
+  const int descriptor = open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
+  if (descriptor < 0 || write(descriptor, "3", 1) != 1) {
+    std::fprintf(stderr, "engine_bench: cold figures need root\n");
+    std::exit(1);
+  }
+  close(descriptor);
+}
+
+}  // namespace
+
+void RunReopen(const Arguments& arguments) {
+  const std::string path = Path(arguments, "reopen");
+  Series warm, warm_floor, cold, cold_floor;
+  uint64_t bytes = 0;
+  for (int round = 0; round < arguments.rounds; ++round) {
+    std::filesystem::remove_all(path);
+    LoadAndDie(path, arguments.keys);
+    const auto reopen = [&] {
+      const double begin = Now();
+      const std::unique_ptr<Store> store = OpenStore(path);
+      const double seconds = Now() - begin;
+      if (store->GetStats().key_count != arguments.keys) std::abort();
+      return seconds;
+    };
+    warm.push_back(reopen() * 1e9);
+    warm_floor.push_back(ReadAndChecksum(path, &bytes) * 1e9);
+    DropCaches();
+    cold_floor.push_back(ReadAndChecksum(path, &bytes) * 1e9);
+    DropCaches();
+    cold.push_back(reopen() * 1e9);
+  }
+  std::printf("%.0f MB in segments\n", static_cast<double>(bytes) / 1e6);
+  Header();
+  Row("reopen after kill -9, warm", warm, warm_floor, "read and checksum once",
+      3.5);
+  Row("reopen, cold", cold, cold_floor, "read and checksum once, cold", 1.3);
+  std::printf("\nwarm: 1.3 s or 3.5 times the floor\n");
+}
+
+}  // namespace peat::bench

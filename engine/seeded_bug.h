@@ -1,0 +1,48 @@
+// Mistakes that engines of this kind have made, to be made on purpose by a test
+// build, so that the tests which must notice them are tested too.
+//
+// In production HasBug() is constant false and leaves no trace. A test build
+// (-DPEAT_SEEDED_BUGS) makes the one mistake that SetSeededBug() names.
+
+#ifndef PEAT_ENGINE_SEEDED_BUG_H_
+#define PEAT_ENGINE_SEEDED_BUG_H_
+
+namespace peat::engine {
+
+enum class Bug {
+  kNone,
+  kFlushOnlyActive,        // no sync of rolled segments
+  kNoDirectorySync,        // of a new segment's name
+  kNoValueSync,            // the log is synced, its value files are not
+  kNoValueDirectorySync,   // nor their names
+  kNoManifestSync,         // an lsn is given out before the cut is durable
+  kManifestNewerFirst,     // an edit overwrites the only good copy
+  kAppendAfterTear,        // what lies behind the log's end is written over
+  kCutSealed,              // a sealed segment ends at its first bad record
+  kReplayOverGap,          // a link's lsn and end are not compared
+  kFsyncRetried,           // a second fsync is believed
+  kPoisonForgotten,        // writes go on after a failed sync
+  kTailNotStoredAgain,     // recovery only syncs
+  kMendNotSynced,          // recovery does not even sync
+  kIndexBeforeAppend,      // a delete leaves the index, then finds no space
+  kSizeNotChecked,         // of a sealed segment's file
+  kChecksumWithoutOffset,  // of records
+  kIdReused,               // ids are given out before that is durable
+  kFrameIgnored,           // a torn batch counts
+  kKeyNotCompared,         // on write
+  kPartialOnFull,          // a batch leaves its frame where it does not fit
+  kValuesUnproven,         // recovery believes that value files are whole
+  kCount,
+};
+
+#ifdef PEAT_SEEDED_BUGS
+inline Bug seeded_bug = Bug::kNone;
+inline bool HasBug(Bug bug) { return bug == seeded_bug; }
+inline void SetSeededBug(Bug bug) { seeded_bug = bug; }
+#else
+constexpr bool HasBug(Bug) { return false; }
+#endif
+
+}  // namespace peat::engine
+
+#endif  // PEAT_ENGINE_SEEDED_BUG_H_

@@ -1,0 +1,174 @@
+#include "tests/crash/crash_check.h"
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "format/status_macros.h"
+
+namespace peat::testing {
+namespace {
+
+constexpr CrashKind kKinds[] = {CrashKind::kKill, CrashKind::kPowerLossNothing,
+                                CrashKind::kPowerLossEverything,
+                                CrashKind::kPowerLossPrefix,
+                                CrashKind::kPowerLossRandomSubset};
+constexpr const char* kKindNames[] = {
+    "kill", "power loss, nothing kept", "power loss, everything kept",
+    "power loss, a prefix kept", "power loss, some kept"};
+
+absl::Status Under(const absl::Status& status, const std::string& what) {
+  if (status.ok()) return status;
+  return absl::InternalError(
+      absl::StrFormat("%s\n  %s", std::string(status.message()), what));
+}
+
+std::string NameOf(const ImageOrigin& origin) {
+  return absl::StrFormat("in the image: %s, image seed %d",
+                         kKindNames[static_cast<size_t>(origin.kind)],
+                         origin.seed);
+}
+
+size_t FloorOf(const Oracle& oracle, CrashKind kind) {
+  return kind == CrashKind::kKill ? oracle.acknowledged : oracle.durable;
+}
+
+absl::Status OpenAgain(std::unique_ptr<SimFileSystem> image,
+                       const CrashRun::Settings& settings, const Oracle& oracle,
+                       CrashKind kind) {
+  ++Counts().images;
+  ++Counts().recoveries;
+  CrashRun run(std::move(image), settings, oracle);
+  return run.Open(FloorOf(oracle, kind));
+}
+
+// Ends recovery after each `step`-th of its events, in every way.
+absl::Status CrashInRecovery(const SimFileSystem& image,
+                             const CrashRun::Settings& settings,
+                             const Oracle& oracle, const ImageOrigin& origin,
+                             uint64_t step) {
+  bool dies = true;
+  for (uint64_t event = origin.seed % step; dies; event += step) {
+    CrashRun first(image.CrashImage(CrashKind::kKill, origin.seed), settings,
+                   oracle);
+    first.disk().CrashAfter(event);
+    PEAT_RETURN_IF_ERROR(first.Open(FloorOf(oracle, origin.kind)));
+    dies = first.disk().is_dead();
+    if (!dies) break;
+    ++Counts().crashes;
+    for (const CrashKind kind : kKinds) {
+      const bool only_killed =
+          kind == CrashKind::kKill && origin.kind == CrashKind::kKill;
+      // What a power loss has left is durable to a second one.
+      Oracle left = oracle;
+      if (!only_killed) left.acknowledged = left.durable;
+      PEAT_RETURN_IF_ERROR(Under(
+          OpenAgain(first.disk().CrashImage(kind, origin.seed + event),
+                    settings, left, kind),
+          absl::StrFormat("after a crash in recovery, after its event %d (%s)",
+                          event, kKindNames[static_cast<size_t>(kind)])));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// A recovered store takes writes, and shows them to the next two opens.
+absl::Status GoOn(CrashRun& run, uint64_t seed) {
+  SimRandom random(seed);
+  using Kind = ScriptStep::Kind;
+  for (int i = 0; i < 3; ++i) {
+    const ScriptStep put{
+        .kind = Kind::kPut,
+        .writes = {{.key = static_cast<uint32_t>(2 + random.Below(3)),
+                    .value_size = static_cast<uint32_t>(random.Below(600)),
+                    .value_seed = static_cast<uint32_t>(random.Next())}}};
+    PEAT_RETURN_IF_ERROR(run.Do(put));
+  }
+  PEAT_RETURN_IF_ERROR(run.Do({.kind = Kind::kFlush}));
+  PEAT_RETURN_IF_ERROR(run.CheckState());
+  PEAT_RETURN_IF_ERROR(run.Do({.kind = Kind::kReopen}));
+  PEAT_RETURN_IF_ERROR(run.CheckState());
+  PEAT_RETURN_IF_ERROR(run.Do({.kind = Kind::kReopen}));
+  return run.CheckState();
+}
+
+std::string& ReplayText() {
+  static std::string text;
+  return text;
+}
+
+// Not safe in every signal handler, but the process is lost anyway.
+void PrintReplay(int) {
+  std::signal(SIGABRT, SIG_DFL);
+  std::signal(SIGSEGV, SIG_DFL);
+  std::fputs(ReplayText().c_str(), stderr);
+}
+
+}  // namespace
+
+void SetReplay(const std::string& text) {
+  ReplayText() = absl::StrFormat("while running:\n%s\n", text);
+  std::signal(SIGABRT, PrintReplay);
+  std::signal(SIGSEGV, PrintReplay);
+}
+
+CrashCounts& Counts() {
+  static CrashCounts counts;
+  return counts;
+}
+
+absl::Status CheckImage(std::unique_ptr<SimFileSystem> image,
+                        const CrashRun::Settings& settings,
+                        const Oracle& oracle, const ImageOrigin& origin,
+                        const CheckDepth& depth) {
+  ++Counts().images;
+  ++Counts().recoveries;
+  const std::string where = NameOf(origin);
+  const size_t floor = FloorOf(oracle, origin.kind);
+  if (depth.recovery_step > 0) {
+    PEAT_RETURN_IF_ERROR(Under(
+        CrashInRecovery(*image, settings, oracle, origin, depth.recovery_step),
+        where));
+  }
+  CrashRun run(std::move(image), settings, oracle);
+  std::optional<size_t> seen;
+  if (depth.read_only) {
+    const absl::StatusOr<size_t> k = run.CheckReadOnly(floor);
+    PEAT_RETURN_IF_ERROR(Under(k.status(), where));
+    seen = *k;
+  }
+  PEAT_RETURN_IF_ERROR(Under(run.Open(floor), where));
+  if (seen.has_value() &&
+      run.oracle().model.last_lsn(*seen) !=
+          run.oracle().model.last_lsn(run.oracle().model.unit_count())) {
+    return absl::InternalError("read-only open showed another state\n  " +
+                               where);
+  }
+  if (depth.go_on) {
+    PEAT_RETURN_IF_ERROR(Under(GoOn(run, origin.seed), where + ", going on"));
+  }
+  if (!depth.lose_power) return absl::OkStatus();
+  run.DropStore();
+  return Under(OpenAgain(run.disk().CrashImage(CrashKind::kPowerLossNothing, 0),
+                         settings, run.oracle(), CrashKind::kPowerLossNothing),
+               where + ", then a power loss");
+}
+
+uint64_t EnvironmentNumber(const char* name, uint64_t otherwise) {
+  const char* const text = std::getenv(name);
+  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 0);
+}
+
+Deadline::Deadline(double seconds) {
+  const auto limit =
+      static_cast<double>(EnvironmentNumber("PEAT_CRASH_SECONDS", 0));
+  end_ = std::chrono::steady_clock::now() +
+         std::chrono::milliseconds(
+             static_cast<int64_t>(1000 * (limit > 0 ? limit : seconds)));
+}
+
+}  // namespace peat::testing

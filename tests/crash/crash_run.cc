@@ -1,0 +1,336 @@
+#include "tests/crash/crash_run.h"
+
+#include <map>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_format.h"
+#include "format/status_macros.h"
+
+namespace peat::testing {
+namespace {
+
+using engine::BatchOperation;
+using engine::Engine;
+using Kind = ScriptStep::Kind;
+
+ModelUnit UnitOf(const ScriptStep& step, const Model& model) {
+  ModelUnit unit;
+  for (const ScriptWrite& write : step.writes) {
+    unit.push_back({.is_put = write.is_put,
+                    .key = KeyOf(write.key),
+                    .value = write.is_put ? ValueOf(write) : std::string()});
+  }
+  if (step.kind == Kind::kPutIfAbsent && model.state().contains(unit[0].key)) {
+    unit.clear();
+  }
+  return unit;
+}
+
+absl::Status Broken(std::string message) {
+  return absl::InternalError(std::move(message));
+}
+
+absl::Status Expect(bool holds, const char* what) {
+  return holds ? absl::OkStatus() : Broken(what);
+}
+
+std::map<std::string, std::string> FilesOf(const SimFileSystem& disk) {
+  std::map<std::string, std::string> files;
+  for (const std::string& name : disk.ListFiles(kStorePath)) {
+    files[name] =
+        disk.ReadFile(std::string(kStorePath) + "/" + name).value_or("");
+  }
+  return files;
+}
+
+}  // namespace
+
+absl::StatusOr<Dump> DumpStore(const Engine& store, uint32_t key_count) {
+  Dump dump;
+  std::vector<std::string> keys;
+  std::vector<std::optional<std::string>> values(key_count);
+  for (uint32_t i = 0; i < key_count; ++i) {
+    keys.push_back(KeyOf(i));
+    std::string value;
+    const absl::Status status = store.Get(keys[i], &value);
+    if (absl::IsNotFound(status)) continue;
+    PEAT_RETURN_IF_ERROR(status);
+    dump.fingerprint += Fingerprint(keys[i], value);
+    ++dump.key_count;
+    values[i] = std::move(value);
+  }
+  const std::vector<std::string_view> views(keys.begin(), keys.end());
+  absl::Status answers;
+  PEAT_RETURN_IF_ERROR(store.MultiGet(
+      views, [&](size_t i, absl::Status status, engine::Pinned value) {
+        const bool same = values[i].has_value()
+                              ? status.ok() && value.value == *values[i]
+                              : absl::IsNotFound(status);
+        if (!same) answers = Broken("MultiGet and Get differ");
+      }));
+  PEAT_RETURN_IF_ERROR(answers);
+  const engine::Stats stats = store.GetStats();
+  dump.last_lsn = stats.last_lsn;
+  if (stats.key_count != dump.key_count) {
+    return Broken(absl::StrFormat("%d keys counted, %d found", stats.key_count,
+                                  dump.key_count));
+  }
+  return dump;
+}
+
+CrashRun::CrashRun(std::unique_ptr<SimFileSystem> disk,
+                   const Settings& settings, Oracle oracle)
+    : disk_(std::move(disk)), settings_(settings), oracle_(std::move(oracle)) {}
+
+CrashRun::~CrashRun() { DropStore(); }
+
+void CrashRun::DropStore() {
+  if (store_ == nullptr) return;
+  // The destructor would flush.
+  disk_->CrashAfter(disk_->event_count());
+  store_.reset();
+}
+
+absl::StatusOr<size_t> CrashRun::FindPrefix(const Engine& store,
+                                            size_t floor) const {
+  const Model& model = oracle_.model;
+  PEAT_ASSIGN_OR_RETURN(const Dump dump, DumpStore(store, settings_.key_count));
+  const std::optional<size_t> k = model.PrefixOf(dump.last_lsn);
+  const std::string limits = absl::StrFormat(
+      "last lsn %d; floor %d (lsn %d), durable %d, acknowledged %d, written %d "
+      "(lsn %d)",
+      dump.last_lsn, floor, model.last_lsn(floor), oracle_.durable,
+      oracle_.acknowledged, model.unit_count(),
+      model.last_lsn(model.unit_count()));
+  if (!k.has_value()) return Broken("half a unit: " + limits);
+  if (*k < floor) return Broken("units are lost: " + limits);
+  if (model.fingerprint(*k) != dump.fingerprint ||
+      model.key_count(*k) != dump.key_count) {
+    return Broken("the state is not that of its lsn: " + limits);
+  }
+  return *k;
+}
+
+absl::Status CrashRun::Open(size_t floor) {
+  for (int attempt = 0; attempt < settings_.open_attempts; ++attempt) {
+    PEAT_RETURN_IF_ERROR(OpenOnce(floor));
+    if (is_open() || !is_alive()) return absl::OkStatus();
+    // What fails for ever is mended by and by.
+    if (attempt == settings_.open_attempts / 2) disk_->ClearFaults();
+  }
+  return Broken("open fails for ever: " + failure_.ToString());
+}
+
+absl::Status CrashRun::OpenOnce(size_t floor) {
+  absl::StatusOr<std::unique_ptr<Engine>> store =
+      Engine::Open(*disk_, kStorePath, settings_.config);
+  if (!is_alive()) {
+    if (store.ok()) store->reset();
+    return absl::OkStatus();
+  }
+  if (!store.ok()) {
+    failure_.Update(store.status());
+    if (settings_.expects_faults) return absl::OkStatus();
+    return Broken("open failed: " + store.status().ToString());
+  }
+  store_ = *std::move(store);
+  absl::StatusOr<size_t> k = FindPrefix(*store_, floor);
+  if (!k.ok() && settings_.expects_faults) {
+    disk_->ClearFaults();  // the test's own reading is not to fail
+    k = FindPrefix(*store_, floor);
+  }
+  PEAT_RETURN_IF_ERROR(k.status());
+  oracle_.model.CutTo(*k);
+  // What recovery has shown stays.
+  oracle_.acknowledged = *k;
+  oracle_.durable = *k;
+  return absl::OkStatus();
+}
+
+absl::Status CrashRun::DoAll(const std::vector<ScriptStep>& steps) {
+  if (!is_open()) PEAT_RETURN_IF_ERROR(Open(oracle_.durable));
+  for (const ScriptStep& step : steps) {
+    if (!is_open() || !is_alive()) break;
+    PEAT_RETURN_IF_ERROR(Do(step));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CrashRun::Do(const ScriptStep& step) {
+  if (!is_open()) return absl::OkStatus();
+  switch (step.kind) {
+    case Kind::kFlush:
+      return Flush();
+    case Kind::kRunSupply:
+      store_->RunSupply();
+      return absl::OkStatus();
+    case Kind::kRunSync:
+      store_->RunSync();
+      NoteDurable();
+      return absl::OkStatus();
+    case Kind::kReopen:
+      return Reopen();
+    case Kind::kFailWriteback:
+      FailWriteback(step);
+      return absl::OkStatus();
+    default:
+      return Write(step);
+  }
+}
+
+absl::Status CrashRun::Write(const ScriptStep& step) {
+  const size_t before = oracle_.model.unit_count();
+  ModelUnit unit = UnitOf(step, oracle_.model);
+  // Its answer is judged by the state before it.
+  Model& model = oracle_.model;
+  const absl::Status status = Call(step);
+  model.Add(std::move(unit));
+  if (!is_alive()) return absl::OkStatus();
+  if (absl::IsInternal(status)) return status;
+  if (status.ok()) {
+    oracle_.acknowledged = model.unit_count();
+    if (settings_.config.sync == engine::SyncPolicy::kEveryWrite) {
+      oracle_.durable = oracle_.acknowledged;
+    }
+    return absl::OkStatus();
+  }
+  // A write that fails has been logged whole or not at all.
+  const uint64_t lsn = store_->GetStats().last_lsn;
+  if (lsn == model.last_lsn(before)) {
+    model.CutTo(before);
+  } else if (lsn != model.last_lsn(before + 1)) {
+    return Broken("a failed write has taken a part of its lsns");
+  }
+  return Take(status);
+}
+
+absl::Status CrashRun::Take(const absl::Status& status) {
+  if (status.ok() || !is_alive()) return absl::OkStatus();
+  failure_.Update(status);
+  if (settings_.expects_faults) return absl::OkStatus();
+  return Broken("a call failed: " + status.ToString());
+}
+
+absl::Status CrashRun::Call(const ScriptStep& step) {
+  if (step.kind == Kind::kBatch) return CallBatch(step);
+  return CallOne(step, step.writes[0]);
+}
+
+absl::Status CrashRun::CallOne(const ScriptStep& step,
+                               const ScriptWrite& write) {
+  const std::string key = KeyOf(write.key);
+  const std::string value = ValueOf(write);
+  const auto& state = oracle_.model.state();
+  const auto at = state.find(key);
+  const bool exists = at != state.end();
+  switch (step.kind) {
+    case Kind::kPut:
+      return store_->Put(key, value);
+    case Kind::kPutIfAbsent: {
+      PEAT_ASSIGN_OR_RETURN(const bool inserted,
+                            store_->PutIfAbsent(key, value));
+      return Expect(inserted == !exists || !is_alive(), "PutIfAbsent is wrong");
+    }
+    case Kind::kUpdate: {
+      PEAT_ASSIGN_OR_RETURN(const std::optional<std::string> previous,
+                            store_->Update(key, value));
+      const bool right = previous.has_value() == exists &&
+                         (!exists || *previous == at->second);
+      return Expect(right || !is_alive(), "Update returned a wrong value");
+    }
+    case Kind::kCompareAndSet: {
+      std::optional<std::string> expected;
+      if (exists) expected = at->second;
+      PEAT_ASSIGN_OR_RETURN(const bool was_equal,
+                            store_->CompareAndSet(key, expected, value));
+      return Expect(was_equal || !is_alive(), "CompareAndSet is wrong");
+    }
+    default: {
+      PEAT_ASSIGN_OR_RETURN(const bool existed, store_->Delete(key));
+      return Expect(existed == exists || !is_alive(), "Delete is wrong");
+    }
+  }
+}
+
+absl::Status CrashRun::CallBatch(const ScriptStep& step) {
+  std::vector<std::string> bytes;
+  bytes.reserve(2 * step.writes.size());
+  std::vector<BatchOperation> operations;
+  for (const ScriptWrite& write : step.writes) {
+    const std::string& key = bytes.emplace_back(KeyOf(write.key));
+    const std::string& value = bytes.emplace_back(ValueOf(write));
+    operations.push_back({.kind = write.is_put ? BatchOperation::Kind::kPut
+                                               : BatchOperation::Kind::kDelete,
+                          .key = key,
+                          .value = value});
+  }
+  return store_->Write(operations);
+}
+
+absl::Status CrashRun::Flush() {
+  const size_t acknowledged = oracle_.acknowledged;
+  const absl::StatusOr<uint64_t> lsn = store_->Flush();
+  if (!lsn.ok() || !is_alive()) return Take(lsn.status());
+  if (*lsn < oracle_.model.last_lsn(acknowledged)) {
+    return Broken("Flush returned an lsn below what was acknowledged");
+  }
+  oracle_.durable = acknowledged;
+  return absl::OkStatus();
+}
+
+// What the store calls durable is a promise, whoever made it so.
+void CrashRun::NoteDurable() {
+  if (!is_alive()) return;
+  const std::optional<size_t> k =
+      oracle_.model.PrefixOf(store_->GetStats().durable_lsn);
+  if (k.has_value() && *k > oracle_.durable) {
+    oracle_.durable = std::min(*k, oracle_.acknowledged);
+  }
+}
+
+absl::Status CrashRun::Reopen() {
+  const absl::Status closed = store_->Close();
+  store_.reset();
+  if (is_alive() && closed.ok()) oracle_.durable = oracle_.acknowledged;
+  PEAT_RETURN_IF_ERROR(Take(closed));
+  if (!is_alive()) return absl::OkStatus();
+  PEAT_RETURN_IF_ERROR(Open(oracle_.acknowledged));
+  if (!is_open() || !closed.ok()) return absl::OkStatus();
+  const engine::Stats stats = store_->GetStats();
+  return Expect(stats.open.clean && stats.open.cut.empty(),
+                "a store that was closed is not clean");
+}
+
+void CrashRun::FailWriteback(const ScriptStep& step) {
+  const std::vector<std::string> names = disk_->ListFiles(kStorePath);
+  if (names.empty()) return;
+  const std::string& name = names[step.writes[0].value_seed % names.size()];
+  disk_->FailWriteback(std::string(kStorePath) + "/" + name);
+}
+
+absl::Status CrashRun::CheckState() const {
+  if (!is_open()) return absl::OkStatus();
+  PEAT_ASSIGN_OR_RETURN(const size_t k,
+                        FindPrefix(*store_, oracle_.model.unit_count()));
+  return Expect(k == oracle_.model.unit_count(), "the state is an older one");
+}
+
+absl::StatusOr<size_t> CrashRun::CheckReadOnly(size_t floor) const {
+  const std::map<std::string, std::string> before = FilesOf(*disk_);
+  engine::Config config = settings_.config;
+  config.access = engine::Access::kReadOnly;
+  absl::StatusOr<std::unique_ptr<Engine>> store =
+      Engine::Open(*disk_, kStorePath, config);
+  size_t k = 0;
+  if (store.ok()) {
+    PEAT_ASSIGN_OR_RETURN(k, FindPrefix(**store, floor));
+  } else if (floor > 0 || !absl::IsNotFound(store.status())) {
+    return Broken("read-only open failed: " + store.status().ToString());
+  }
+  if (FilesOf(*disk_) != before) return Broken("reading has changed a file");
+  return k;
+}
+
+}  // namespace peat::testing

@@ -1,0 +1,298 @@
+// Damage at rest: flipped bits, files cut, zeroed, deleted, exchanged or put
+// back from an older day. What opens must be a prefix of the history; what was
+// below the last mark is there or reported; no key ever has a wrong value.
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_format.h"
+#include "format/file_name.h"
+#include "format/manifest.h"
+#include "format/status_macros.h"
+#include "tests/crash/crash_check.h"
+
+namespace peat::testing {
+namespace {
+
+using engine::Engine;
+using Kind = ScriptStep::Kind;
+using Files = std::map<std::string, std::string>;
+
+absl::Status Broken(const std::string& message) {
+  return absl::InternalError(message);
+}
+
+std::string PathOf(const std::string& name) {
+  return std::string(kStorePath) + "/" + name;
+}
+
+Files FilesOf(const SimFileSystem& disk) {
+  Files files;
+  for (const std::string& name : disk.ListFiles(kStorePath)) {
+    files[name] = *disk.ReadFile(PathOf(name));
+  }
+  return files;
+}
+
+bool Has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+bool NamesAFile(const absl::Status& status) {
+  const std::string text(status.message());
+  return Has(text, ".seg") || Has(text, ".val") || Has(text, "MANIFEST") ||
+         Has(text, "log offset") || Has(text, "unreadable range") ||
+         Has(text, "the log breaks off");
+}
+
+// What was done to the files, in words.
+struct Damage {
+  std::string what;
+  std::string file = {};
+  // It may take away marks with what they vouch for. Then only what is sealed
+  // can be known to be missing.
+  bool leaves_no_trace = false;
+};
+
+// A history on disk, with every unit flushed and a mark behind the flush.
+class DamageHistory final {
+ public:
+  explicit DamageHistory(uint64_t seed)
+      : random_(seed),
+        script_(RandomScript(random_, {.step_count = 40, .small = false})),
+        run_(std::make_unique<SimFileSystem>(seed),
+             {.config = script_.config, .key_count = kKeyCount}, {}) {}
+
+  absl::Status Write() {
+    PEAT_RETURN_IF_ERROR(run_.Open(0));
+    const size_t old_at = random_.Below(script_.steps.size());
+    for (size_t i = 0; i < script_.steps.size(); ++i) {
+      PEAT_RETURN_IF_ERROR(run_.Do(script_.steps[i]));
+      if (i == old_at) old_ = FilesOf(run_.disk());
+    }
+    PEAT_RETURN_IF_ERROR(run_.Do({.kind = Kind::kFlush}));
+    marked_ = run_.oracle().durable;
+    const ScriptStep put{
+        .kind = Kind::kPut,
+        .writes = {{.key = 2, .value_size = 24, .value_seed = 77}}};
+    PEAT_RETURN_IF_ERROR(run_.Do(put));
+    if (random_.Chance(4)) {
+      PEAT_RETURN_IF_ERROR(run_.Do({.kind = Kind::kReopen}));
+      marked_ = run_.oracle().durable;
+    }
+    run_.DropStore();
+    files_ = FilesOf(run_.disk());
+    PEAT_ASSIGN_OR_RETURN(
+        const format::Manifest manifest,
+        format::DecodeManifest(format::AsBytes(files_.at("MANIFEST-0"))));
+    for (const format::ManifestSegment& entry : manifest.segments) {
+      if (entry.state != format::SegmentState::kSealed) {
+        unsealed_.insert(format::SegmentFileName(entry.id));
+      } else {
+        sealed_lsn_ = std::max(sealed_lsn_, entry.last_lsn);
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  // Damages a copy of the disk in one way and checks what comes of it.
+  absl::Status DamageOnce() {
+    ++Counts().damages;
+    std::unique_ptr<SimFileSystem> disk =
+        run_.disk().CrashImage(CrashKind::kPowerLossEverything, 1);
+    const Damage damage = Inflict(*disk);
+    absl::Status status = Check(*disk, damage);
+    if (status.ok()) return status;
+    return Broken(absl::StrFormat("%s\n  after: %s\n%s",
+                                  std::string(status.message()), damage.what,
+                                  ToString(script_)));
+  }
+
+ private:
+  static constexpr uint32_t kKeyCount = 64;
+
+  const std::string& AnyFile() {
+    auto at = files_.begin();
+    do {
+      at = files_.begin();
+      std::advance(at, random_.Below(files_.size()));
+    } while (at->second.empty() || Has(at->first, "RESERVE"));
+    return at->first;
+  }
+
+  // Of two files of one kind, or nullopt.
+  std::optional<std::pair<std::string, std::string>> AnyTwo() {
+    const std::string one = AnyFile();
+    std::vector<std::string> others;
+    for (const auto& [name, bytes] : files_) {
+      if (name != one &&
+          name.substr(name.size() - 3) == one.substr(one.size() - 3)) {
+        others.push_back(name);
+      }
+    }
+    if (others.empty()) return std::nullopt;
+    return std::pair(one, others[random_.Below(others.size())]);
+  }
+
+  // Where there is something in `bytes`, mostly.
+  uint64_t AnyOffset(const std::string& bytes) {
+    for (int i = 0; i < 20; ++i) {
+      const uint64_t offset = random_.Below(bytes.size());
+      if (bytes[offset] != '\0') return offset;
+    }
+    return random_.Below(bytes.size());
+  }
+
+  Damage Inflict(SimFileSystem& disk) {
+    const std::string name = AnyFile();
+    const std::string& bytes = files_.at(name);
+    const uint64_t offset = AnyOffset(bytes);
+    switch (random_.Below(10)) {
+      case 0: {
+        disk.WriteFile(PathOf(name), bytes.substr(0, offset));
+        return {absl::StrFormat("%s cut at %d", name, offset), name, true};
+      }
+      case 1: {
+        const uint64_t begin = offset / 512 * 512;
+        const uint64_t size =
+            std::min<uint64_t>(512 << random_.Below(6), bytes.size() - begin);
+        std::string zeroed = bytes;
+        zeroed.replace(begin, size, std::string(size, '\0'));
+        disk.WriteFile(PathOf(name), zeroed);
+        return {absl::StrFormat("%s zeroed from %d, %d", name, begin, size),
+                name, true};
+      }
+      case 2:
+        disk.RemoveFile(PathOf(name));
+        return {name + " removed", name, true};
+      case 3:
+        return Exchange(disk);
+      case 4:
+        return PutBack(disk);
+      default: {
+        const uint64_t bit = offset * 8 + random_.Below(8);
+        disk.FlipBit(PathOf(name), bit);
+        return {absl::StrFormat("%s bit %d flipped", name, bit), name};
+      }
+    }
+  }
+
+  Damage Exchange(SimFileSystem& disk) {
+    const auto two = AnyTwo();
+    if (!two.has_value()) return {"nothing"};
+    disk.WriteFile(PathOf(two->first), files_.at(two->second));
+    disk.WriteFile(PathOf(two->second), files_.at(two->first));
+    return {two->first + " and " + two->second + " exchanged"};
+  }
+
+  // Manifests only one at a time: two old ones are an older store.
+  Damage PutBack(SimFileSystem& disk) {
+    if (old_.empty()) return {"nothing"};
+    auto at = old_.begin();
+    std::advance(at, random_.Below(old_.size()));
+    disk.WriteFile(PathOf(at->first), at->second);
+    return {at->first + " put back as it was earlier", at->first, true};
+  }
+
+  absl::Status Check(const SimFileSystem& disk, const Damage& damage) {
+    const auto copy = disk.CrashImage(CrashKind::kKill, 1);
+    const absl::StatusOr<std::unique_ptr<Engine>> store =
+        Engine::Open(*copy, kStorePath, script_.config);
+    if (store.ok()) return CheckOpened(**store, damage);
+    ++Counts().detected;
+    if (!absl::IsDataLoss(store.status()) || !NamesAFile(store.status())) {
+      return Broken("not DataLoss of a file: " + store.status().ToString());
+    }
+    engine::Config config = script_.config;
+    config.access = engine::Access::kReadOnlyDespiteDamage;
+    const auto again = disk.CrashImage(CrashKind::kKill, 1);
+    const absl::StatusOr<std::unique_ptr<Engine>> rest =
+        Engine::Open(*again, kStorePath, config);
+    if (!rest.ok()) {
+      return absl::IsDataLoss(rest.status())
+                 ? absl::OkStatus()
+                 : Broken("despite damage: " + rest.status().ToString());
+    }
+    bool is_hidden = false;
+    return CheckValues(**rest, model().state(), &is_hidden);
+  }
+
+  // What opens is a prefix, at least up to the mark, and says what it lacks.
+  absl::Status CheckOpened(const Engine& store, const Damage& damage) {
+    const engine::Stats stats = store.GetStats();
+    const std::optional<size_t> k = model().PrefixOf(stats.last_lsn);
+    if (!k.has_value()) return Broken("half a unit");
+    const std::string found =
+        absl::StrFormat("opened with %d units of %d, %d marked", *k,
+                        model().unit_count(), marked_);
+    const bool only_sealed =
+        damage.leaves_no_trace && unsealed_.contains(damage.file);
+    if (stats.last_lsn <
+        (only_sealed ? sealed_lsn_ : model().last_lsn(marked_))) {
+      return Broken("silent loss: " + found);
+    }
+    const bool all = *k == model().unit_count();
+    if (!all && stats.open.cut.empty() && !damage.leaves_no_trace) {
+      return Broken("a cut is not reported: " + found);
+    }
+    bool is_hidden = false;
+    PEAT_RETURN_IF_ERROR(CheckValues(
+        store, all ? model().state() : model().StateAt(*k), &is_hidden));
+    ++(all && !is_hidden ? Counts().harmless : Counts().detected);
+    return absl::OkStatus();
+  }
+
+  // Each key has the value of `state`, or cannot be read.
+  static absl::Status CheckValues(
+      const Engine& store, const std::map<std::string, std::string>& state,
+      bool* is_hidden) {
+    for (uint32_t i = 0; i < kKeyCount; ++i) {
+      const std::string key = KeyOf(i);
+      const auto at = state.find(key);
+      std::string value;
+      const absl::Status status = store.Get(key, &value);
+      if (absl::IsDataLoss(status) && NamesAFile(status)) {
+        *is_hidden = true;
+      } else if (status.ok()) {
+        if (at == state.end())
+          return Broken(absl::StrFormat("key %d is back", i));
+        if (at->second != value) {
+          return Broken(absl::StrFormat("key %d has a wrong value", i));
+        }
+      } else if (!absl::IsNotFound(status)) {
+        return Broken("get: " + status.ToString());
+      } else if (at != state.end()) {
+        return Broken(absl::StrFormat("key %d is silently lost", i));
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  const Model& model() const { return run_.oracle().model; }
+
+  SimRandom random_;
+  const Script script_;
+  CrashRun run_;
+  Files files_;
+  Files old_;
+  size_t marked_ = 0;
+  std::set<std::string> unsealed_;
+  uint64_t sealed_lsn_ = 0;
+};
+
+}  // namespace
+
+absl::Status DamageManyTimes(uint64_t seed, int count) {
+  SetReplay(absl::StrFormat("PEAT_SEED=%d crash_test", seed));
+  DamageHistory history(seed);
+  PEAT_RETURN_IF_ERROR(history.Write());
+  for (int i = 0; i < count; ++i) PEAT_RETURN_IF_ERROR(history.DamageOnce());
+  return absl::OkStatus();
+}
+
+}  // namespace peat::testing

@@ -1,0 +1,217 @@
+#include "tests/crash/script.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+
+namespace peat::testing {
+namespace {
+
+using Kind = ScriptStep::Kind;
+
+constexpr size_t kKindCount = 11;
+constexpr const char* kKindNames[] = {
+    "put",    "put-if-absent", "update",        "compare-and-set",
+    "delete", "batch",         "flush",         "supply",
+    "sync",   "reopen",        "fail-writeback"};
+static_assert(std::size(kKindNames) == kKindCount);
+
+constexpr size_t kKeySizeMax = 65'535;
+
+bool Writes(Kind kind) { return kind <= Kind::kBatch; }
+
+// Draws scripts of one mix.
+class Generator final {
+ public:
+  Generator(SimRandom& random, const ScriptShape& shape)
+      : random_(random), shape_(shape) {
+    const uint64_t segment_size = uint64_t{8192} << random_.Below(3);
+    script_.config = TestConfig(segment_size);
+    large_value_size_ = engine::LargeValueSize(segment_size);
+    if (random_.Chance(3)) {
+      script_.config.weak_hash_bits = static_cast<int>(random_.Below(3)) + 1;
+    }
+    if (random_.Chance(1)) {
+      script_.config.sync = engine::SyncPolicy::kEveryWrite;
+    }
+    if (random_.Chance(1)) {
+      script_.config.read_method = engine::ReadMethod::kPositional;
+    }
+    script_.key_count = static_cast<uint32_t>(
+        shape_.small ? 3 + random_.Below(6) : 16 + random_.Below(49));
+    for (uint64_t& weight : weights_) {
+      weight = random_.Chance(2) ? 0 : 1 + random_.Below(4);
+    }
+    weights_[Index(Kind::kPut)] += 3;
+    if (!shape_.fail_writeback) weights_[Index(Kind::kFailWriteback)] = 0;
+    longest_key_ = random_.Chance(shape_.small ? 0 : 1);
+    for (uint64_t& weight : size_weights_) weight = random_.Below(4);
+    size_weights_[0] += 1;
+  }
+
+  Script Run() {
+    for (size_t i = 0; i < shape_.step_count; ++i) {
+      script_.steps.push_back(Step());
+    }
+    return std::move(script_);
+  }
+
+ private:
+  static size_t Index(Kind kind) { return static_cast<size_t>(kind); }
+
+  template <typename Weights>
+  size_t Draw(const Weights& weights) {
+    uint64_t sum = 0;
+    for (const uint64_t weight : weights) sum += weight;
+    uint64_t at = random_.Below(sum);
+    size_t i = 0;
+    while (at >= weights[i]) at -= weights[i++];
+    return i;
+  }
+
+  ScriptStep Step() {
+    ScriptStep step{.kind = static_cast<Kind>(Draw(weights_))};
+    if (!Writes(step.kind)) {
+      if (step.kind == Kind::kFailWriteback) step.writes.push_back(Write());
+      return step;
+    }
+    size_t count = 1;
+    if (step.kind == Kind::kBatch) {
+      count = 1 + random_.Below(shape_.small ? 4 : 12);
+    }
+    for (size_t i = 0; i < count; ++i) step.writes.push_back(Write());
+    if (step.kind != Kind::kBatch) {
+      step.writes[0].is_put = step.kind != Kind::kDelete;
+    }
+    return step;
+  }
+
+  ScriptWrite Write() {
+    return {.is_put = !random_.Chance(2),
+            .key = Key(),
+            .value_size = ValueSize(),
+            .value_seed = static_cast<uint32_t>(random_.Next())};
+  }
+
+  uint32_t Key() {
+    const auto key = static_cast<uint32_t>(random_.Below(script_.key_count));
+    return key == 1 && !longest_key_ ? 2 : key;
+  }
+
+  // Empty, small, about a sector, about a page, inline at most, or in a file of
+  // its own.
+  uint32_t ValueSize() {
+    switch (Draw(size_weights_)) {
+      case 0:
+        return static_cast<uint32_t>(random_.Below(48));
+      case 1:
+        return 0;
+      case 2:
+        return static_cast<uint32_t>(300 + random_.Below(400));
+      case 3:
+        return static_cast<uint32_t>(large_value_size_ - random_.Below(16));
+      default:
+        return static_cast<uint32_t>(large_value_size_ + 1 +
+                                     random_.Below(8192));
+    }
+  }
+
+  SimRandom& random_;
+  const ScriptShape shape_;
+  Script script_;
+  uint64_t large_value_size_ = 0;
+  std::array<uint64_t, kKindCount> weights_ = {};
+  std::array<uint64_t, 5> size_weights_ = {};
+  bool longest_key_ = false;
+};
+
+ScriptStep Put(uint32_t key, uint32_t size) {
+  return {.kind = Kind::kPut,
+          .writes = {{.key = key, .value_size = size, .value_seed = key}}};
+}
+ScriptStep Do(Kind kind) { return {.kind = kind}; }
+
+}  // namespace
+
+std::string KeyOf(uint32_t number) {
+  if (number == 0) return "";
+  if (number == 1) return std::string(kKeySizeMax, 'k');
+  return absl::StrFormat("k%d", number);
+}
+
+std::string ValueOf(const ScriptWrite& write) {
+  SimRandom random(write.value_seed);
+  std::string value(write.value_size, '\0');
+  uint64_t bits = 0;
+  for (size_t i = 0; i < value.size(); ++i) {
+    if (i % 8 == 0) bits = random.Next();
+    value[i] = static_cast<char>(bits >> (i % 8 * 8));
+  }
+  return value;
+}
+
+std::string ToString(const Script& script) {
+  const engine::Config& config = script.config;
+  std::string text = absl::StrFormat(
+      "segment size %d, weak hash bits %d, sync policy %d, read method %d, "
+      "%d keys\n",
+      config.segment_size_min, config.weak_hash_bits,
+      static_cast<int>(config.sync), static_cast<int>(config.read_method),
+      script.key_count);
+  for (const ScriptStep& step : script.steps) {
+    text += kKindNames[static_cast<size_t>(step.kind)];
+    for (const ScriptWrite& write : step.writes) {
+      absl::StrAppendFormat(&text, write.is_put ? " +k%d:%d#%d" : " -k%d",
+                            write.key, write.value_size, write.value_seed);
+    }
+    text += '\n';
+  }
+  return text;
+}
+
+Script RandomScript(SimRandom& random, const ScriptShape& shape) {
+  return Generator(random, shape).Run();
+}
+
+std::vector<Script> HandWrittenScripts() {
+  const auto script = [](std::vector<ScriptStep> steps) {
+    return Script{.config = TestConfig(8192), .steps = std::move(steps)};
+  };
+  const ScriptStep flush = Do(Kind::kFlush);
+  const ScriptStep erase{.kind = Kind::kDelete,
+                         .writes = {{.is_put = false, .key = 2}}};
+  const ScriptStep batch{.kind = Kind::kBatch,
+                         .writes = {{.key = 0, .value_size = 10},
+                                    {.key = 2, .value_size = 20},
+                                    {.is_put = false, .key = 2},
+                                    {.key = 0, .value_size = 30}}};
+  const ScriptStep wide_batch{.kind = Kind::kBatch,
+                              .writes = {{.key = 2, .value_size = 2000},
+                                         {.key = 3, .value_size = 2001},
+                                         {.key = 4, .value_size = 2002},
+                                         {.key = 5, .value_size = 2100}}};
+  return {
+      script({Put(2, 8), flush, Put(3, 8), Do(Kind::kReopen), Put(2, 9)}),
+      script({Put(0, 0), flush, erase, Put(2, 4), flush, erase}),
+      script({Put(2, 1900), Put(3, 1901), Put(4, 1902), flush, Put(5, 1903),
+              Do(Kind::kRunSync), Put(6, 9)}),
+      script({Put(2, 1900), Do(Kind::kRunSupply), Put(3, 1901), Put(4, 1902),
+              flush, Do(Kind::kRunSync), Put(5, 7), flush}),
+      script({Put(2, 3000), flush, Put(2, 2500), Put(3, 5), flush}),
+      script({batch, flush, batch, Put(3, 3)}),
+      script({Put(2, 8), wide_batch, flush, wide_batch}),
+  };
+}
+
+engine::Config TestConfig(uint64_t segment_size) {
+  engine::Config config;
+  config.segment_size_min = segment_size;
+  config.segment_size_max = segment_size;
+  config.background_threads = false;
+  config.recovery_threads = 1;
+  return config;
+}
+
+}  // namespace peat::testing
