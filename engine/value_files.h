@@ -30,6 +30,12 @@ absl::Status ReadValueFile(const Directory& directory,
                            const format::ValueReference& reference,
                            std::string* value);
 
+// Whether the value is there as it was written, which a crash may have
+// prevented. Fails when that cannot be read: it is not known then.
+absl::StatusOr<bool> ValueIsWhole(const Directory& directory,
+                                  const format::StoreId& store_id,
+                                  const format::ValueReference& reference);
+
 struct WrittenValue {
   format::ValueReference reference;
   std::shared_ptr<File> file;  // to be synced before the log
