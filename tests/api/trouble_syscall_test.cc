@@ -182,12 +182,11 @@ INSTANTIATE_TEST_SUITE_P(
         Fault{"fsync", "error=EIO"}, Fault{"ftruncate", "error=EIO"},
         Fault{"ftruncate", "signal=SIGKILL"}, Fault{"getdents64", "error=EIO"},
         Fault{"madvise", "error=ENOMEM"}, Fault{"mkdir", "error=ENOSPC"},
-        Fault{"mmap", "error=ENOMEM"}, Fault{"newfstatat", "error=EIO"},
-        Fault{"openat", "error=EMFILE"}, Fault{"openat", "error=EINTR"},
-        Fault{"openat", "signal=SIGKILL"}, Fault{"pread64", "error=EIO"},
-        Fault{"pread64", "error=EINTR"}, Fault{"pwrite64", "error=ENOSPC"},
-        Fault{"pwrite64", "error=EINTR"}, Fault{"pwrite64", "signal=SIGKILL"},
-        Fault{"unlinkat", "error=EIO"}),
+        Fault{"newfstatat", "error=EIO"}, Fault{"openat", "error=EMFILE"},
+        Fault{"openat", "error=EINTR"}, Fault{"openat", "signal=SIGKILL"},
+        Fault{"pread64", "error=EIO"}, Fault{"pread64", "error=EINTR"},
+        Fault{"pwrite64", "error=ENOSPC"}, Fault{"pwrite64", "error=EINTR"},
+        Fault{"pwrite64", "signal=SIGKILL"}, Fault{"unlinkat", "error=EIO"}),
     [](const auto& fault) {
       std::string name = std::string(fault.param.call) + "_" + fault.param.what;
       for (char& byte : name) {
