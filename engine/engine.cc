@@ -150,6 +150,9 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(
 absl::StatusOr<std::unique_ptr<Engine>> Engine::OpenToWrite(
     FileSystem& file_system, const std::filesystem::path& path,
     const Config& config) {
+  if (config.background_threads) {
+    PEAT_RETURN_IF_ERROR(BackgroundTask::StartWorkers());
+  }
   absl::StatusOr<std::unique_ptr<Directory>> directory =
       file_system.OpenDirectory(path);
   if (absl::IsNotFound(directory.status()) && config.create_if_missing) {

@@ -1,6 +1,7 @@
 #include "engine/value_files.h"
 
 #include <array>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -15,11 +16,11 @@ namespace {
 using format::SegmentHeader;
 using format::ValueReference;
 
-absl::Status Damaged(const std::string& name, uint64_t offset,
-                     std::string_view what) {
-  return absl::DataLossError(
-      absl::StrFormat("%s offset %d: %s", name, offset, what));
-}
+// What is wrong with a value file that can be read.
+struct Flaw {
+  uint64_t offset;
+  const char* what;
+};
 
 absl::Status Fill(File& file, const SegmentHeader& header,
                   std::string_view value) {
@@ -30,26 +31,22 @@ absl::Status Fill(File& file, const SegmentHeader& header,
   return file.WriteAt(format::kSegmentHeaderSize, format::AsBytes(value));
 }
 
-// Reads and verifies. `*damage` is what is wrong with the file; the returned
-// status, which call failed.
-absl::Status ReadAndVerify(const Directory& directory,
-                           const format::StoreId& store_id,
-                           const ValueReference& reference, std::string* value,
-                           absl::Status* damage) {
-  const std::string name = format::ValueFileName(reference.file);
+// Reads the value, or tells what is wrong with its file. Fails when the file
+// cannot be read.
+absl::StatusOr<std::optional<Flaw>> ReadOrFindFlaw(
+    const Directory& directory, const format::StoreId& store_id,
+    const ValueReference& reference, std::string* value) {
   absl::StatusOr<std::unique_ptr<File>> file =
-      directory.Open(name, OpenMode::kRead);
+      directory.Open(format::ValueFileName(reference.file), OpenMode::kRead);
   if (absl::IsNotFound(file.status())) {
-    *damage = Damaged(name, 0, "missing, and a record refers to it");
-    return absl::OkStatus();
+    return Flaw{0, "missing, and a record refers to it"};
   }
   PEAT_RETURN_IF_ERROR(file.status());
   // Before anything is allocated for it: does the file hold so much?
   PEAT_ASSIGN_OR_RETURN(const uint64_t size, (*file)->Size());
   if (reference.size > format::kValueSizeMax ||
       size < format::kSegmentHeaderSize + reference.size) {
-    *damage = Damaged(name, size, "the file is cut short");
-    return absl::OkStatus();
+    return Flaw{size, "the file is cut short"};
   }
   std::array<std::byte, format::kSegmentHeaderSize> head;
   PEAT_ASSIGN_OR_RETURN(const size_t head_size, (*file)->ReadAt(0, head));
@@ -58,8 +55,7 @@ absl::Status ReadAndVerify(const Directory& directory,
   if (!header.ok() || header->id != reference.file ||
       header->kind != format::SegmentKind::kValue ||
       header->store_id != store_id) {
-    *damage = Damaged(name, 0, "header is damaged or of another file");
-    return absl::OkStatus();
+    return Flaw{0, "header is damaged or of another file"};
   }
   value->resize(reference.size);
   PEAT_ASSIGN_OR_RETURN(const size_t got,
@@ -68,10 +64,9 @@ absl::Status ReadAndVerify(const Directory& directory,
                                             value->data(), value->size()))));
   if (got != value->size() ||
       format::Checksum64(format::AsBytes(*value)) != reference.checksum) {
-    *damage =
-        Damaged(name, format::kSegmentHeaderSize, "value checksum mismatch");
+    return Flaw{format::kSegmentHeaderSize, "value checksum mismatch"};
   }
-  return absl::OkStatus();
+  return std::nullopt;
 }
 
 }  // namespace
@@ -80,20 +75,21 @@ absl::Status ReadValueFile(const Directory& directory,
                            const format::StoreId& store_id,
                            const ValueReference& reference,
                            std::string* value) {
-  absl::Status damage;
-  PEAT_RETURN_IF_ERROR(
-      ReadAndVerify(directory, store_id, reference, value, &damage));
-  return damage;
+  PEAT_ASSIGN_OR_RETURN(const std::optional<Flaw> flaw,
+                        ReadOrFindFlaw(directory, store_id, reference, value));
+  if (!flaw.has_value()) return absl::OkStatus();
+  return absl::DataLossError(
+      absl::StrFormat("%s offset %d: %s", format::ValueFileName(reference.file),
+                      flaw->offset, flaw->what));
 }
 
-absl::StatusOr<bool> ValueFileIsWhole(const Directory& directory,
-                                      const format::StoreId& store_id,
-                                      const ValueReference& reference) {
+absl::StatusOr<bool> ValueIsWhole(const Directory& directory,
+                                  const format::StoreId& store_id,
+                                  const ValueReference& reference) {
   std::string value;
-  absl::Status damage;
-  PEAT_RETURN_IF_ERROR(
-      ReadAndVerify(directory, store_id, reference, &value, &damage));
-  return damage.ok();
+  PEAT_ASSIGN_OR_RETURN(const std::optional<Flaw> flaw,
+                        ReadOrFindFlaw(directory, store_id, reference, &value));
+  return !flaw.has_value();
 }
 
 absl::StatusOr<WrittenValue> WriteValueFile(FileSystem& file_system,

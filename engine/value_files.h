@@ -30,11 +30,11 @@ absl::Status ReadValueFile(const Directory& directory,
                            const format::ValueReference& reference,
                            std::string* value);
 
-// Whether the value that `reference` names is there and sound. An error means
-// that a call failed, so that this is not known.
-absl::StatusOr<bool> ValueFileIsWhole(const Directory& directory,
-                                      const format::StoreId& store_id,
-                                      const format::ValueReference& reference);
+// Whether the value is there as it was written, which a crash may have
+// prevented. Fails when that cannot be read: it is not known then.
+absl::StatusOr<bool> ValueIsWhole(const Directory& directory,
+                                  const format::StoreId& store_id,
+                                  const format::ValueReference& reference);
 
 struct WrittenValue {
   format::ValueReference reference;

@@ -1,9 +1,10 @@
 #include "engine/worker.h"
 
+#include <pthread.h>
+
 #include <atomic>
 #include <deque>
 #include <map>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -15,6 +16,20 @@ namespace peat::engine {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+// A thread that may fail to start, which std::thread tells by throwing.
+bool StartThread(std::function<void()> body, pthread_t* thread) {
+  auto owned = std::make_unique<std::function<void()>>(std::move(body));
+  const auto run = [](void* argument) -> void* {
+    const std::unique_ptr<std::function<void()>> mine(
+        static_cast<std::function<void()>*>(argument));
+    (*mine)();
+    return nullptr;
+  };
+  if (pthread_create(thread, nullptr, run, owned.get()) != 0) return false;
+  (void)owned.release();  // the thread's
+  return true;
+}
 
 // One worker may be in a sync while the other prepares a segment for somebody
 // else.
@@ -64,7 +79,6 @@ class WorkerPool {
                  std::chrono::milliseconds delay) {
     index::MutexLock lock(&mutex_);
     if (state->ended) return;
-    StartThreads();
     timers_.emplace(Clock::now() + delay, state);
     changed_.Signal();
   }
@@ -77,6 +91,17 @@ class WorkerPool {
 
   WorkerPool() : fork_generation_(ForkGeneration()) {}
 
+  // One worker will do if there can be no more now.
+  bool StartThreads() {
+    index::MutexLock lock(&mutex_);
+    for (; thread_count_ < kWorkerCount; ++thread_count_) {
+      pthread_t thread;
+      if (!StartThread([this] { Work(); }, &thread)) break;
+      pthread_detach(thread);
+    }
+    return thread_count_ > 0;
+  }
+
  private:
   void Enqueue(const std::shared_ptr<State>& state)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -87,14 +112,7 @@ class WorkerPool {
     }
     state->queued = true;
     queue_.push_back(state);
-    StartThreads();
     changed_.Signal();
-  }
-
-  void StartThreads() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    for (; thread_count_ < kWorkerCount; ++thread_count_) {
-      std::thread([this] { Work(); }).detach();
-    }
   }
 
   void Work() {
@@ -164,11 +182,26 @@ void BackgroundTask::WakeAfter(std::chrono::milliseconds delay) {
   WorkerPool<State>::Get().WakeAfter(state_, delay);
 }
 
+absl::Status BackgroundTask::StartWorkers() {
+  if (WorkerPool<State>::Get().StartThreads()) return absl::OkStatus();
+  return absl::ResourceExhaustedError("no thread for the background");
+}
+
 void RunInParallel(int count, absl::FunctionRef<void(int)> work) {
-  std::vector<std::thread> threads;
-  for (int i = 1; i < count; ++i) threads.emplace_back([i, work] { work(i); });
-  work(0);
-  for (std::thread& thread : threads) thread.join();
+  std::vector<pthread_t> threads;
+  std::vector<int> not_started = {0};
+  for (int i = 1; i < count; ++i) {
+    pthread_t thread;
+    if (StartThread([i, work] { work(i); }, &thread)) {
+      threads.push_back(thread);
+    } else {
+      not_started.push_back(i);
+    }
+  }
+  for (const int i : not_started) work(i);
+  for (const pthread_t thread : threads) {
+    PEAT_CHECK(pthread_join(thread, nullptr) == 0);
+  }
 }
 
 }  // namespace peat::engine

@@ -14,11 +14,16 @@
 #include <memory>
 
 #include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
 
 namespace peat::engine {
 
 class BackgroundTask {
  public:
+  // To be called before the first task is made, in each process of a line of
+  // forks. ResourceExhausted when no thread can be started.
+  static absl::Status StartWorkers();
+
   // `run` is called by one worker at a time, never by two.
   explicit BackgroundTask(std::function<void()> run);
 
@@ -44,7 +49,8 @@ class BackgroundTask {
 };
 
 // Calls work(0) to work(count - 1), each on a thread of its own but the first,
-// which runs on the caller's; returns when all have returned.
+// and those for which no thread can be started, which run on the caller's;
+// returns when all have returned.
 void RunInParallel(int count, absl::FunctionRef<void(int)> work);
 
 }  // namespace peat::engine

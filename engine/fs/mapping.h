@@ -50,6 +50,8 @@ class Mapping {
       observer_->OnStore(data_, offset, bytes);
       return;
     }
+    // An empty key or value may have no address, which memcpy may not be given.
+    if (bytes.empty()) return;
     std::memcpy(data_ + offset, bytes.data(), bytes.size());
   }
 

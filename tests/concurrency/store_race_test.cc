@@ -277,6 +277,21 @@ TEST_P(StoreRaceTest, EveryCallMayRaceWithEveryOther) {
   EXPECT_LE(store_->GetStats().key_count, 100);
 }
 
+// Four values fill a segment: the background seals while others flush.
+TEST_P(StoreRaceTest, SegmentsAreSealedBesideFlushes) {
+  const std::string value(250'000, 'v');
+  RunThreads(2, [&](int thread) {
+    for (int i = 0; i < Rounds(100); ++i) {
+      ASSERT_OK(
+          store_->Put(std::to_string(thread) + std::to_string(i % 3), value));
+      ASSERT_OK(store_->Flush());
+    }
+  });
+  store_.reset();
+  store_ = Open(TheOptions());
+  EXPECT_EQ(store_->GetStats().key_count, 6);
+}
+
 TEST_P(StoreRaceTest, CloseWaitsForEveryCall) {
   for (int round = 0; round < Rounds(8); ++round) {
     SCOPED_TRACE(round);
