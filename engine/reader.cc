@@ -130,22 +130,27 @@ void Reader::MultiGet(std::span<const std::string_view> keys,
 void Reader::MultiGetGroup(std::span<const std::string_view> keys, size_t first,
                            Answer answer) const {
   std::array<uint64_t, kGroupSize> hashes;
+  std::array<Location, kGroupSize> hints;
   for (size_t i = 0; i < keys.size(); ++i) {
     hashes[i] = (*parts_.hasher)(keys[i]);
     parts_.index->Prefetch(hashes[i]);
   }
   for (size_t i = 0; i < keys.size(); ++i) {
-    const Location hint = parts_.index->Peek(hashes[i]);
-    if (hint.is_none()) continue;
-    parts_.segments->At(hint.segment()).Prefetch(hint.offset());
+    hints[i] = parts_.index->Peek(hashes[i]);
+    if (hints[i].is_none()) continue;
+    parts_.segments->At(hints[i].segment()).Prefetch(hints[i].offset());
   }
   Found found;
   for (size_t i = 0; i < keys.size(); ++i) {
     absl::Status status;
-    const Verdict verdict =
-        parts_.index->FindUnvalidated(hashes[i], [&](Location location) {
-          return Match(keys[i], location, &found, &status);
-        });
+    const auto match = [&](Location location) {
+      return Match(keys[i], location, &found, &status);
+    };
+    // The first candidate is nearly always the one.
+    Verdict verdict = hints[i].is_none() ? Verdict::kOther : match(hints[i]);
+    if (verdict == Verdict::kOther) {
+      verdict = parts_.index->FindUnvalidated(hashes[i], match);
+    }
     status = Conclude(verdict, found, std::move(status));
     Pinned value;
     if (status.ok()) status = Pin(found, &value);
