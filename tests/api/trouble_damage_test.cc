@@ -133,8 +133,9 @@ TEST_F(TroubleDamageTest, AFailedOpenToWriteChangesNothing) {
 TEST_F(TroubleDamageTest, EveryFlippedBitOfATailIsDataLossOrACutRange) {
   Write(3);
   WriteFiles(path(), killed_);
-  const std::string sound = killed_[segment_];
-  const size_t used = UsedSize(sound);
+  const size_t used = UsedSize(killed_[segment_]);
+  // Less of the zeros behind makes it quicker.
+  const std::string sound = killed_[segment_].substr(0, 2 * kHeader);
   int losses = 0;
   for (size_t bit = 8 * kHeader; bit < 8 * used; ++bit) {
     SCOPED_TRACE(bit);

@@ -293,10 +293,10 @@ TEST_P(StoreRaceTest, SegmentsAreSealedBesideFlushes) {
 }
 
 TEST_P(StoreRaceTest, CloseWaitsForEveryCall) {
+  std::vector<int> acknowledged(3, -1);  // the last value of each thread's key
   for (int round = 0; round < Rounds(8); ++round) {
     SCOPED_TRACE(round);
     std::atomic<int> started = 0;
-    std::vector<int> acknowledged(3);
     RunThreads(4, [&](int thread) {
       if (thread == 3) {
         while (started < 3) std::this_thread::yield();
