@@ -190,8 +190,7 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::OpenToWrite(
 }
 
 absl::Status Engine::RecoverToWrite(std::unique_ptr<DirectoryLock> lock) {
-  PEAT_RETURN_IF_ERROR(
-      manifest_.Reserve(manifest_.Current().segments.size() + 1));
+  PEAT_RETURN_IF_ERROR(manifest_.Reserve(manifest_.Current().segments.size()));
   PEAT_RETURN_IF_ERROR(CheckIds(*directory_, manifest_.Current()));
   std::vector<ManifestSegment> unused;
   LogEnd end;

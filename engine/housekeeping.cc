@@ -21,9 +21,10 @@ constexpr uint64_t kUnsyncedMax = uint64_t{32} << 20;
 constexpr uint64_t kWritebackPiece = uint64_t{4} << 20;
 
 // Pages are touched ahead of the tail, in proportion to how much has been
-// appended since the last look: a store that flushes each write would pay for
-// every page that is touched and not yet used.
-constexpr uint64_t kTouchAheadMax = uint64_t{8} << 20;
+// appended since the last look: a sync writes every page that is touched and
+// not yet used, too, and a store that flushes each write would pay for all of
+// them.
+constexpr uint64_t kTouchAheadMax = uint64_t{2} << 20;
 constexpr uint64_t kTouchAheadMin = uint64_t{256} << 10;
 
 // How often the background looks, in appended bytes.

@@ -1,5 +1,7 @@
 #include "engine/log_syncer.h"
 
+#include <thread>
+
 #include "engine/seeded_bug.h"
 #include "format/check.h"
 #include "format/status_macros.h"
@@ -18,6 +20,7 @@ LogSyncer::LogSyncer(Directory* directory, Appender* appender, Poison* poison,
 absl::Status LogSyncer::SyncUpTo(Lsn lsn) {
   PEAT_CHECK(lsn <= appender_->last_lsn());
   if (lsn <= durable_lsn()) return absl::OkStatus();
+  arrival_count_.fetch_add(1, std::memory_order_relaxed);
   index::MutexLock lock(&mutex_);
   while (lsn > durable_lsn()) {
     if (poison_->is_set()) return poison_->status();
@@ -26,10 +29,21 @@ absl::Status LogSyncer::SyncUpTo(Lsn lsn) {
       continue;
     }
     sync_under_way_ = true;
+    const uint64_t covered_before = covered_count_;
+    const uint64_t expected = covered_before + last_group_size_;
+    const std::chrono::nanoseconds at_most = last_duration_;
     mutex_.Unlock();
+    AwaitArrivals(expected, at_most);
+    const auto begin = std::chrono::steady_clock::now();
+    const uint64_t covered = arrival_count_.load(std::memory_order_relaxed);
     const absl::StatusOr<Lsn> synced = Sync();
+    const auto end = std::chrono::steady_clock::now();
     mutex_.Lock();
     sync_under_way_ = false;
+    covered_count_ = covered;
+    last_group_size_ =
+        arrival_count_.load(std::memory_order_relaxed) - covered_before;
+    last_duration_ = end - begin;
     if (synced.ok()) {
       PEAT_CHECK(*synced >= durable_lsn());
       durable_lsn_.store(*synced, std::memory_order_release);
@@ -38,6 +52,16 @@ absl::Status LogSyncer::SyncUpTo(Lsn lsn) {
     if (!synced.ok()) return synced.status();
   }
   return absl::OkStatus();
+}
+
+void LogSyncer::AwaitArrivals(uint64_t expected,
+                              std::chrono::nanoseconds at_most) {
+  if (arrival_count_.load(std::memory_order_relaxed) >= expected) return;
+  const auto deadline = std::chrono::steady_clock::now() + at_most;
+  while (arrival_count_.load(std::memory_order_relaxed) < expected &&
+         std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::yield();
+  }
 }
 
 absl::StatusOr<Lsn> LogSyncer::Sync() {

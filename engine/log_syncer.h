@@ -2,8 +2,10 @@
 //
 // Whoever finds no sync under way leads one that covers everything appended so
 // far; whoever comes meanwhile waits, and the next leader's sync covers all of
-// them. Value files are synced before the log that refers to them, segments
-// oldest to newest. A failed sync poisons the store and is never retried.
+// them. A leader who was not alone the last time gives the others a moment to
+// come again, since one sync for all costs as much as one for half of them.
+// Value files are synced before the log that refers to them, segments oldest to
+// newest. A failed sync poisons the store and is never retried.
 //
 // Thread-safe.
 
@@ -11,6 +13,7 @@
 #define PEAT_ENGINE_LOG_SYNCER_H_
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 
 #include "absl/base/thread_annotations.h"
@@ -43,6 +46,9 @@ class LogSyncer {
  private:
   // Syncs everything appended so far. One thread at a time.
   absl::StatusOr<format::Lsn> Sync();
+  // Waits until `expected` callers have come in all, but no longer than
+  // `at_most`.
+  void AwaitArrivals(uint64_t expected, std::chrono::nanoseconds at_most);
 
   Directory* const directory_;
   Appender* const appender_;
@@ -51,6 +57,16 @@ class LogSyncer {
   index::Mutex mutex_;
   index::CondVar sync_ended_;
   bool sync_under_way_ ABSL_GUARDED_BY(mutex_) = false;
+  // Callers that a sync has covered, in all; and of the last sync, how many
+  // came from the sync before it until its end, and how long it took. A leader
+  // waits for so many, and no longer: once in vain, if one does not come back.
+  uint64_t covered_count_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t last_group_size_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::chrono::nanoseconds last_duration_ ABSL_GUARDED_BY(mutex_){0};
+
+  // Callers that have come to wait, in all. Relaxed: how long a leader waits
+  // depends on it and nothing else.
+  std::atomic<uint64_t> arrival_count_{0};
 
   // Moved by the leader under the lock; release, so that whoever sees an lsn
   // may rely on the sync behind it.

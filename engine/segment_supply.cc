@@ -73,10 +73,18 @@ absl::Status SegmentSupply::Prepare(uint64_t size, Need need) {
     return absl::ResourceExhaustedError("reserve is too small");
   }
   absl::Status status = Finish(id, std::move(acquired));
-  if (!status.ok() && !parts_.poison->is_set()) {
+  // A failed edit may have named it.
+  if (!status.ok() && !parts_.poison->is_set() && !IsNamed(id)) {
     (void)parts_.directory->Unlink(name);
   }
   return status;
+}
+
+bool SegmentSupply::IsNamed(SegmentId id) const {
+  const Manifest manifest = parts_.manifest->Current();
+  return std::any_of(
+      manifest.segments.begin(), manifest.segments.end(),
+      [id](const ManifestSegment& entry) { return entry.id == id; });
 }
 
 absl::StatusOr<SegmentSupply::Acquired> SegmentSupply::Acquire(

@@ -93,6 +93,9 @@ class SegmentSupply {
   absl::Status RefillReserveLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status RefillOne(const std::string& name, uint64_t size)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether the manifest names the segment.
+  bool IsNamed(format::SegmentId id) const;
+
   struct Acquired {
     std::unique_ptr<File> file;
     uint64_t capacity = 0;
