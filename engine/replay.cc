@@ -66,9 +66,6 @@ class Reader {
   absl::Status Read(const ReplaySource& source) {
     PEAT_ASSIGN_OR_RETURN(const ByteView bytes,
                           source.segment->ReadAll(&buffer_));
-    if (const Mapping* mapping = source.segment->mapping()) {
-      mapping->WillNeed(0, source.entry.end);
-    }
     SegmentScanner scanner(bytes, source.entry.salt, format::kSegmentHeaderSize,
                            source.entry.end);
     const absl::Status status = Scan(source, scanner);
@@ -285,15 +282,16 @@ class Replayer {
   }
 
   absl::Status Run(const std::vector<ReplaySource>& sources) {
+    size_t end = GroupEnd(sources, 0);
+    AskFor(sources, 0, end);
     for (size_t begin = 0; begin < sources.size();) {
-      uint64_t size = 0;
-      size_t end = begin;
-      while (end < sources.size() && size < kGroupSize) {
-        size += sources[end++].entry.end;
-      }
+      // The disk reads the next group while this one is worked on.
+      const size_t next_end = GroupEnd(sources, end);
+      AskFor(sources, end, next_end);
       PEAT_RETURN_IF_ERROR(ReadGroup(sources, begin, end));
       PEAT_RETURN_IF_ERROR(FillShards());
       begin = end;
+      end = next_end;
     }
     RemoveTombstones();
     return absl::OkStatus();
@@ -341,6 +339,24 @@ class Replayer {
       last = std::max(last, lsn);
     }
     return durable > last ? durable : missing;
+  }
+
+  static size_t GroupEnd(const std::vector<ReplaySource>& sources,
+                         size_t begin) {
+    uint64_t size = 0;
+    size_t end = begin;
+    while (end < sources.size() && size < kGroupSize) {
+      size += sources[end++].entry.end;
+    }
+    return end;
+  }
+
+  static void AskFor(const std::vector<ReplaySource>& sources, size_t begin,
+                     size_t end) {
+    for (size_t i = begin; i < end; ++i) {
+      const Mapping* const mapping = sources[i].segment->mapping();
+      if (mapping != nullptr) mapping->WillNeed(0, sources[i].entry.end);
+    }
   }
 
   // Calls work(thread, i) for each i in [begin, end), on all threads.
