@@ -187,10 +187,6 @@ bool Insert(TableRef table, Placement placement, Location location) {
   return true;
 }
 
-// From this width on a table widens by four slots, not two: half as many
-// rebuilds, each of them longer than those of narrow tables.
-constexpr uint32_t kWideWidth = 8;
-
 uint32_t WidthFor(uint64_t key_count) {
   constexpr uint64_t kStep = uint64_t{2} * kBucketCount;
   const uint64_t slots = key_count * 100 / kFillPercent + 1;
@@ -200,10 +196,9 @@ uint32_t WidthFor(uint64_t key_count) {
 
 TableRef Widen(TableRef table, Arena* arena) {
   PEAT_CHECK(table.width() < kWidthMax);
-  const uint32_t step = table.width() < kWideWidth ? 2 : 4;
   return Rebuild(
-      table, std::min(table.width() + step, kWidthMax), table.depth(),
-      [](uint32_t) { return true; }, arena);
+      table, table.width() + 2, table.depth(), [](uint32_t) { return true; },
+      arena);
 }
 
 std::pair<TableRef, TableRef> Split(TableRef table, Arena* arena) {
