@@ -163,8 +163,12 @@ std::string ToString(const Script& script) {
   for (const ScriptStep& step : script.steps) {
     text += kKindNames[static_cast<size_t>(step.kind)];
     for (const ScriptWrite& write : step.writes) {
-      absl::StrAppendFormat(&text, write.is_put ? " +k%d:%d#%d" : " -k%d",
-                            write.key, write.value_size, write.value_seed);
+      if (write.is_put) {
+        absl::StrAppendFormat(&text, " +k%d:%d#%d", write.key, write.value_size,
+                              write.value_seed);
+      } else {
+        absl::StrAppendFormat(&text, " -k%d", write.key);
+      }
     }
     text += '\n';
   }
