@@ -129,7 +129,7 @@ uint64_t Appender::Write(const RecordHeader& header, uint64_t payload_hash,
   const uint64_t offset = log.end;
   const SegmentIdentity& identity = log.segment->identity();
   PEAT_CHECK(RecordSize(header) <= identity.capacity - offset);
-  std::array<std::byte, format::kRecordHeaderSize> bytes;
+  std::array<std::byte, format::kRecordHeaderSize> bytes = {};
   const uint64_t place = HasBug(Bug::kChecksumWithoutOffset) ? 0 : offset;
   EncodeRecordHeader(header, payload_hash, {identity.salt, place},
                      bytes.data());

@@ -122,7 +122,7 @@ Engine::Log::Log(Engine& engine, std::unique_ptr<DirectoryLock> directory_lock,
 }
 
 Engine::Engine(FileSystem& file_system, std::unique_ptr<Directory> directory,
-               const Config& config, NewestManifest manifest)
+               const Config& config, const NewestManifest& manifest)
     : file_system_(file_system),
       directory_(std::move(directory)),
       config_(Effective(config)),

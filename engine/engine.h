@@ -109,7 +109,7 @@ class Engine {
   };
 
   Engine(FileSystem& file_system, std::unique_ptr<Directory> directory,
-         const Config& config, NewestManifest manifest);
+         const Config& config, const NewestManifest& manifest);
 
   static absl::StatusOr<std::unique_ptr<Engine>> OpenToWrite(
       FileSystem& file_system, const std::filesystem::path& path,

@@ -44,6 +44,19 @@ absl::StatusOr<Manifest> ReadCopy(const Directory& directory,
                       std::string(manifest.status().message())));
 }
 
+// Whether two sound copies may be of one store.
+absl::Status CheckAgree(const Manifest& a, const Manifest& b) {
+  if (a.store_id != b.store_id) {
+    return absl::DataLossError(
+        "MANIFEST-0 and MANIFEST-1 are of different stores");
+  }
+  if (a.generation == b.generation && a != b) {
+    return absl::DataLossError(absl::StrFormat(
+        "MANIFEST-0 and MANIFEST-1 differ in generation %d", a.generation));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<NewestManifest> ReadManifest(const Directory& directory) {
@@ -51,8 +64,8 @@ absl::StatusOr<NewestManifest> ReadManifest(const Directory& directory) {
   size_t sound_count = 0;
   absl::Status failure = absl::NotFoundError("no manifest");
   for (size_t copy = 0; copy < std::size(format::kManifestFileNames); ++copy) {
-    const char* const name = format::kManifestFileNames[copy];
-    absl::StatusOr<Manifest> manifest = ReadCopy(directory, name);
+    absl::StatusOr<Manifest> manifest =
+        ReadCopy(directory, format::kManifestFileNames[copy]);
     if (!manifest.ok()) {
       if (absl::IsUnimplemented(manifest.status())) return manifest.status();
       if (!absl::IsNotFound(manifest.status())) failure = manifest.status();
@@ -60,17 +73,8 @@ absl::StatusOr<NewestManifest> ReadManifest(const Directory& directory) {
     }
     ++sound_count;
     if (newest.has_value()) {
-      const Manifest& other = newest->manifest;
-      if (other.store_id != manifest->store_id) {
-        return absl::DataLossError(
-            absl::StrFormat("%s is of another store", name));
-      }
-      if (other.generation == manifest->generation && other != *manifest) {
-        return absl::DataLossError(
-            absl::StrFormat("MANIFEST-0 and MANIFEST-1 differ in generation %d",
-                            other.generation));
-      }
-      if (other.generation >= manifest->generation) continue;
+      PEAT_RETURN_IF_ERROR(CheckAgree(newest->manifest, *manifest));
+      if (newest->manifest.generation >= manifest->generation) continue;
     }
     newest = NewestManifest{.manifest = *std::move(manifest), .copy = copy};
   }

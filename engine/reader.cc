@@ -106,7 +106,7 @@ absl::Status Reader::Exists(std::string_view key) const {
 
 void Reader::MultiGet(std::span<const std::string_view> keys,
                       Answer answer) const {
-  std::array<uint64_t, HashIndex::kShardCount> versions;
+  std::array<uint64_t, HashIndex::kShardCount> versions = {};
   bool settled = false;
   while (!settled) {
     for (size_t shard = 0; shard < versions.size(); ++shard) {
@@ -129,8 +129,8 @@ void Reader::MultiGet(std::span<const std::string_view> keys,
 // then answers.
 void Reader::MultiGetGroup(std::span<const std::string_view> keys, size_t first,
                            Answer answer) const {
-  std::array<uint64_t, kGroupSize> hashes;
-  std::array<Location, kGroupSize> hints;
+  std::array<uint64_t, kGroupSize> hashes = {};
+  std::array<Location, kGroupSize> hints = {};
   for (size_t i = 0; i < keys.size(); ++i) {
     hashes[i] = (*parts_.hasher)(keys[i]);
     parts_.index->Prefetch(hashes[i]);

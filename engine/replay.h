@@ -44,9 +44,9 @@ struct LogDamage {
 };
 
 struct ReplayParts {
-  const SegmentSet* segments;
-  index::HashIndex* index;  // empty
-  const index::KeyHasher* hasher;
+  const SegmentSet* segments = nullptr;
+  index::HashIndex* index = nullptr;  // empty
+  const index::KeyHasher* hasher = nullptr;
   int thread_count = 1;
   // False: damage is an error. True: it is passed over and listed.
   bool despite_damage = false;

@@ -38,7 +38,7 @@ enum class FileKind {
 };
 
 struct FileName {
-  FileKind kind;
+  FileKind kind = FileKind::kDerived;
   SegmentId id = 0;  // of a segment, value file, hint or snapshot
 };
 
