@@ -68,7 +68,7 @@ class Reader {
                           source.segment->ReadAll(&buffer_));
     SegmentScanner scanner(bytes, source.entry.salt, format::kSegmentHeaderSize,
                            source.entry.end);
-    const absl::Status status = Scan(source, scanner);
+    absl::Status status = Scan(source, scanner);
     if (status.ok() || !parts_.despite_damage) return status;
     return ScanDespiteDamage(source, bytes);
   }
@@ -106,28 +106,24 @@ class Reader {
     return absl::OkStatus();
   }
 
+  // How far a scan despite damage has come.
+  struct Salvage {
+    bool behind_gap = false;
+    Lsn last_lsn = 0;
+  };
+
   // What validates, from the start again (what is listed twice does no harm),
   // and the ranges between.
   absl::Status ScanDespiteDamage(const ReplaySource& source, ByteView bytes) {
     SegmentScanner scanner(bytes, source.entry.salt, format::kSegmentHeaderSize,
                            source.entry.end);
     const bool is_loose = source.entry.last_lsn == kUnknownLsn;
-    bool behind_gap = false;
-    Lsn last_lsn = 0;
+    Salvage salvage;
     for (;;) {
       const SegmentScanner::Step step = scanner.Next();
       if (step == SegmentScanner::Step::kRecord) {
         PEAT_RETURN_IF_ERROR(Note(*source.segment, scanner));
-        const RecordHeader& header = scanner.record().header;
-        if (header.kind == RecordKind::kMark) {
-          last_mark_ = std::max(last_mark_, header.lsn);
-        }
-        if (!TakesLsn(header.kind)) continue;
-        if (is_loose) loose_lsns_.push_back(header.lsn);
-        last_lsn = header.lsn;
-        // What lay in the gap came before this record.
-        if (behind_gap) Hide(header.lsn - 1);
-        behind_gap = false;
+        NoteSalvaged(scanner.record().header, is_loose, &salvage);
         continue;
       }
       const uint64_t begin = scanner.offset();
@@ -135,17 +131,30 @@ class Reader {
                                ? scanner.Resync()
                                : source.entry.end;
       if (begin < end) {
-        behind_gap = true;
+        salvage.behind_gap = true;
         result_.damaged.push_back(
             {source.segment->file_name(), begin, end - begin});
       }
       if (end >= source.entry.end) break;
     }
-    if (source.entry.last_lsn == kUnknownLsn) return absl::OkStatus();
-    if (behind_gap || last_lsn < source.entry.last_lsn) {
+    if (is_loose) return absl::OkStatus();
+    if (salvage.behind_gap || salvage.last_lsn < source.entry.last_lsn) {
       Hide(source.entry.last_lsn);
     }
     return absl::OkStatus();
+  }
+
+  void NoteSalvaged(const RecordHeader& header, bool is_loose,
+                    Salvage* salvage) {
+    if (header.kind == RecordKind::kMark) {
+      last_mark_ = std::max(last_mark_, header.lsn);
+    }
+    if (!TakesLsn(header.kind)) return;
+    if (is_loose) loose_lsns_.push_back(header.lsn);
+    salvage->last_lsn = header.lsn;
+    // What lay in the gap came before this record.
+    if (salvage->behind_gap) Hide(header.lsn - 1);
+    salvage->behind_gap = false;
   }
 
   void Hide(Lsn lsn) {

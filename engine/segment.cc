@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_format.h"
 #include "engine/seeded_bug.h"
+#include "format/check.h"
 #include "format/file_name.h"
 #include "format/status_macros.h"
 
@@ -58,6 +59,7 @@ absl::Status Segment::ReadRecordPositional(uint64_t offset,
   std::unique_ptr<File> opened;
   const File* file = file_.get();
   if (file == nullptr) {
+    PEAT_CHECK(directory_ != nullptr);
     PEAT_ASSIGN_OR_RETURN(opened,
                           directory_->Open(file_name(), OpenMode::kRead));
     file = opened.get();
@@ -88,6 +90,7 @@ absl::Status Segment::ReadRecordPositional(uint64_t offset,
 absl::StatusOr<ByteView> Segment::ReadAll(
     std::vector<std::byte>* buffer) const {
   if (base_ != nullptr) return ByteView(base_, size_);
+  PEAT_CHECK(directory_ != nullptr);
   PEAT_ASSIGN_OR_RETURN(const std::unique_ptr<File> file,
                         directory_->Open(file_name(), OpenMode::kRead));
   PEAT_RETURN_IF_ERROR(ReadBackwards(*file, size_, buffer));

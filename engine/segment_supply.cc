@@ -233,7 +233,7 @@ absl::StatusOr<std::unique_ptr<File>> OpenSegmentFile(
         absl::StrFormat("%s offset %d: the file ends, the manifest says %d",
                         name, size, wanted));
   }
-  std::array<std::byte, format::kSegmentHeaderSize> bytes;
+  std::array<std::byte, format::kSegmentHeaderSize> bytes = {};
   PEAT_ASSIGN_OR_RETURN(const size_t got, (*file)->ReadAt(0, bytes));
   absl::StatusOr<SegmentHeader> header =
       format::DecodeSegmentHeader(format::ByteView(bytes).first(got));

@@ -48,7 +48,7 @@ absl::StatusOr<std::optional<Flaw>> ReadOrFindFlaw(
       size < format::kSegmentHeaderSize + reference.size) {
     return Flaw{size, "the file is cut short"};
   }
-  std::array<std::byte, format::kSegmentHeaderSize> head;
+  std::array<std::byte, format::kSegmentHeaderSize> head = {};
   PEAT_ASSIGN_OR_RETURN(const size_t head_size, (*file)->ReadAt(0, head));
   const absl::StatusOr<SegmentHeader> header =
       format::DecodeSegmentHeader(format::ByteView(head).first(head_size));

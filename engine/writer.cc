@@ -11,7 +11,6 @@ namespace peat::engine {
 
 using format::Location;
 using format::Lsn;
-using format::Record;
 using format::RecordKind;
 using index::HashIndex;
 using index::Verdict;
