@@ -191,7 +191,7 @@ void AppendRecord(const RecordHeader& header, std::string_view key,
                   std::string_view value, Place place, std::string* out) {
   PEAT_CHECK(key.size() == header.key_size);
   PEAT_CHECK(value.size() == header.value_size);
-  std::array<std::byte, kRecordHeaderSize> encoded;
+  std::array<std::byte, kRecordHeaderSize> encoded = {};
   EncodeRecordHeader(header, PayloadHash(key, value), place, encoded.data());
   const size_t start = out->size();
   out->append(AsString(encoded));
