@@ -33,6 +33,9 @@ enum class Bug {
   kKeyNotCompared,         // on write
   kPartialOnFull,          // a batch leaves its frame where it does not fit
   kValuesUnproven,         // recovery believes that value files are whole
+  kForgottenVisible,       // reads do not ask whether the key is forgotten
+  kEnableUnforgets,        // a forgotten key is enabled
+  kForgetNotRecorded,      // in the manifest, by the flush that covers it
   kCount,
 };
 
