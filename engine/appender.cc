@@ -168,8 +168,14 @@ void Appender::CountLive(const AppendRecord& record) {
     record.superseded->MoveLiveBytes(
         -static_cast<int64_t>(record.superseded_size));
   }
-  if (record.kind == RecordKind::kPut && record.is_current) {
-    active_->segment->MoveLiveBytes(static_cast<int64_t>(record.size()));
+  const auto size = static_cast<int64_t>(record.size());
+  if (record.kind == RecordKind::kTombstone) {
+    active_->segment->MoveTombstoneBytes(size);
+  } else if (record.is_current) {
+    active_->segment->MoveLiveBytes(size);
+  }
+  if ((record.flags & format::kFlagValueFile) != 0) [[unlikely]] {
+    active_->segment->SetRefersToValues();
   }
 }
 
@@ -304,6 +310,25 @@ Appender::Progress Appender::TakeProgress() {
   progress.unsynced_bytes = appended_bytes_ - durable_bytes_;
   progress.starved = std::exchange(starved_, false);
   return progress;
+}
+
+void Appender::MoveLive(std::span<const LiveMove> moves) {
+  index::MutexLock lock(&mutex_);
+  for (const LiveMove& move : moves) {
+    if (move.from == nullptr) continue;
+    move.from->MoveLiveBytes(-static_cast<int64_t>(move.bytes));
+    move.to->MoveLiveBytes(static_cast<int64_t>(move.bytes));
+  }
+}
+
+bool Appender::HasRolled() {
+  index::MutexLock lock(&mutex_);
+  return !rolled_.empty();
+}
+
+uint64_t Appender::appended_bytes() {
+  index::MutexLock lock(&mutex_);
+  return appended_bytes_;
 }
 
 void Appender::UpdateEnd() {

@@ -68,6 +68,13 @@ struct Appended {
   format::Lsn lsn = 0;
 };
 
+// Live bytes that move with a record from one segment to another.
+struct LiveMove {
+  Segment* from = nullptr;
+  Segment* to = nullptr;
+  uint64_t bytes = 0;
+};
+
 // Where the log stands: what precedes the next segment's first record.
 struct LogEnd {
   format::SegmentId segment = 0;
@@ -146,6 +153,18 @@ class Appender {
     bool starved = false;  // a writer found no prepared segment since the last
   };
   Progress TakeProgress() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Counts bytes as live in another segment, where their record lies now; an
+  // element without `from` is passed over. To be called with the lock of the
+  // shard under which the index was moved.
+  void MoveLive(std::span<const LiveMove> moves) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Whether a log segment is rolled and not sealed yet.
+  bool HasRolled() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Bytes of records appended since the store was opened, and of the value
+  // files that go with them.
+  uint64_t appended_bytes() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Tells the active segment where its records end, for statistics.
   void UpdateEnd() ABSL_LOCKS_EXCLUDED(mutex_);

@@ -201,7 +201,8 @@ absl::Status Writer::Write(std::span<const BatchOperation> operations) {
     format::Lsn lsn = 0;
     bool wake = false;
     PEAT_ASSIGN_OR_RETURN(const Attempt attempt, batch.Try(&lsn, &wake));
-    if (attempt == Attempt::kDone) return Acknowledge(lsn, wake);
+    if (attempt == Attempt::kDone)
+      return Acknowledge(lsn, batch.logged_size(), wake);
     PEAT_RETURN_IF_ERROR(Prepare(batch.logged_size(), batch.action()));
   }
 }

@@ -45,22 +45,6 @@ Config Effective(Config config) {
   return config;
 }
 
-// By a look at the directory: statistics are asked for rarely.
-void CountValueFiles(const Directory& directory, Stats* stats) {
-  const absl::StatusOr<std::vector<std::string>> names = directory.List();
-  if (!names.ok()) return;
-  for (const std::string& name : *names) {
-    const std::optional<format::FileName> parsed = format::ParseFileName(name);
-    if (!parsed.has_value() || parsed->kind != format::FileKind::kValue) {
-      continue;
-    }
-    const auto file = directory.Open(name, OpenMode::kRead);
-    if (!file.ok()) continue;
-    ++stats->value_file_count;
-    stats->value_file_bytes += (*file)->Size().value_or(0);
-  }
-}
-
 absl::Status ForeignStatus() {
   return absl::FailedPreconditionError(
       "the store was opened before this process was forked");
@@ -98,12 +82,15 @@ Engine::Log::Log(Engine& engine, std::unique_ptr<DirectoryLock> directory_lock,
               .syncer = &syncer,
               .reader = &*engine.reader_,
               .poison = &engine.poison_,
+              .references = &references,
+              .throttle = &throttle,
               .sync_policy = engine.config_.sync,
               .wake_background =
                   [this] {
                     if (!supply_task.has_value()) return;
                     supply_task->Wake();
                     sync_task->Wake();
+                    if (compaction_task.has_value()) compaction_task->Wake();
                   }}),
       housekeeping({.appender = &appender,
                     .supply = &supply,
@@ -111,14 +98,50 @@ Engine::Log::Log(Engine& engine, std::unique_ptr<DirectoryLock> directory_lock,
                     .manifest = &engine.manifest_,
                     .index = &engine.index_,
                     .poison = &engine.poison_,
+                    .segments = &engine.segments_,
+                    .throttle = &throttle,
                     .config = engine.config_,
-                    .flush_later = [this, &engine] {
-                      if (!sync_task.has_value()) return;
-                      sync_task->WakeAfter(engine.config_.sync_interval);
-                    }}) {
+                    .flush_later =
+                        [this, &engine] {
+                          if (!sync_task.has_value()) return;
+                          sync_task->WakeAfter(engine.config_.sync_interval);
+                        }}),
+      compactor({.file_system = &engine.file_system_,
+                 .directory = engine.directory_.get(),
+                 .manifest = &engine.manifest_,
+                 .segments = &engine.segments_,
+                 .index = &engine.index_,
+                 .hasher = &engine.hasher_,
+                 .appender = &appender,
+                 .supply = &supply,
+                 .syncer = &syncer,
+                 .poison = &engine.poison_,
+                 .config = &engine.config_},
+                &references, [this] { return housekeeping.SyncAndSeal(); }) {}
+
+void Engine::Log::StartBackground(Engine& engine) {
   if (!engine.config_.background_threads) return;
   supply_task.emplace([this] { housekeeping.RunSupply(); });
   sync_task.emplace([this] { housekeeping.RunSync(); });
+  if (!engine.config_.background_compaction) return;
+  compaction_loop.emplace(&compactor, &engine.config_,
+                          [this](std::chrono::milliseconds rest) {
+                            compaction_task->WakeAfter(rest);
+                          });
+  compaction_task.emplace(
+      [this] {
+        if (!compaction_loop->Run()) throttle.Release();
+      },
+      Lane::kLong);
+  compaction_task->Wake();
+}
+
+// Ended, not destroyed: until then they may still wake themselves.
+void Engine::Log::EndBackground() {
+  if (compaction_task.has_value()) compaction_task->End();
+  compactor.Stop();
+  if (sync_task.has_value()) sync_task->End();
+  if (supply_task.has_value()) supply_task->End();
 }
 
 Engine::Engine(FileSystem& file_system, std::unique_ptr<Directory> directory,
@@ -192,6 +215,7 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::OpenToWrite(
 absl::Status Engine::RecoverToWrite(std::unique_ptr<DirectoryLock> lock) {
   PEAT_RETURN_IF_ERROR(manifest_.Reserve(manifest_.Current().segments.size()));
   PEAT_RETURN_IF_ERROR(CheckIds(*directory_, manifest_.Current()));
+  PEAT_RETURN_IF_ERROR(manifest_.Settle());
   std::vector<ManifestSegment> unused;
   LogEnd end;
   {
@@ -210,20 +234,24 @@ absl::Status Engine::RecoverToWrite(std::unique_ptr<DirectoryLock> lock) {
   PEAT_ASSIGN_OR_RETURN(const std::vector<ReplaySource> sources,
                         OpenSealed(*directory_, manifest_.Current(),
                                    config_.read_method, &segments_));
-  PEAT_RETURN_IF_ERROR(ReplayInto(sources, std::nullopt));
-  RemoveOrphans(*directory_, manifest_.Current(), value_files_at_open_);
+  PEAT_ASSIGN_OR_RETURN(ValueReferences::Counts references,
+                        ReplayInto(sources, std::nullopt));
+  RemoveOrphans(*directory_, manifest_.Current(), references);
   log_ = std::make_unique<Log>(*this, std::move(lock), end);
+  log_->references.Reset(std::move(references));
   for (const ManifestSegment& entry : unused) {
     PEAT_RETURN_IF_ERROR(log_->supply.Reuse(entry));
   }
   // On a full disk the store opens; adding data waits for space.
   const absl::Status reserve = log_->supply.RefillReserve();
   if (!absl::IsResourceExhausted(reserve)) PEAT_RETURN_IF_ERROR(reserve);
+  log_->StartBackground(*this);
   return absl::OkStatus();
 }
 
-absl::Status Engine::ReplayInto(const std::vector<ReplaySource>& sources,
-                                std::optional<LogDamage> log_damage) {
+absl::StatusOr<ValueReferences::Counts> Engine::ReplayInto(
+    const std::vector<ReplaySource>& sources,
+    std::optional<LogDamage> log_damage) {
   const bool despite_damage = config_.access == Access::kReadOnlyDespiteDamage;
   PEAT_ASSIGN_OR_RETURN(ReplayResult result,
                         Replay(sources, {.segments = &segments_,
@@ -236,7 +264,6 @@ absl::Status Engine::ReplayInto(const std::vector<ReplaySource>& sources,
   open_stats_.bytes_replayed = result.byte_count;
   open_stats_.damaged = std::move(result.damaged);
   open_stats_.last_lsn = result.last_lsn;
-  value_files_at_open_ = std::move(result.value_files);
   reader_.emplace(Reader::Parts{.index = &index_,
                                 .segments = &segments_,
                                 .hasher = &hasher_,
@@ -244,7 +271,7 @@ absl::Status Engine::ReplayInto(const std::vector<ReplaySource>& sources,
                                 .store_id = manifest_.Current().store_id,
                                 .is_damaged = !open_stats_.damaged.empty(),
                                 .hidden_up_to = result.hidden_up_to});
-  return absl::OkStatus();
+  return std::move(result.value_files);
 }
 
 absl::StatusOr<std::unique_ptr<Engine>> Engine::OpenToRead(
@@ -298,7 +325,7 @@ absl::Status Engine::RecoverToRead() {
                   .offset = tail.end.end},
         .durable_lsn = manifest.durable_lsn};
   }
-  return ReplayInto(sources, std::move(log_damage));
+  return ReplayInto(sources, std::move(log_damage)).status();
 }
 
 Engine::~Engine() {
@@ -323,9 +350,7 @@ absl::Status Engine::Close() {
 }
 
 absl::Status Engine::CloseLog() {
-  // Ended, not destroyed: until then they may still wake themselves.
-  if (log_->sync_task.has_value()) log_->sync_task->End();
-  if (log_->supply_task.has_value()) log_->supply_task->End();
+  log_->EndBackground();
   absl::Status status = poison_.status();
   if (status.ok()) {
     status = log_->syncer.SyncUpTo(log_->appender.last_lsn());
@@ -425,6 +450,17 @@ absl::Status Engine::Write(std::span<const BatchOperation> operations) {
   return log_->writer.Write(operations);
 }
 
+absl::Status Engine::Compact() {
+  {
+    // Not held all along: what a compaction retires waits for older guards.
+    // Close() waits for the compactor instead.
+    const index::EpochGuard guard;
+    if (!IsWritable(guard)) [[unlikely]]
+      return WhyNot();
+  }
+  return log_->compactor.CompactAll();
+}
+
 absl::StatusOr<Lsn> Engine::Flush() {
   const index::EpochGuard guard;
   if (!IsWritable(guard)) [[unlikely]]
@@ -432,42 +468,6 @@ absl::StatusOr<Lsn> Engine::Flush() {
   PEAT_RETURN_IF_ERROR(poison_.status());
   PEAT_RETURN_IF_ERROR(log_->syncer.SyncUpTo(log_->appender.last_lsn()));
   return log_->syncer.durable_lsn();
-}
-
-Stats Engine::GetStats() const {
-  Stats stats;
-  const index::EpochGuard guard;
-  stats.open = open_stats_;
-  if (!IsOpen(guard)) return stats;
-  const Manifest manifest = manifest_.Current();
-  stats.key_count = index_.size();
-  stats.index_bytes = index_.memory_bytes();
-  stats.last_lsn = open_stats_.last_lsn;
-  stats.durable_lsn = manifest.durable_lsn;
-  if (log_ != nullptr) {
-    log_->appender.UpdateEnd();
-    stats.last_lsn = log_->appender.last_lsn();
-    stats.durable_lsn = log_->syncer.durable_lsn();
-    stats.flush_count = log_->syncer.sync_count();
-    stats.reserve_complete = log_->supply.reserve_complete();
-    stats.spare_bytes = log_->supply.reserve_bytes() + manifest_.disk_bytes();
-  }
-  absl::flat_hash_map<SegmentId, uint64_t> ends;
-  for (const std::shared_ptr<Segment>& segment : segments_.All()) {
-    ++stats.segment_count;
-    stats.used_bytes += segment->end();
-    ends[segment->identity().id] = segment->end();
-  }
-  for (const ManifestSegment& entry : manifest.segments) {
-    if (entry.state != format::SegmentState::kOpen) continue;
-    const auto end = ends.find(entry.id);
-    if (end != ends.end()) stats.spare_bytes += entry.capacity - end->second;
-  }
-  stats.live_bytes = segments_.LiveBytes();
-  stats.dead_bytes =
-      stats.used_bytes - std::min(stats.live_bytes, stats.used_bytes);
-  CountValueFiles(*directory_, &stats);
-  return stats;
 }
 
 }  // namespace peat::engine

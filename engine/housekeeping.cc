@@ -51,6 +51,7 @@ void Housekeeping::RunSupply() {
   if (ahead >= kTouchAheadMin) TouchAhead(progress, ahead);
   if (parts_.index->WantsProvision()) parts_.index->Provision();
   index::ReclaimRetired();
+  WatchSpace();
   parts_.appender->WakeAfter(std::clamp(std::min(ahead, progress.capacity) / 4,
                                         kLookEveryMin, kLookEveryMax));
 }
@@ -127,7 +128,26 @@ bool Housekeeping::FlushIsDue() {
   return now - *dirty_since_ >= parts_.config.sync_interval;
 }
 
+void Housekeeping::WatchSpace() {
+  const Config& config = parts_.config;
+  if (!config.background_compaction) return;
+  parts_.appender->UpdateEnd();
+  const SegmentSet::Totals totals = parts_.segments->Sum();
+  parts_.throttle->Update(
+      totals.used_bytes,
+      LimitsFor({.max_space_amplification = config.max_space_amplification,
+                 .space_extra_min = config.space_extra_min,
+                 .segment_size = parts_.supply->current_segment_size()},
+                totals.live_bytes + totals.tombstone_bytes));
+}
+
+absl::Status Housekeeping::SyncAndSeal() {
+  PEAT_RETURN_IF_ERROR(parts_.syncer->SyncUpTo(parts_.appender->last_lsn()));
+  return Seal();
+}
+
 absl::Status Housekeeping::Seal() {
+  index::MutexLock lock(&seal_mutex_);
   std::vector<std::shared_ptr<LogFile>> synced =
       parts_.appender->SyncedRolled();
   // The appender hears of a sync before the syncer tells it to others.

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "format/check.h"
 #include "format/file_name.h"
 #include "format/status_macros.h"
 
@@ -21,6 +22,7 @@ absl::Status LoggedValue::PrepareLarge() {
   PEAT_ASSIGN_OR_RETURN(large_->written,
                         WriteValueFile(*parts.file_system, *parts.directory,
                                        *parts.manifest, large_->value));
+  parts.references->Add(large_->written.reference.file);
   large_->reference = EncodeValueReference(large_->written.reference);
   record_.value = large_->reference;
   record_.payload_hash = format::PayloadHash(record_.key, record_.value);
@@ -30,6 +32,9 @@ absl::Status LoggedValue::PrepareLarge() {
 
 void LoggedValue::EndLarge() {
   if (large_->written.file == nullptr || large_->kept) return;
+  const bool is_last =
+      writer_->parts_.references->Remove(large_->written.reference.file);
+  PEAT_CHECK(is_last);
   // What cannot be removed now is an orphan, and removed at open.
   (void)writer_->parts_.directory->Unlink(
       format::ValueFileName(large_->written.reference.file));

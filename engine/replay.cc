@@ -93,9 +93,7 @@ class Reader {
     }
     if (HasBug(Bug::kCutSealed)) return absl::OkStatus();
     if (scanner.offset() != entry.end) {
-      return absl::DataLossError(
-          absl::StrFormat("%s offset %d: record is damaged",
-                          source.segment->file_name(), scanner.offset()));
+      return source.segment->DamagedAt(scanner.offset());
     }
     if (last_lsn != entry.last_lsn) {
       return absl::DataLossError(absl::StrFormat(
@@ -132,6 +130,10 @@ class Reader {
                                : source.entry.end;
       if (begin < end) {
         salvage.behind_gap = true;
+        // Outside of the log records are in no order.
+        if (source.entry.kind != format::SegmentKind::kLog) {
+          Hide(source.entry.last_lsn);
+        }
         result_.damaged.push_back(
             {source.segment->file_name(), begin, end - begin});
       }
@@ -161,7 +163,7 @@ class Reader {
     result_.hidden_up_to = std::max(result_.hidden_up_to, lsn);
   }
 
-  absl::Status Note(const Segment& segment, const SegmentScanner& scanner) {
+  absl::Status Note(Segment& segment, const SegmentScanner& scanner) {
     const Record& record = scanner.record();
     const RecordKind kind = record.header.kind;
     if (!TakesLsn(kind)) return absl::OkStatus();
@@ -172,16 +174,21 @@ class Reader {
     }
     ++result_.record_count;
     result_.last_lsn = std::max(result_.last_lsn, record.header.lsn);
+    const uint64_t size = RecordSize(record.header);
+    if (kind == RecordKind::kTombstone) {
+      segment.AddTombstoneBytes(static_cast<int64_t>(size));
+    }
     const uint64_t hash = (*parts_.hasher)(record.key);
     if ((record.header.flags & format::kFlagValueFile) != 0) {
       const auto reference = format::DecodeValueReference(record.value);
-      if (reference.ok()) result_.value_files.insert(reference->file);
+      if (reference.ok()) ++result_.value_files[reference->file];
+      segment.SetRefersToValues();
     }
     lists_[static_cast<size_t>(HashIndex::ShardOf(hash))].push_back(
         {.hash = hash,
          .location = Location(segment.number(), scanner.offset()),
          .lsn = record.header.lsn,
-         .size = static_cast<uint32_t>(RecordSize(record.header)),
+         .size = static_cast<uint32_t>(size),
          .is_tombstone = kind == RecordKind::kTombstone});
     return absl::OkStatus();
   }
@@ -316,7 +323,9 @@ class Replayer {
       all.hidden_up_to = std::max(all.hidden_up_to, one.hidden_up_to);
       all.damaged.insert(all.damaged.end(), one.damaged.begin(),
                          one.damaged.end());
-      all.value_files.insert(one.value_files.begin(), one.value_files.end());
+      for (const auto& [file, count] : one.value_files) {
+        all.value_files[file] += count;
+      }
     }
     if (parts_.log_damage.has_value()) {
       all.damaged.push_back(parts_.log_damage->where);

@@ -32,6 +32,12 @@ enum class Bug {
   kKeyNotCompared,         // on write
   kPartialOnFull,          // a batch leaves its frame where it does not fit
   kValuesUnproven,         // recovery believes that value files are whole
+  kTombstonesDropped,      // by a compaction that leaves what they shadow
+  kSupersededNotDurable,   // compaction drops it all the same
+  kMoveWithoutCompare,     // a compaction overwrites what was written since
+  kMoveWithNewLsn,         // a moved record is newer than it was
+  kUnlinkBeforeCommit,     // inputs go before the edit is durable
+  kWritersNotAwaited,      // records not yet in the index are not copied
   kCount,
 };
 

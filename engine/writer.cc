@@ -53,7 +53,7 @@ absl::Status Writer::Apply(std::string_view key, std::string_view value,
     switch (TryAppend(hash, seen, record, &appended, &wake)) {
       case Attempt::kDone:
         if (action == Action::kPut) logged.Keep();
-        return Acknowledge(appended.lsn, wake);
+        return Acknowledge(appended.lsn, record.size(), wake);
       case Attempt::kChanged:
         continue;
       case Attempt::kNeedsSegment:
@@ -180,8 +180,9 @@ absl::Status Writer::Prepare(uint64_t size, Action action) {
       size, action == Action::kDelete ? Need::kRemoveData : Need::kAddData);
 }
 
-absl::Status Writer::Acknowledge(Lsn lsn, bool wake) {
+absl::Status Writer::Acknowledge(Lsn lsn, uint64_t bytes, bool wake) {
   if (wake) parts_.wake_background();
+  parts_.throttle->Pay(bytes);
   if (parts_.sync_policy == SyncPolicy::kEveryWrite) {
     return parts_.syncer->SyncUpTo(lsn);
   }

@@ -30,6 +30,8 @@
 #include "engine/reader.h"
 #include "engine/segment_set.h"
 #include "engine/segment_supply.h"
+#include "engine/throttle.h"
+#include "engine/value_references.h"
 #include "format/record.h"
 #include "index/hash_index.h"
 #include "index/key_hash.h"
@@ -63,6 +65,8 @@ class Writer {
     LogSyncer* syncer;
     const Reader* reader;
     const Poison* poison;
+    ValueReferences* references;
+    Throttle* throttle;
     SyncPolicy sync_policy = SyncPolicy::kExplicit;
     std::function<void()> wake_background;
   };
@@ -114,7 +118,8 @@ class Writer {
   void PointTo(uint64_t hash, const index::HashIndex::Position& position,
                const AppendRecord& record, format::Location location);
   absl::Status Prepare(uint64_t size, Action action);
-  absl::Status Acknowledge(format::Lsn lsn, bool wake);
+  // Everything about a write of `bytes` that is left to do outside the locks.
+  absl::Status Acknowledge(format::Lsn lsn, uint64_t bytes, bool wake);
 
   const Parts parts_;
 };

@@ -1,0 +1,352 @@
+#include "engine/compaction.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "engine/seeded_bug.h"
+#include "engine/segment_scanner.h"
+#include "format/check.h"
+#include "format/key_filter.h"
+#include "format/status_macros.h"
+#include "index/epoch.h"
+
+namespace peat::engine {
+namespace {
+
+using format::ByteView;
+using format::Location;
+using format::Manifest;
+using format::ManifestSegment;
+using format::Record;
+using format::RecordKind;
+using format::SegmentId;
+using index::HashIndex;
+using index::Verdict;
+
+// Records whose looks at the index overlap, under one epoch guard.
+constexpr size_t kGroupSize = 64;
+
+// Slots that move under one hold of a shard's lock: some microseconds.
+constexpr size_t kPublishSize = 64;
+
+}  // namespace
+
+Compaction::Compaction(const CompactionParts& parts,
+                       std::vector<SealedSegment> inputs,
+                       std::vector<SealedSegment> others)
+    : parts_(parts), inputs_(std::move(inputs)), others_(std::move(others)) {
+  PEAT_CHECK(!inputs_.empty());
+}
+
+absl::Status Compaction::Run() {
+  PEAT_RETURN_IF_ERROR(CheckInputs());
+  LetWritersPass();
+  if (const uint64_t size = SurvivingBytesMax(); size > 0) {
+    PEAT_ASSIGN_OR_RETURN(
+        output_, OutputSegment::Create({.file_system = parts_.file_system,
+                                        .directory = parts_.directory,
+                                        .manifest = parts_.manifest,
+                                        .supply = parts_.supply},
+                                       format::SegmentKind::kCompacted, size));
+  }
+  for (uint32_t i = 0; i < inputs_.size(); ++i) {
+    PEAT_RETURN_IF_ERROR(CopyFrom(i));
+  }
+  Reach(CompactionPoint::kScanned);
+  PEAT_RETURN_IF_ERROR(CopyTombstones());
+  PEAT_RETURN_IF_ERROR(FinishOutput());
+  // All that has superseded anything that was not copied.
+  if (!HasBug(Bug::kSupersededNotDurable)) {
+    PEAT_RETURN_IF_ERROR(parts_.syncer->SyncUpTo(parts_.appender->last_lsn()));
+  }
+  if (HasBug(Bug::kUnlinkBeforeCommit)) {
+    for (const SealedSegment& input : inputs_) {
+      (void)parts_.directory->Unlink(input.segment->file_name());
+    }
+  }
+  if (absl::Status status = Commit(); !status.ok()) {
+    GiveUpOutput();
+    return status;
+  }
+  Reach(CompactionPoint::kCommitted);
+  Publish();
+  return absl::OkStatus();
+}
+
+// The file may have been cut short or removed behind our back: a mapping of it
+// is then no place to read from.
+absl::Status Compaction::CheckInputs() {
+  for (const SealedSegment& input : inputs_) {
+    const absl::Status status =
+        OpenSegmentFile(*parts_.directory, input.entry,
+                        parts_.manifest->store_id(), OpenMode::kRead)
+            .status();
+    if (absl::IsDataLoss(status)) return SetAside(input, status);
+    PEAT_RETURN_IF_ERROR(status);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Compaction::SetAside(const SealedSegment& input,
+                                  const absl::Status& why) {
+  PEAT_CHECK(absl::IsDataLoss(why));
+  input.segment->SetAside();
+  has_set_aside_ = true;
+  return why;
+}
+
+void Compaction::LetWritersPass() {
+  if (HasBug(Bug::kWritersNotAwaited)) return;
+  for (int shard = 0; shard < HashIndex::kShardCount; ++shard) {
+    const HashIndex::ShardLock lock(*parts_.index, shard);
+  }
+}
+
+// What is live only gets less from here on.
+uint64_t Compaction::SurvivingBytesMax() const {
+  int64_t size = 0;
+  for (const SealedSegment& input : inputs_) {
+    size += input.segment->live_bytes() + input.segment->tombstone_bytes();
+  }
+  PEAT_CHECK(size >= 0);
+  return static_cast<uint64_t>(size);
+}
+
+absl::Status Compaction::CopyFrom(uint32_t number) {
+  const SealedSegment& input = inputs_[number];
+  const Segment& segment = *input.segment;
+  removed_bytes_ += input.entry.end;
+  // Nobody needs it, so nobody need read it.
+  if (segment.live_bytes() == 0 && segment.tombstone_bytes() == 0 &&
+      !segment.refers_to_values()) {
+    return absl::OkStatus();
+  }
+  std::vector<std::byte> buffer;
+  const absl::StatusOr<ByteView> bytes = segment.ReadAll(&buffer);
+  if (absl::IsDataLoss(bytes.status())) return SetAside(input, bytes.status());
+  PEAT_RETURN_IF_ERROR(bytes.status());
+  if (segment.mapping() != nullptr) {
+    segment.mapping()->WillNeed(0, input.entry.end);
+  }
+  SegmentScanner scanner(*bytes, input.entry.salt, format::kSegmentHeaderSize,
+                         input.entry.end);
+  std::vector<Scanned> group;
+  while (scanner.Next() == SegmentScanner::Step::kRecord) {
+    const Record& record = scanner.record();
+    if (!TakesLsn(record.header.kind)) continue;
+    const uint64_t hash = (*parts_.hasher)(record.key);
+    parts_.index->Prefetch(hash);
+    group.push_back({.hash = hash,
+                     .location = Location(segment.number(), scanner.offset()),
+                     .record = record});
+    if (group.size() < kGroupSize) continue;
+    PEAT_RETURN_IF_ERROR(CopyGroup(number, group));
+    group.clear();
+  }
+  if (scanner.offset() != input.entry.end) {
+    return SetAside(input, segment.DamagedAt(scanner.offset()));
+  }
+  return CopyGroup(number, group);
+}
+
+absl::Status Compaction::CopyGroup(uint32_t input,
+                                   std::span<const Scanned> group) {
+  const index::EpochGuard guard;
+  for (const Scanned& scanned : group) {
+    const Record& record = scanned.record;
+    switch (FateOf(scanned)) {
+      case Fate::kDrop:
+        Drop(record);
+        break;
+      case Fate::kKeep:
+        PEAT_RETURN_IF_ERROR(Keep(input, scanned));
+        break;
+      case Fate::kAskFilters:
+        tombstones_.push_back({.filter_hash = format::FilterHash(record.key),
+                               .lsn = record.header.lsn,
+                               .input = input,
+                               .offset = scanned.location.offset()});
+        break;
+    }
+  }
+  return absl::OkStatus();
+}
+
+Compaction::Fate Compaction::FateOf(const Scanned& scanned) const {
+  if (scanned.record.header.kind == RecordKind::kTombstone) {
+    return IsSuperseded(scanned) || HasBug(Bug::kTombstonesDropped)
+               ? Fate::kDrop
+               : Fate::kAskFilters;
+  }
+  return IsCurrent(scanned) ? Fate::kKeep : Fate::kDrop;
+}
+
+bool Compaction::IsCurrent(const Scanned& scanned) const {
+  return parts_.index->FindUnvalidated(
+             scanned.hash, [&scanned](Location candidate) {
+               return candidate == scanned.location ? Verdict::kMatch
+                                                    : Verdict::kOther;
+             }) == Verdict::kMatch;
+}
+
+// The index has the key, so its record is newer.
+bool Compaction::IsSuperseded(const Scanned& tombstone) const {
+  std::string scratch;
+  Record record;
+  return parts_.index->FindUnvalidated(tombstone.hash, [&](Location candidate) {
+    const absl::Status status =
+        parts_.segments->At(candidate.segment())
+            .ReadRecord(candidate.offset(), &scratch, &record);
+    // What cannot be read supersedes nothing.
+    return status.ok() && record.key == tombstone.record.key ? Verdict::kMatch
+                                                             : Verdict::kOther;
+  }) == Verdict::kMatch;
+}
+
+absl::Status Compaction::Keep(uint32_t input, const Scanned& scanned) {
+  const Record& record = scanned.record;
+  PEAT_CHECK(output_ != nullptr);
+  PEAT_ASSIGN_OR_RETURN(const uint64_t offset, output_->Append(record));
+  holds_values_ |= (record.header.flags & format::kFlagValueFile) != 0;
+  moves_[static_cast<size_t>(HashIndex::ShardOf(scanned.hash))].push_back(
+      {.hash = scanned.hash,
+       .from = scanned.location,
+       .to_offset = offset,
+       .size = static_cast<uint32_t>(RecordSize(record.header)),
+       .input = input});
+  return absl::OkStatus();
+}
+
+void Compaction::Drop(const Record& record) {
+  if ((record.header.flags & format::kFlagValueFile) == 0) return;
+  const auto reference = format::DecodeValueReference(record.value.substr(
+      0, std::min(record.value.size(), format::kValueReferenceSize)));
+  if (reference.ok()) dropped_values_.push_back(reference->file);
+}
+
+absl::Status Compaction::CopyTombstones() {
+  MarkThoseThatStay(*parts_.directory, parts_.manifest->store_id(), others_,
+                    tombstones_);
+  std::string scratch;
+  for (const Tombstone& tombstone : tombstones_) {
+    if (!tombstone.must_stay) continue;
+    const SealedSegment& input = inputs_[tombstone.input];
+    Record record;
+    if (absl::Status status =
+            input.segment->ReadRecord(tombstone.offset, &scratch, &record);
+        !status.ok()) {
+      return absl::IsDataLoss(status) ? SetAside(input, status) : status;
+    }
+    PEAT_CHECK(output_ != nullptr);
+    PEAT_RETURN_IF_ERROR(output_->Append(record).status());
+  }
+  return absl::OkStatus();
+}
+
+// Makes the output durable, name included, and readable.
+absl::Status Compaction::FinishOutput() {
+  if (output_ == nullptr) return absl::OkStatus();
+  if (output_->entry().end == format::kSegmentHeaderSize) {
+    output_.reset();  // all of it was superseded meanwhile
+    return absl::OkStatus();
+  }
+  PEAT_RETURN_IF_ERROR(output_->Finish());
+  if (absl::Status status = parts_.directory->Sync(); !status.ok()) {
+    // It may have been the name of a log segment that did not get there.
+    return parts_.poison->Set(status);
+  }
+  PEAT_ASSIGN_OR_RETURN(output_segment_,
+                        output_->Open(parts_.config->read_method));
+  if (holds_values_) output_segment_->SetRefersToValues();
+  PEAT_RETURN_IF_ERROR(
+      parts_.manifest->Reserve(parts_.manifest->Current().segments.size() + 1));
+  // Before the edit, since it can fail.
+  PEAT_RETURN_IF_ERROR(parts_.segments->Add(output_segment_));
+  written_bytes_ = output_->entry().end;
+  return absl::OkStatus();
+}
+
+absl::Status Compaction::Commit() {
+  return parts_.manifest->Edit([this](Manifest& manifest) {
+    for (const SealedSegment& input : inputs_) {
+      const size_t count =
+          std::erase_if(manifest.segments, [&](const ManifestSegment& entry) {
+            return entry.id == input.entry.id;
+          });
+      PEAT_CHECK(count == 1);
+    }
+    if (output_ != nullptr) AddSegment(manifest, output_->entry());
+    // What was dropped relies on it. So if damage takes it away, together with
+    // the marks that vouch for it, that is noticed.
+    manifest.durable_lsn =
+        std::max(manifest.durable_lsn, parts_.syncer->durable_lsn());
+  });
+}
+
+// The edit has failed. If it was written in part, the output may be named.
+void Compaction::GiveUpOutput() {
+  if (output_ == nullptr) return;
+  if (parts_.poison->is_set()) output_->Keep();
+  parts_.segments->Retire(*output_segment_);
+  parts_.segments->Release(*output_segment_);
+}
+
+void Compaction::Publish() {
+  if (output_ != nullptr) output_->Keep();
+  for (int shard = 0; shard < HashIndex::kShardCount; ++shard) {
+    std::span<const Move> moves(moves_[static_cast<size_t>(shard)]);
+    while (!moves.empty()) {
+      const size_t count = std::min(kPublishSize, moves.size());
+      PublishSome(shard, moves.first(count));
+      moves = moves.subspan(count);
+    }
+  }
+  // Every slot that led to an input was copied from it, and has moved since or
+  // been overwritten.
+  for (const SealedSegment& input : inputs_) {
+    PEAT_CHECK(input.segment->live_bytes() == 0);
+  }
+}
+
+void Compaction::OverwriteSlot(const Move& move, Location to) {
+  std::string scratch;
+  Record moved;
+  Record found;
+  if (!output_segment_->ReadRecord(move.to_offset, &scratch, &moved).ok()) {
+    return;
+  }
+  const std::string key(moved.key);
+  const HashIndex::Position position =
+      parts_.index->Locate(move.hash, [&](Location candidate) {
+        return parts_.segments->At(candidate.segment())
+                           .ReadRecord(candidate.offset(), &scratch, &found)
+                           .ok() &&
+                       found.key == key
+                   ? Verdict::kMatch
+                   : Verdict::kOther;
+      });
+  parts_.index->Set(move.hash, position, to);
+}
+
+void Compaction::PublishSome(int shard, std::span<const Move> moves) {
+  const index::EpochGuard guard;
+  for (const Move& move : moves) parts_.index->Prefetch(move.hash);
+  std::vector<LiveMove> counts(moves.size());
+  const HashIndex::ShardLock lock(*parts_.index, shard);
+  for (size_t i = 0; i < moves.size(); ++i) {
+    const Move& move = moves[i];
+    const Location to(output_segment_->number(), move.to_offset);
+    const bool has_moved = parts_.index->ReplaceIf(move.hash, move.from, to);
+    if (!has_moved) {
+      if (HasBug(Bug::kMoveWithoutCompare)) OverwriteSlot(move, to);
+      continue;
+    }
+    counts[i] = {.from = inputs_[move.input].segment.get(),
+                 .to = output_segment_.get(),
+                 .bytes = move.size};
+  }
+  parts_.appender->MoveLive(counts);
+}
+
+}  // namespace peat::engine
