@@ -97,7 +97,6 @@ absl::Status Compaction::SetAside(const SealedSegment& input,
 }
 
 void Compaction::LetWritersPass() {
-  if (HasBug(Bug::kWritersNotAwaited)) return;
   for (int shard = 0; shard < HashIndex::kShardCount; ++shard) {
     const HashIndex::ShardLock lock(*parts_.index, shard);
   }

@@ -152,6 +152,7 @@ class Engine {
     return IsOpen(guard) && log_ != nullptr;
   }
   absl::Status WhyNot() const;
+  void CountCompaction(Stats* stats) const;
   absl::Status CloseLog();
 
   FileSystem& file_system_;

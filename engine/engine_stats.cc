@@ -64,11 +64,50 @@ Stats Engine::GetStats() const {
     const auto end = ends.find(entry.id);
     if (end != ends.end()) stats.spare_bytes += entry.capacity - end->second;
   }
-  stats.live_bytes = segments_.LiveBytes();
+  const SegmentSet::Totals totals = segments_.Sum();
+  stats.live_bytes = totals.live_bytes;
+  stats.tombstone_bytes = totals.tombstone_bytes;
   stats.dead_bytes =
-      stats.used_bytes - std::min(stats.live_bytes, stats.used_bytes);
+      stats.used_bytes -
+      std::min(stats.live_bytes + stats.tombstone_bytes, stats.used_bytes);
+  if (log_ != nullptr) CountCompaction(&stats);
   CountValueFiles(*directory_, &stats);
   return stats;
+}
+
+void Engine::CountCompaction(Stats* stats) const {
+  uint64_t stay_bytes = 0;
+  for (const SegmentFacts& fact : log_->compactor.Facts()) {
+    stay_bytes += fact.stay_bytes();
+    stats->segments.push_back(
+        {.id = fact.id,
+         .kind = fact.kind,
+         .used_bytes = fact.used_bytes,
+         .live_bytes = fact.live_bytes,
+         .tombstone_bytes = fact.tombstone_bytes - fact.idle_bytes,
+         .mask_bytes = fact.audit_bytes,
+         .dead_bytes = fact.gain_bytes(),
+         .age = fact.last_lsn == 0 || fact.last_lsn > stats->last_lsn
+                    ? 0
+                    : stats->last_lsn - fact.last_lsn,
+         .is_set_aside = fact.is_set_aside});
+  }
+  if (stay_bytes > 0) {
+    stats->space_amplification = static_cast<double>(stats->used_bytes) /
+                                 static_cast<double>(stay_bytes);
+  }
+  const Compactor::Counters counters = log_->compactor.counters();
+  stats->compaction_count = counters.compaction_count;
+  stats->compaction_written_bytes = counters.written_bytes;
+  stats->compaction_removed_bytes = counters.removed_bytes;
+  stats->appended_bytes = log_->appender.appended_bytes();
+  if (stats->appended_bytes > 0) {
+    stats->write_amplification =
+        1 + static_cast<double>(counters.written_bytes) /
+                static_cast<double>(stats->appended_bytes);
+  }
+  stats->slowed_seconds =
+      static_cast<double>(log_->throttle.waited_nanoseconds()) * 1e-9;
 }
 
 }  // namespace peat::engine

@@ -37,7 +37,6 @@ enum class Bug {
   kMoveWithoutCompare,     // a compaction overwrites what was written since
   kMoveWithNewLsn,         // a moved record is newer than it was
   kUnlinkBeforeCommit,     // inputs go before the edit is durable
-  kWritersNotAwaited,      // records not yet in the index are not copied
   kCount,
 };
 

@@ -42,7 +42,12 @@ constexpr const char* kNames[] = {"no bug",
                                   "batch without commit",
                                   "key not compared on write",
                                   "full segment gets a partial record",
-                                  "value files not checked by recovery"};
+                                  "value files not checked by recovery",
+                                  "tombstone dropped in a partial compaction",
+                                  "superseded dropped before durable",
+                                  "move without compare-and-swap",
+                                  "move with a new lsn",
+                                  "unlink before the commit is durable"};
 static_assert(std::size(kNames) == static_cast<size_t>(Bug::kCount));
 
 // Which driver found something, in the order of the runs; 0: none did. Ends
