@@ -215,7 +215,6 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::OpenToWrite(
 absl::Status Engine::RecoverToWrite(std::unique_ptr<DirectoryLock> lock) {
   PEAT_RETURN_IF_ERROR(manifest_.Reserve(manifest_.Current().segments.size()));
   PEAT_RETURN_IF_ERROR(CheckIds(*directory_, manifest_.Current()));
-  PEAT_RETURN_IF_ERROR(manifest_.Settle());
   std::vector<ManifestSegment> unused;
   LogEnd end;
   {

@@ -61,8 +61,8 @@ absl::Status CheckAgree(const Manifest& a, const Manifest& b) {
 
 absl::StatusOr<NewestManifest> ReadManifest(const Directory& directory) {
   std::optional<NewestManifest> newest;
+  bool both_newest = false;
   size_t sound_count = 0;
-  bool is_same = false;
   absl::Status failure = absl::NotFoundError("no manifest");
   for (size_t copy = 0; copy < std::size(format::kManifestFileNames); ++copy) {
     absl::StatusOr<Manifest> manifest =
@@ -75,14 +75,14 @@ absl::StatusOr<NewestManifest> ReadManifest(const Directory& directory) {
     ++sound_count;
     if (newest.has_value()) {
       PEAT_RETURN_IF_ERROR(CheckAgree(newest->manifest, *manifest));
-      is_same = newest->manifest == *manifest;
+      both_newest = newest->manifest.generation == manifest->generation;
       if (newest->manifest.generation >= manifest->generation) continue;
     }
     newest = NewestManifest{.manifest = *std::move(manifest), .copy = copy};
   }
   if (newest.has_value()) {
     newest->both_sound = sound_count == 2;
-    newest->both_same = newest->both_sound && is_same;
+    newest->both_newest = both_newest;
     return *std::move(newest);
   }
   if (absl::IsOutOfRange(failure)) {
@@ -98,8 +98,8 @@ ManifestStore::ManifestStore(Directory* directory, NewestManifest current,
       store_id_(current.manifest.store_id),
       current_(std::move(current.manifest)),
       newest_copy_(current.copy),
+      is_confirmed_(current.both_newest),
       names_durable_(current.both_sound),
-      is_settled_(current.both_same),
       unused_id_(current_.next_id) {}
 
 absl::Status ManifestStore::Reserve(size_t segment_count) {
@@ -130,12 +130,6 @@ absl::Status ManifestStore::Reserve(size_t segment_count) {
   names_durable_ = true;
   reserved_size_ = size;
   return absl::OkStatus();
-}
-
-absl::Status ManifestStore::Settle() {
-  index::MutexLock lock(&mutex_);
-  if (is_settled_) return absl::OkStatus();
-  return EditLocked([](Manifest&) {});
 }
 
 absl::Status ManifestStore::Edit(absl::FunctionRef<void(Manifest&)> change) {
@@ -171,8 +165,16 @@ absl::Status ManifestStore::EditLocked(
     if (!status.ok()) return poison_->Set(status);
   }
   current_ = std::move(next);
-  is_settled_ = true;
+  is_confirmed_ = true;
   return absl::OkStatus();
+}
+
+absl::Status ManifestStore::Confirm() {
+  index::MutexLock lock(&mutex_);
+  if (is_confirmed_ || HasBug(Bug::kManifestUnconfirmed)) {
+    return absl::OkStatus();
+  }
+  return EditLocked([](Manifest&) {});
 }
 
 Manifest ManifestStore::Current() const {

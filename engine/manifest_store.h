@@ -28,8 +28,8 @@ namespace peat::engine {
 struct NewestManifest {
   format::Manifest manifest;
   size_t copy = 0;
-  bool both_sound = false;  // each of the two files has a manifest
-  bool both_same = false;   // and it is the same: the last edit was completed
+  bool both_sound = false;   // each of the two files has a manifest
+  bool both_newest = false;  // and it is the same
 };
 
 // NotFound if there is no manifest file; DataLoss if no copy is sound, or if
@@ -47,15 +47,15 @@ class ManifestStore {
   // so that edits need none. ResourceExhausted changes nothing.
   absl::Status Reserve(size_t segment_count) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Makes sure that what was read is durable. If the two files differ, whoever
-  // wrote the newer one may have failed to sync it; and then it is only in
-  // memory, where it looks as if it were on disk.
-  absl::Status Settle() ABSL_LOCKS_EXCLUDED(mutex_);
-
   // Changes the manifest by `change` and makes that durable. Space for it must
   // have been reserved. A failed write or sync poisons the store.
   absl::Status Edit(absl::FunctionRef<void(format::Manifest&)> change)
       ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Makes sure that what was read is durable, as an edit does, too. Of an edit
+  // that never reached the second file, the first may be in the page cache
+  // alone: whoever wrote it was killed before the sync, or the sync failed.
+  absl::Status Confirm() ABSL_LOCKS_EXCLUDED(mutex_);
 
   format::Manifest Current() const ABSL_LOCKS_EXCLUDED(mutex_);
   const format::StoreId& store_id() const { return store_id_; }
@@ -77,10 +77,10 @@ class ManifestStore {
   mutable index::Mutex mutex_;
   format::Manifest current_ ABSL_GUARDED_BY(mutex_);
   size_t newest_copy_ ABSL_GUARDED_BY(mutex_);  // written last
+  bool is_confirmed_ ABSL_GUARDED_BY(mutex_);
   // Whoever created a file that no edit has completed may have ended, or
   // failed, before its name was synced.
   bool names_durable_ ABSL_GUARDED_BY(mutex_);
-  bool is_settled_ ABSL_GUARDED_BY(mutex_);
   uint64_t reserved_size_ ABSL_GUARDED_BY(mutex_) = 0;  // of each file
   format::SegmentId unused_id_ ABSL_GUARDED_BY(mutex_);
 };

@@ -16,6 +16,7 @@ enum class Bug {
   kNoValueSync,            // the log is synced, its value files are not
   kNoValueDirectorySync,   // nor their names
   kNoManifestSync,         // an lsn is given out before the cut is durable
+  kManifestUnconfirmed,    // a manifest that was read is taken for durable
   kManifestNewerFirst,     // an edit overwrites the only good copy
   kAppendAfterTear,        // what lies behind the log's end is written over
   kCutSealed,              // a sealed segment ends at its first bad record
