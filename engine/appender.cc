@@ -69,16 +69,25 @@ bool Appender::HasRoom(uint64_t size) const {
 }
 
 bool Appender::MakeRoom(uint64_t size) {
-  if (HasRoom(size)) [[likely]] {
+  const bool has_room = HasRoom(size);
+  if (has_room && !RefersToMuch()) [[likely]] {
     return true;
   }
   const size_t prepared = FindPrepared(size);
   if (prepared == prepared_.size()) {
+    if (has_room) return true;
     starved_ = true;
     return false;
   }
   Roll(prepared);
   return true;
+}
+
+bool Appender::RefersToMuch() const {
+  constexpr int64_t kValueShare = 16;
+  const Segment& segment = *active_->segment;
+  return segment.value_bytes() >
+         kValueShare * static_cast<int64_t>(segment.identity().capacity);
 }
 
 size_t Appender::FindPrepared(uint64_t size) const {
@@ -165,18 +174,26 @@ Location Appender::WriteUnitRecord(const AppendRecord& record,
 
 void Appender::CountLive(const AppendRecord& record) {
   if (record.superseded != nullptr) {
-    record.superseded->MoveLiveBytes(
-        -static_cast<int64_t>(record.superseded_size));
+    Segment& old = *record.superseded;
+    old.MoveLiveBytes(-static_cast<int64_t>(record.superseded_size));
+    if (record.superseded_value_file_size > 0) [[unlikely]] {
+      old.AddLiveValueBytes(
+          -static_cast<int64_t>(record.superseded_value_file_size));
+    }
   }
+  Segment& active = *active_->segment;
   const auto size = static_cast<int64_t>(record.size());
   if (record.kind == RecordKind::kTombstone) {
-    active_->segment->MoveTombstoneBytes(size);
+    active.MoveTombstoneBytes(size);
   } else if (record.is_current) {
-    active_->segment->MoveLiveBytes(size);
+    active.MoveLiveBytes(size);
   }
-  if ((record.flags & format::kFlagValueFile) != 0) [[unlikely]] {
-    active_->segment->SetRefersToValues();
+  if (record.value_file_size == 0) [[likely]] {
+    return;
   }
+  const auto value_size = static_cast<int64_t>(record.value_file_size);
+  active.AddValueBytes(value_size);
+  if (record.is_current) active.AddLiveValueBytes(value_size);
 }
 
 void Appender::CountTail(uint64_t tail_before, bool* wake) {
@@ -301,6 +318,7 @@ Appender::Progress Appender::TakeProgress() {
     progress.active = active_;
     progress.tail = active_->end;
     progress.capacity = active_->segment->identity().capacity;
+    progress.rolls_early = RefersToMuch();
   }
   progress.prepared.assign(prepared_.begin(), prepared_.end());
   for (const std::shared_ptr<LogFile>& file : rolled_) {
@@ -318,6 +336,8 @@ void Appender::MoveLive(std::span<const LiveMove> moves) {
     if (move.from == nullptr) continue;
     move.from->MoveLiveBytes(-static_cast<int64_t>(move.bytes));
     move.to->MoveLiveBytes(static_cast<int64_t>(move.bytes));
+    move.from->AddLiveValueBytes(-static_cast<int64_t>(move.value_file_bytes));
+    move.to->AddLiveValueBytes(static_cast<int64_t>(move.value_file_bytes));
   }
 }
 

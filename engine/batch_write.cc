@@ -14,6 +14,7 @@
 #include "absl/hash/hash.h"
 #include "absl/strings/str_format.h"
 #include "engine/logged_value.h"
+#include "engine/value_files.h"
 #include "engine/writer.h"
 #include "format/check.h"
 #include "format/status_macros.h"
@@ -88,6 +89,7 @@ class Writer::Batch {
     bool existed = false;
     Location old_location = {};
     uint64_t old_size = 0;
+    uint64_t old_value_file_size = 0;
     bool exists = false;            // as the batch goes on
     size_t last_record = SIZE_MAX;  // in records_; SIZE_MAX: none
   };
@@ -111,6 +113,9 @@ class Writer::Batch {
       key.existed = seen.exists;
       key.old_location = seen.exists ? seen.position.location : Location();
       key.old_size = seen.exists ? RecordSize(seen.record.header) : 0;
+      key.old_value_file_size =
+          seen.exists ? ValueFileSize(seen.record.header, seen.record.value)
+                      : 0;
       key.exists = seen.exists;
       key.last_record = SIZE_MAX;
     }
@@ -138,6 +143,7 @@ class Writer::Batch {
         record.superseded =
             &writer_.parts_.segments->At(key.old_location.segment());
         record.superseded_size = key.old_size;
+        record.superseded_value_file_size = key.old_value_file_size;
       }
       key.last_record = records_.size();
       records_.push_back(record);

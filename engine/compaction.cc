@@ -6,6 +6,7 @@
 
 #include "engine/seeded_bug.h"
 #include "engine/segment_scanner.h"
+#include "engine/value_files.h"
 #include "format/check.h"
 #include "format/key_filter.h"
 #include "format/status_macros.h"
@@ -118,7 +119,7 @@ absl::Status Compaction::CopyFrom(uint32_t number) {
   removed_bytes_ += input.entry.end;
   // Nobody needs it, so nobody need read it.
   if (segment.live_bytes() == 0 && segment.tombstone_bytes() == 0 &&
-      !segment.refers_to_values()) {
+      segment.value_bytes() == 0) {
     return absl::OkStatus();
   }
   std::vector<std::byte> buffer;
@@ -206,14 +207,20 @@ bool Compaction::IsSuperseded(const Scanned& tombstone) const {
 absl::Status Compaction::Keep(uint32_t input, const Scanned& scanned) {
   const Record& record = scanned.record;
   PEAT_CHECK(output_ != nullptr);
-  PEAT_ASSIGN_OR_RETURN(const uint64_t offset, output_->Append(record));
-  holds_values_ |= (record.header.flags & format::kFlagValueFile) != 0;
+  Record moved = record;
+  if (HasBug(Bug::kMoveWithNewLsn)) {
+    moved.header.lsn = parts_.appender->last_lsn() + 1;
+  }
+  PEAT_ASSIGN_OR_RETURN(const uint64_t offset, output_->Append(moved));
+  const uint64_t value_file_size = ValueFileSize(record.header, record.value);
+  value_bytes_ += value_file_size;
   moves_[static_cast<size_t>(HashIndex::ShardOf(scanned.hash))].push_back(
       {.hash = scanned.hash,
        .from = scanned.location,
        .to_offset = offset,
        .size = static_cast<uint32_t>(RecordSize(record.header)),
-       .input = input});
+       .input = input,
+       .value_file_size = value_file_size});
   return absl::OkStatus();
 }
 
@@ -257,7 +264,7 @@ absl::Status Compaction::FinishOutput() {
   }
   PEAT_ASSIGN_OR_RETURN(output_segment_,
                         output_->Open(parts_.config->read_method));
-  if (holds_values_) output_segment_->SetRefersToValues();
+  output_segment_->AddValueBytes(static_cast<int64_t>(value_bytes_));
   PEAT_RETURN_IF_ERROR(
       parts_.manifest->Reserve(parts_.manifest->Current().segments.size() + 1));
   // Before the edit, since it can fail.
@@ -305,6 +312,7 @@ void Compaction::Publish() {
   // been overwritten.
   for (const SealedSegment& input : inputs_) {
     PEAT_CHECK(input.segment->live_bytes() == 0);
+    PEAT_CHECK(input.segment->live_value_bytes() == 0);
   }
 }
 
@@ -343,7 +351,8 @@ void Compaction::PublishSome(int shard, std::span<const Move> moves) {
     }
     counts[i] = {.from = inputs_[move.input].segment.get(),
                  .to = output_segment_.get(),
-                 .bytes = move.size};
+                 .bytes = move.size,
+                 .value_file_bytes = move.value_file_size};
   }
   parts_.appender->MoveLive(counts);
 }

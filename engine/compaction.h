@@ -107,6 +107,7 @@ class Compaction final {
     uint64_t to_offset = 0;
     uint32_t size = 0;
     uint32_t input = 0;
+    uint64_t value_file_size = 0;
   };
 
   absl::Status CheckInputs();
@@ -143,7 +144,7 @@ class Compaction final {
   std::vector<Tombstone> tombstones_;
   std::vector<format::SegmentId> dropped_values_;
   bool has_set_aside_ = false;
-  bool holds_values_ = false;  // the output refers to value files
+  uint64_t value_bytes_ = 0;  // of the value files that the output refers to
   uint64_t written_bytes_ = 0;
   uint64_t removed_bytes_ = 0;
 };

@@ -22,7 +22,8 @@ constexpr uint64_t kIdleShareMax = 64;
 
 bool IsWorthwhile(const SegmentFacts& segment) {
   return segment.may_be_input &&
-         segment.gain_bytes() >= segment.used_bytes / kGainShareMin;
+         segment.gain_bytes() + segment.dead_value_bytes() >=
+             segment.used_bytes / kGainShareMin;
 }
 
 bool HoldsNothing(const SegmentFacts& segment) {
@@ -33,7 +34,8 @@ bool HoldsNothing(const SegmentFacts& segment) {
 // with how long the segment has been left alone, since what has not changed
 // for long will not empty by itself soon.
 double Score(const SegmentFacts& segment, const CompactionGoal& goal) {
-  const auto gain = static_cast<double>(segment.gain_bytes());
+  const auto gain =
+      static_cast<double>(segment.gain_bytes() + segment.dead_value_bytes());
   const auto cost =
       static_cast<double>(segment.used_bytes + segment.stay_bytes());
   const double age =
@@ -79,8 +81,8 @@ bool IsOverAllowance(std::span<const SegmentFacts> facts,
   uint64_t used = 0;
   uint64_t stay = 0;
   for (const SegmentFacts& segment : facts) {
-    used += segment.used_bytes;
-    stay += segment.stay_bytes();
+    used += segment.used_bytes + segment.value_bytes;
+    stay += segment.stay_bytes() + segment.live_value_bytes;
   }
   return used > LimitsFor(goal, stay).allowance;
 }
@@ -125,7 +127,8 @@ std::vector<SegmentId> PickForFullPass(std::span<const SegmentFacts> facts,
     // Its header alone is not worth a rewrite; each tombstone may be.
     const bool has_gain =
         segment.gain_bytes() > 2 * format::kSegmentHeaderSize ||
-        segment.tombstone_bytes > 0 || HoldsNothing(segment);
+        segment.dead_value_bytes() > 0 || segment.tombstone_bytes > 0 ||
+        HoldsNothing(segment);
     if (has_gain) candidates.push_back(&segment);
   }
   // What shadows comes after what is shadowed, so that tombstones can go.

@@ -6,6 +6,8 @@
 //
 //   used <= max_space_amplification * must stay + two segments (or 8 MiB)
 //
+// of segments and the value files that their records refer to.
+//
 //   0 ......... allowance: nothing is compacted but segments that hold nothing
 //   allowance . compaction works
 //   danger .... and writers are slowed, the more the closer to
@@ -32,6 +34,9 @@ struct SegmentFacts {
   uint64_t tombstone_bytes = 0;  // of all tombstones in it
   uint64_t idle_bytes = 0;       // of those, what is believed may go
   uint64_t audit_bytes = 0;      // of what audit keeps beyond live records
+  // Of the value files that its records refer to, and of those that must stay.
+  uint64_t value_bytes = 0;
+  uint64_t live_value_bytes = 0;
   format::Lsn first_lsn = 0;
   format::Lsn last_lsn = 0;
   // Sealed, sound, and not the last sealed one of the log, which proves the
@@ -49,6 +54,9 @@ struct SegmentFacts {
   }
   uint64_t gain_bytes() const {
     return used_bytes > stay_bytes() ? used_bytes - stay_bytes() : 0;
+  }
+  uint64_t dead_value_bytes() const {
+    return value_bytes > live_value_bytes ? value_bytes - live_value_bytes : 0;
   }
 };
 

@@ -58,6 +58,7 @@ absl::StatusOr<Compactor::Step> Compactor::RunOnce() {
     (void)parts_.supply->RefillReserve();
   }
   const std::vector<Known> known = KnownSegments();
+  NoteTombstones(known);
   const std::vector<SegmentFacts> facts = FactsOf(known);
   const std::vector<SegmentId> inputs = PickInputs(facts, Goal());
   if (!inputs.empty()) {
@@ -144,6 +145,8 @@ std::vector<SegmentFacts> Compactor::FactsOf(const std::vector<Known>& known) {
     fact.used_bytes = segment.end();
     fact.live_bytes = NotNegative(segment.live_bytes());
     fact.tombstone_bytes = NotNegative(segment.tombstone_bytes());
+    fact.value_bytes = NotNegative(segment.value_bytes());
+    fact.live_value_bytes = NotNegative(segment.live_value_bytes());
     fact.first_lsn = one.entry.first_lsn;
     fact.last_lsn = one.entry.last_lsn;
     fact.is_set_aside = segment.is_set_aside();
@@ -216,7 +219,7 @@ void Compactor::Reclaim() {
   }
 }
 
-bool Compactor::LookAtTombstones(const std::vector<Known>& known) {
+void Compactor::NoteTombstones(const std::vector<Known>& known) {
   const SegmentId log_end = SealedEnd(parts_.manifest->Current()).segment;
   for (const Known& one : known) {
     const uint64_t size = NotNegative(one.segment->tombstone_bytes());
@@ -224,16 +227,30 @@ bool Compactor::LookAtTombstones(const std::vector<Known>& known) {
         size < one.segment->end() / kTombstoneShareMin) {
       continue;
     }
-    const uint64_t older_bytes = OlderBytes(one, known);
-    TombstoneState state = StateOf(one.entry.id, older_bytes);
-    if (retired_bytes_ < state.look_at) continue;
+    index::MutexLock lock(&state_mutex_);
+    const auto [at, is_new] = tombstones_.try_emplace(one.entry.id);
+    if (!is_new) continue;
+    TombstoneState& state = at->second;
+    state.patience = OlderBytes(one, known) / kFirstLookShare;
+    state.look_at = retired_bytes_ + state.patience;
+  }
+}
+
+bool Compactor::LookAtTombstones(const std::vector<Known>& known) {
+  for (const Known& one : known) {
+    {
+      index::MutexLock lock(&state_mutex_);
+      const auto at = tombstones_.find(one.entry.id);
+      if (at == tombstones_.end()) continue;
+      if (retired_bytes_ < at->second.look_at) continue;
+    }
     const absl::StatusOr<double> share = SampleIdleShare(one, known);
+    index::MutexLock lock(&state_mutex_);
+    TombstoneState& state = tombstones_[one.entry.id];
     // Damage is for the compaction of the segment to meet.
     state.idle_share = share.value_or(1);
-    state.patience = std::min(2 * state.patience, older_bytes / 2);
+    state.patience = std::min(2 * state.patience, OlderBytes(one, known) / 2);
     state.look_at = retired_bytes_ + std::max<uint64_t>(state.patience, 1);
-    index::MutexLock lock(&state_mutex_);
-    tombstones_[one.entry.id] = state;
     return true;
   }
   return false;
@@ -250,18 +267,6 @@ uint64_t Compactor::OlderBytes(const Known& one,
     }
   }
   return bytes;
-}
-
-Compactor::TombstoneState Compactor::StateOf(SegmentId id,
-                                             uint64_t older_bytes) {
-  index::MutexLock lock(&state_mutex_);
-  const auto [at, is_new] = tombstones_.try_emplace(id);
-  TombstoneState& state = at->second;
-  if (is_new) {
-    state.patience = older_bytes / kFirstLookShare;
-    state.look_at = retired_bytes_ + state.patience;
-  }
-  return state;
 }
 
 absl::StatusOr<double> Compactor::SampleIdleShare(

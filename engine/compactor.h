@@ -94,12 +94,13 @@ class Compactor final {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Unlinks what nobody can be reading any more.
   void Reclaim() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Remembers the segments that have tombstones, and since when.
+  void NoteTombstones(const std::vector<Known>& known)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Looks at the tombstones of one segment, if it is time for any.
   bool LookAtTombstones(const std::vector<Known>& known)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static uint64_t OlderBytes(const Known& one, const std::vector<Known>& known);
-  TombstoneState StateOf(format::SegmentId id, uint64_t older_bytes)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<double> SampleIdleShare(const Known& one,
                                          const std::vector<Known>& known);
 

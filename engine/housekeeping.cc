@@ -38,7 +38,8 @@ void Housekeeping::RunSupply() {
   const Appender::Progress progress = parts_.appender->TakeProgress();
   // Failures here are for the writer to meet, at its own attempt.
   if (!parts_.supply->reserve_complete()) (void)parts_.supply->RefillReserve();
-  const bool half_full = progress.tail >= progress.capacity / 2;
+  const bool half_full =
+      progress.tail >= progress.capacity / 2 || progress.rolls_early;
   const size_t wanted = progress.active == nullptr || !half_full ? 0
                         : progress.starved                       ? 2
                                                                  : 1;
@@ -134,11 +135,12 @@ void Housekeeping::WatchSpace() {
   parts_.appender->UpdateEnd();
   const SegmentSet::Totals totals = parts_.segments->Sum();
   parts_.throttle->Update(
-      totals.used_bytes,
+      totals.used_bytes + totals.value_bytes,
       LimitsFor({.max_space_amplification = config.max_space_amplification,
                  .space_extra_min = config.space_extra_min,
                  .segment_size = parts_.supply->current_segment_size()},
-                totals.live_bytes + totals.tombstone_bytes));
+                totals.live_bytes + totals.tombstone_bytes +
+                    totals.live_value_bytes));
 }
 
 absl::Status Housekeeping::SyncAndSeal() {

@@ -73,7 +73,6 @@ absl::StatusOr<uint64_t> OutputSegment::Append(const Record& record) {
   }
   RecordHeader header = record.header;
   header.flags &= static_cast<uint8_t>(~format::kFlagInFrame);
-  if (HasBug(Bug::kMoveWithNewLsn)) ++header.lsn;
   const size_t begin = buffer_.size();
   format::AppendRecord(
       header, record.key, record.value,

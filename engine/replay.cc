@@ -11,6 +11,7 @@
 #include "absl/strings/str_format.h"
 #include "engine/seeded_bug.h"
 #include "engine/segment_scanner.h"
+#include "engine/value_files.h"
 #include "engine/worker.h"
 #include "format/check.h"
 #include "format/file_name.h"
@@ -49,6 +50,7 @@ struct Found {
   Lsn lsn;
   uint32_t size;
   bool is_tombstone;
+  bool refers;  // to a value file
 };
 
 struct Tombstone {
@@ -182,14 +184,16 @@ class Reader {
     if ((record.header.flags & format::kFlagValueFile) != 0) {
       const auto reference = format::DecodeValueReference(record.value);
       if (reference.ok()) ++result_.value_files[reference->file];
-      segment.SetRefersToValues();
+      segment.AddValueBytes(
+          static_cast<int64_t>(ValueFileSize(record.header, record.value)));
     }
     lists_[static_cast<size_t>(HashIndex::ShardOf(hash))].push_back(
         {.hash = hash,
          .location = Location(segment.number(), scanner.offset()),
          .lsn = record.header.lsn,
          .size = static_cast<uint32_t>(size),
-         .is_tombstone = kind == RecordKind::kTombstone});
+         .is_tombstone = kind == RecordKind::kTombstone,
+         .refers = (record.header.flags & format::kFlagValueFile) != 0});
     return absl::OkStatus();
   }
 
@@ -257,10 +261,20 @@ class ShardFiller {
     // A record listed twice has its own lsn.
     if (is_known && old.header.lsn >= found.lsn) return absl::OkStatus();
     if (is_known) {
-      parts_.segments->At(position.location.segment())
-          .AddLiveBytes(-static_cast<int64_t>(RecordSize(old.header)));
+      Segment& segment = parts_.segments->At(position.location.segment());
+      segment.AddLiveBytes(-static_cast<int64_t>(RecordSize(old.header)));
+      segment.AddLiveValueBytes(
+          -static_cast<int64_t>(ValueFileSize(old.header, old.value)));
     }
-    parts_.segments->At(found.location.segment()).AddLiveBytes(found.size);
+    Segment& segment = parts_.segments->At(found.location.segment());
+    segment.AddLiveBytes(found.size);
+    if (found.refers) [[unlikely]] {
+      Record record;
+      PEAT_RETURN_IF_ERROR(
+          segment.ReadRecord(found.location.offset(), &scratch_, &record));
+      segment.AddLiveValueBytes(
+          static_cast<int64_t>(ValueFileSize(record.header, record.value)));
+    }
     parts_.index->Set(found.hash, position, found.location);
     if (found.is_tombstone) {
       tombstones_.push_back({found.hash, found.location});

@@ -115,12 +115,19 @@ class Segment : public std::enable_shared_from_this<Segment> {
     return tombstone_bytes_.load(std::memory_order_relaxed);
   }
 
-  // Some record in it refers to a value file. Set before anyone may compact it.
-  void SetRefersToValues() {
-    refers_to_values_.store(true, std::memory_order_relaxed);
+  // Bytes of the value files that its records refer to: all, and of those that
+  // the index points to. Moved as live bytes are.
+  void AddValueBytes(int64_t bytes) {
+    value_bytes_.fetch_add(bytes, std::memory_order_relaxed);
   }
-  bool refers_to_values() const {
-    return refers_to_values_.load(std::memory_order_relaxed);
+  void AddLiveValueBytes(int64_t bytes) {
+    live_value_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  }
+  int64_t value_bytes() const {
+    return value_bytes_.load(std::memory_order_relaxed);
+  }
+  int64_t live_value_bytes() const {
+    return live_value_bytes_.load(std::memory_order_relaxed);
   }
 
   // Compaction found it damaged or missing, and leaves it alone from now on.
@@ -153,7 +160,8 @@ class Segment : public std::enable_shared_from_this<Segment> {
   const std::unique_ptr<File> file_;
   std::atomic<int64_t> live_bytes_{0};
   std::atomic<int64_t> tombstone_bytes_{0};
-  std::atomic<bool> refers_to_values_{false};
+  std::atomic<int64_t> value_bytes_{0};
+  std::atomic<int64_t> live_value_bytes_{0};
   std::atomic<bool> is_set_aside_{false};
   std::atomic<uint64_t> end_{0};
 };

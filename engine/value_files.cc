@@ -71,6 +71,16 @@ absl::StatusOr<std::optional<Flaw>> ReadOrFindFlaw(
 
 }  // namespace
 
+uint64_t ValueFileSize(const format::RecordHeader& header,
+                       std::string_view value) {
+  if ((header.flags & format::kFlagValueFile) == 0) [[likely]] {
+    return 0;
+  }
+  const absl::StatusOr<ValueReference> reference = format::DecodeValueReference(
+      value.substr(0, format::kValueReferenceSize));
+  return reference.ok() ? reference->size : 0;
+}
+
 absl::Status ReadValueFile(const Directory& directory,
                            const format::StoreId& store_id,
                            const ValueReference& reference,

@@ -4,6 +4,7 @@
 
 #include "engine/logged_value.h"
 #include "engine/seeded_bug.h"
+#include "engine/value_files.h"
 #include "format/check.h"
 #include "format/status_macros.h"
 
@@ -43,6 +44,8 @@ absl::Status Writer::Apply(std::string_view key, std::string_view value,
       record.superseded =
           &parts_.segments->At(seen.position.location.segment());
       record.superseded_size = RecordSize(seen.record.header);
+      record.superseded_value_file_size =
+          ValueFileSize(seen.record.header, seen.record.value);
     }
     if (action == Action::kDelete) {
       PEAT_DCHECK(value.empty());
