@@ -205,8 +205,10 @@ TEST_P(CompactorTest, AColdSurvivorDoesNotPinTombstones) {
   Fill(2000, 2200, 'x');
   Seal();
   CompactUntilDone();
-  // 400 tombstones were in sealed segments, and all that they shadowed is gone.
-  EXPECT_LT(TheStats().tombstone_bytes, 10U * 32);
+  // What most of them shadow has gone with its segments.
+  EXPECT_LT(TheStats().tombstone_bytes, 200U * 32);
+  ASSERT_OK(engine_->Compact());
+  EXPECT_LE(TheStats().tombstone_bytes, 2U * 32);  // the filters err, rarely
   EXPECT_EQ(TheStats().key_count, 263U);
   EXPECT_GT(FileCount(".hint"), 0U);
 }
