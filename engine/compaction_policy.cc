@@ -71,8 +71,8 @@ SpaceLimits LimitsFor(const CompactionGoal& goal, uint64_t stay_bytes) {
   const auto proportional = static_cast<uint64_t>(
       goal.max_space_amplification * static_cast<double>(stay_bytes));
   const uint64_t extra = std::max(2 * goal.segment_size, goal.space_extra_min);
-  return {.allowance = proportional + extra / 2,
-          .danger = proportional + extra / 4 * 3,
+  return {.allowance = proportional,
+          .danger = proportional + extra / 2,
           .limit = proportional + extra};
 }
 

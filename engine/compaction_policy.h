@@ -8,10 +8,10 @@
 //
 // of segments and the value files that their records refer to.
 //
-//   0 ......... allowance: nothing is compacted but segments that hold nothing
-//   allowance . compaction works
-//   danger .... and writers are slowed, the more the closer to
-//   limit ..... the bound
+//   up to the allowance  nothing is compacted but what holds nothing
+//   above it             compaction works
+//   above the danger     and writers are slowed, the more the closer to the
+//   limit
 
 #ifndef PEAT_ENGINE_COMPACTION_POLICY_H_
 #define PEAT_ENGINE_COMPACTION_POLICY_H_

@@ -130,7 +130,9 @@ void Engine::Log::StartBackground(Engine& engine) {
                           });
   compaction_task.emplace(
       [this] {
-        if (!compaction_loop->Run()) throttle.Release();
+        const bool is_able = compaction_loop->Run();
+        housekeeping.WatchSpace();
+        if (!is_able) throttle.Release();
       },
       Lane::kLong);
   compaction_task->Wake();

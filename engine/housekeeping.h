@@ -57,6 +57,9 @@ class Housekeeping {
   // names their ends in the manifest. Any thread.
   absl::Status Seal() ABSL_LOCKS_EXCLUDED(seal_mutex_);
 
+  // Tells the throttle how much space is used. Any thread.
+  void WatchSpace();
+
   // Syncs the log first. Any thread.
   absl::Status SyncAndSeal() ABSL_LOCKS_EXCLUDED(seal_mutex_);
 
@@ -72,9 +75,6 @@ class Housekeeping {
   // Starts the clock at the first call since a flush.
   bool FlushIsDue();
   void TouchUpTo(const LogFile& file, uint64_t from, uint64_t to);
-
-  // Tells the throttle how much space is used.
-  void WatchSpace();
 
   const Parts parts_;
   index::Mutex seal_mutex_;
