@@ -7,6 +7,7 @@
 
 #include "engine/seeded_bug.h"
 #include "format/check.h"
+#include "format/mask.h"
 
 namespace peat::engine {
 namespace {
@@ -167,6 +168,9 @@ Location Appender::WriteUnitRecord(const AppendRecord& record,
   const uint64_t offset =
       Write(header, record.payload_hash, record.key, record.value);
   end_.last_lsn = lsn;
+  if (record.kind == RecordKind::kForget) [[unlikely]] {
+    last_forget_lsn_ = lsn;
+  }
   active_->last_lsn = lsn;
   if (active_->first_lsn == 0) active_->first_lsn = lsn;
   return Location(active_->segment->number(), offset);
@@ -185,8 +189,13 @@ void Appender::CountLive(const AppendRecord& record) {
   const auto size = static_cast<int64_t>(record.size());
   if (record.kind == RecordKind::kTombstone) {
     active.MoveTombstoneBytes(size);
-  } else if (record.is_current) {
+    return;
+  }
+  if (record.is_current) [[likely]] {
     active.MoveLiveBytes(size);
+  } else {
+    active.MoveLiveBytes(static_cast<int64_t>(
+        format::LastingSize(record.kind, record.key.size(), record.value)));
   }
   if (record.value_file_size == 0) [[likely]] {
     return;
@@ -272,6 +281,7 @@ Appender::Sample Appender::TakeSample() {
   }
   sample.active = active_;
   sample.end = end_;
+  sample.last_forget_lsn = last_forget_lsn_;
   sampled_bytes_ = appended_bytes_;
   return sample;
 }
@@ -333,7 +343,6 @@ Appender::Progress Appender::TakeProgress() {
 void Appender::MoveLive(std::span<const LiveMove> moves) {
   index::MutexLock lock(&mutex_);
   for (const LiveMove& move : moves) {
-    if (move.from == nullptr) continue;
     move.from->MoveLiveBytes(-static_cast<int64_t>(move.bytes));
     move.to->MoveLiveBytes(static_cast<int64_t>(move.bytes));
     move.from->AddLiveValueBytes(-static_cast<int64_t>(move.value_file_bytes));

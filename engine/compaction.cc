@@ -9,6 +9,7 @@
 #include "engine/value_files.h"
 #include "format/check.h"
 #include "format/key_filter.h"
+#include "format/mask.h"
 #include "format/status_macros.h"
 #include "index/epoch.h"
 
@@ -43,20 +44,13 @@ Compaction::Compaction(const CompactionParts& parts,
 absl::Status Compaction::Run() {
   PEAT_RETURN_IF_ERROR(CheckInputs());
   LetWritersPass();
-  if (const uint64_t size = SurvivingBytesMax(); size > 0) {
-    PEAT_ASSIGN_OR_RETURN(
-        output_, OutputSegment::Create({.file_system = parts_.file_system,
-                                        .directory = parts_.directory,
-                                        .manifest = parts_.manifest,
-                                        .supply = parts_.supply},
-                                       format::SegmentKind::kCompacted, size));
-  }
+  room_ = SurvivingBytesMax();
   for (uint32_t i = 0; i < inputs_.size(); ++i) {
     PEAT_RETURN_IF_ERROR(CopyFrom(i));
   }
   Reach(CompactionPoint::kScanned);
   PEAT_RETURN_IF_ERROR(CopyTombstones());
-  PEAT_RETURN_IF_ERROR(FinishOutput());
+  PEAT_RETURN_IF_ERROR(FinishOutputs());
   // All that has superseded anything that was not copied.
   if (!HasBug(Bug::kSupersededNotDurable)) {
     PEAT_RETURN_IF_ERROR(parts_.syncer->SyncUpTo(parts_.appender->last_lsn()));
@@ -67,7 +61,7 @@ absl::Status Compaction::Run() {
     }
   }
   if (absl::Status status = Commit(); !status.ok()) {
-    GiveUpOutput();
+    GiveUpOutputs();
     return status;
   }
   Reach(CompactionPoint::kCommitted);
@@ -134,6 +128,9 @@ absl::Status Compaction::CopyFrom(uint32_t number) {
   std::vector<Scanned> group;
   while (scanner.Next() == SegmentScanner::Step::kRecord) {
     const Record& record = scanner.record();
+    if (record.header.kind == RecordKind::kAuditStub) {
+      PEAT_RETURN_IF_ERROR(KeepStub(number, record));
+    }
     if (!TakesLsn(record.header.kind)) continue;
     const uint64_t hash = (*parts_.hasher)(record.key);
     parts_.index->Prefetch(hash);
@@ -160,7 +157,14 @@ absl::Status Compaction::CopyGroup(uint32_t input,
         Drop(record);
         break;
       case Fate::kKeep:
-        PEAT_RETURN_IF_ERROR(Keep(input, scanned));
+        PEAT_RETURN_IF_ERROR(Keep(input, scanned, kData));
+        break;
+      case Fate::kKeepForAudit:
+        PEAT_RETURN_IF_ERROR(Keep(input, scanned, kAudit));
+        break;
+      case Fate::kLeaveStub:
+        PEAT_RETURN_IF_ERROR(LeaveStub(input, record));
+        Drop(record);
         break;
       case Fate::kAskFilters:
         tombstones_.push_back({.filter_hash = format::FilterHash(record.key),
@@ -174,12 +178,20 @@ absl::Status Compaction::CopyGroup(uint32_t input,
 }
 
 Compaction::Fate Compaction::FateOf(const Scanned& scanned) const {
-  if (scanned.record.header.kind == RecordKind::kTombstone) {
-    return IsSuperseded(scanned) || HasBug(Bug::kTombstonesDropped)
-               ? Fate::kDrop
-               : Fate::kAskFilters;
+  switch (scanned.record.header.kind) {
+    case RecordKind::kTombstone:
+      return IsSuperseded(scanned) || HasBug(Bug::kTombstonesDropped)
+                 ? Fate::kDrop
+                 : Fate::kAskFilters;
+    case RecordKind::kForget:
+      return HasBug(Bug::kMasksDropped) ? Fate::kDrop : Fate::kKeepForAudit;
+    case RecordKind::kDisable:
+    case RecordKind::kEnable:
+      if (IsCurrent(scanned)) return Fate::kKeep;
+      return HasBug(Bug::kMasksDropped) ? Fate::kDrop : Fate::kLeaveStub;
+    default:
+      return IsCurrent(scanned) ? Fate::kKeep : Fate::kDrop;
   }
-  return IsCurrent(scanned) ? Fate::kKeep : Fate::kDrop;
 }
 
 bool Compaction::IsCurrent(const Scanned& scanned) const {
@@ -204,30 +216,68 @@ bool Compaction::IsSuperseded(const Scanned& tombstone) const {
   }) == Verdict::kMatch;
 }
 
-absl::Status Compaction::Keep(uint32_t input, const Scanned& scanned) {
-  const Record& record = scanned.record;
-  PEAT_CHECK(output_ != nullptr);
-  Record moved = record;
+absl::Status Compaction::Keep(uint32_t input, const Scanned& scanned,
+                              Home home) {
+  Record record = scanned.record;
   if (HasBug(Bug::kMoveWithNewLsn)) {
-    moved.header.lsn = parts_.appender->last_lsn() + 1;
+    record.header.lsn = parts_.appender->last_lsn() + 1;
   }
-  PEAT_ASSIGN_OR_RETURN(const uint64_t offset, output_->Append(moved));
-  const uint64_t value_file_size = ValueFileSize(record.header, record.value);
-  value_bytes_ += value_file_size;
+  PEAT_ASSIGN_OR_RETURN(const uint64_t offset, Append(home, record));
+  const uint64_t value_file_size = ValueFileSize(record);
+  outputs_[home].value_bytes += value_file_size;
   moves_[static_cast<size_t>(HashIndex::ShardOf(scanned.hash))].push_back(
       {.hash = scanned.hash,
        .from = scanned.location,
        .to_offset = offset,
        .size = static_cast<uint32_t>(RecordSize(record.header)),
        .input = input,
-       .value_file_size = value_file_size});
+       .value_file_size = value_file_size,
+       .lasting_size = static_cast<uint32_t>(format::LastingSize(
+           record.header.kind, record.key.size(), record.value)),
+       .home = home});
   return absl::OkStatus();
+}
+
+absl::Status Compaction::LeaveStub(uint32_t input, const Record& mask) {
+  const std::string value = format::EncodeAuditStub(mask);
+  Record stub = mask;
+  stub.header.kind = RecordKind::kAuditStub;
+  stub.header.flags = 0;
+  stub.header.value_size = static_cast<uint32_t>(value.size());
+  stub.value = value;
+  return KeepStub(input, stub);
+}
+
+absl::Status Compaction::KeepStub(uint32_t input, const Record& stub) {
+  PEAT_RETURN_IF_ERROR(Append(kAudit, stub).status());
+  stubs_.push_back(
+      {.from = inputs_[input].segment.get(), .bytes = RecordSize(stub.header)});
+  return absl::OkStatus();
+}
+
+absl::StatusOr<uint64_t> Compaction::Append(Home home, const Record& record) {
+  Output& output = outputs_[home];
+  const uint64_t size = RecordSize(record.header);
+  if (output.segment == nullptr) {
+    PEAT_ASSIGN_OR_RETURN(
+        output.segment,
+        OutputSegment::Create({.file_system = parts_.file_system,
+                               .directory = parts_.directory,
+                               .manifest = parts_.manifest,
+                               .supply = parts_.supply},
+                              home == kData ? format::SegmentKind::kCompacted
+                                            : format::SegmentKind::kAudit,
+                              room_));
+  }
+  // What goes to one output will not go to the other.
+  room_ -= std::min(size, room_);
+  return output.segment->Append(record);
 }
 
 void Compaction::Drop(const Record& record) {
   if ((record.header.flags & format::kFlagValueFile) == 0) return;
-  const auto reference = format::DecodeValueReference(record.value.substr(
-      0, std::min(record.value.size(), format::kValueReferenceSize)));
+  const auto reference =
+      format::DecodeValueReference(format::StoredValue(record));
   if (reference.ok()) dropped_values_.push_back(reference->file);
 }
 
@@ -244,36 +294,38 @@ absl::Status Compaction::CopyTombstones() {
         !status.ok()) {
       return absl::IsDataLoss(status) ? SetAside(input, status) : status;
     }
-    PEAT_CHECK(output_ != nullptr);
-    PEAT_RETURN_IF_ERROR(output_->Append(record).status());
+    PEAT_RETURN_IF_ERROR(Append(kData, record).status());
   }
   return absl::OkStatus();
 }
 
-// Makes the output durable, name included, and readable.
-absl::Status Compaction::FinishOutput() {
-  if (output_ == nullptr) return absl::OkStatus();
-  if (output_->entry().end == format::kSegmentHeaderSize) {
-    output_.reset();  // all of it was superseded meanwhile
-    return absl::OkStatus();
+// Makes the outputs durable, names included, and readable.
+absl::Status Compaction::FinishOutputs() {
+  bool has_any = false;
+  for (Output& output : outputs_) {
+    if (output.segment == nullptr) continue;
+    has_any = true;
+    PEAT_RETURN_IF_ERROR(output.segment->Finish());
+    PEAT_ASSIGN_OR_RETURN(output.open,
+                          output.segment->Open(parts_.config->read_method));
+    output.open->AddValueBytes(static_cast<int64_t>(output.value_bytes));
+    written_bytes_ += output.segment->entry().end;
   }
-  PEAT_RETURN_IF_ERROR(output_->Finish());
+  if (!has_any) return absl::OkStatus();
   if (absl::Status status = parts_.directory->Sync(); !status.ok()) {
     // It may have been the name of a log segment that did not get there.
     return parts_.poison->Set(status);
   }
-  PEAT_ASSIGN_OR_RETURN(output_segment_,
-                        output_->Open(parts_.config->read_method));
-  output_segment_->AddValueBytes(static_cast<int64_t>(value_bytes_));
-  PEAT_RETURN_IF_ERROR(
-      parts_.manifest->Reserve(parts_.manifest->Current().segments.size() + 1));
-  // Before the edit, since it can fail.
-  PEAT_RETURN_IF_ERROR(parts_.segments->Add(output_segment_));
-  written_bytes_ = output_->entry().end;
-  return absl::OkStatus();
+  return parts_.manifest->Reserve(parts_.manifest->Current().segments.size() +
+                                  outputs_.size());
 }
 
 absl::Status Compaction::Commit() {
+  // Before the edit, since it can fail.
+  for (const Output& output : outputs_) {
+    if (output.open == nullptr) continue;
+    PEAT_RETURN_IF_ERROR(parts_.segments->Add(output.open));
+  }
   return parts_.manifest->Edit([this](Manifest& manifest) {
     for (const SealedSegment& input : inputs_) {
       const size_t count =
@@ -282,7 +334,10 @@ absl::Status Compaction::Commit() {
           });
       PEAT_CHECK(count == 1);
     }
-    if (output_ != nullptr) AddSegment(manifest, output_->entry());
+    for (const Output& output : outputs_) {
+      if (output.segment == nullptr) continue;
+      AddSegment(manifest, output.segment->entry());
+    }
     // What was dropped relies on it. So if damage takes it away, together with
     // the marks that vouch for it, that is noticed.
     manifest.durable_lsn =
@@ -290,16 +345,21 @@ absl::Status Compaction::Commit() {
   });
 }
 
-// The edit has failed. If it was written in part, the output may be named.
-void Compaction::GiveUpOutput() {
-  if (output_ == nullptr) return;
-  if (parts_.poison->is_set()) output_->Keep();
-  parts_.segments->Retire(*output_segment_);
-  parts_.segments->Release(*output_segment_);
+// The edit has failed. If it was written in part, the outputs may be named.
+void Compaction::GiveUpOutputs() {
+  for (const Output& output : outputs_) {
+    if (output.segment == nullptr) continue;
+    if (parts_.poison->is_set()) output.segment->Keep();
+    if (output.open->number() == 0) continue;
+    parts_.segments->Retire(*output.open);
+    parts_.segments->Release(*output.open);
+  }
 }
 
 void Compaction::Publish() {
-  if (output_ != nullptr) output_->Keep();
+  for (const Output& output : outputs_) {
+    if (output.segment != nullptr) output.segment->Keep();
+  }
   for (int shard = 0; shard < HashIndex::kShardCount; ++shard) {
     std::span<const Move> moves(moves_[static_cast<size_t>(shard)]);
     while (!moves.empty()) {
@@ -308,6 +368,8 @@ void Compaction::Publish() {
       moves = moves.subspan(count);
     }
   }
+  for (LiveMove& stub : stubs_) stub.to = outputs_[kAudit].open.get();
+  parts_.appender->MoveLive(stubs_);
   // Every slot that led to an input was copied from it, and has moved since or
   // been overwritten.
   for (const SealedSegment& input : inputs_) {
@@ -320,7 +382,9 @@ void Compaction::OverwriteSlot(const Move& move, Location to) {
   std::string scratch;
   Record moved;
   Record found;
-  if (!output_segment_->ReadRecord(move.to_offset, &scratch, &moved).ok()) {
+  if (!outputs_[move.home]
+           .open->ReadRecord(move.to_offset, &scratch, &moved)
+           .ok()) {
     return;
   }
   const std::string key(moved.key);
@@ -343,16 +407,15 @@ void Compaction::PublishSome(int shard, std::span<const Move> moves) {
   const HashIndex::ShardLock lock(*parts_.index, shard);
   for (size_t i = 0; i < moves.size(); ++i) {
     const Move& move = moves[i];
-    const Location to(output_segment_->number(), move.to_offset);
+    Segment& output = *outputs_[move.home].open;
+    const Location to(output.number(), move.to_offset);
     const bool has_moved = parts_.index->ReplaceIf(move.hash, move.from, to);
-    if (!has_moved) {
-      if (HasBug(Bug::kMoveWithoutCompare)) OverwriteSlot(move, to);
-      continue;
-    }
+    if (!has_moved && HasBug(Bug::kMoveWithoutCompare)) OverwriteSlot(move, to);
+    // Of one that was superseded meanwhile, a mask's stub is still to stay.
     counts[i] = {.from = inputs_[move.input].segment.get(),
-                 .to = output_segment_.get(),
-                 .bytes = move.size,
-                 .value_file_bytes = move.value_file_size};
+                 .to = &output,
+                 .bytes = has_moved ? move.size : move.lasting_size,
+                 .value_file_bytes = has_moved ? move.value_file_size : 0};
   }
   parts_.appender->MoveLive(counts);
 }

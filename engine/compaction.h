@@ -1,4 +1,6 @@
-// One compaction: the survivors of some sealed segments move to a new one.
+// One compaction: the survivors of some sealed segments move to new ones: what
+// can be read to one, and what is kept for the audit alone to another, so that
+// it is not rewritten along with live data.
 //
 //   check the inputs' files -> let writers pass -> scan, and copy what the
 //   index points to -> ask the filters about tombstones -> sync the outputs and
@@ -91,9 +93,13 @@ class Compaction final {
   // What becomes of a record.
   enum class Fate {
     kDrop,
-    kKeep,
-    kAskFilters,  // a tombstone: stays if it may shadow something elsewhere
+    kKeep,          // it is current
+    kKeepForAudit,  // for ever: a forget record, or an audit stub
+    kLeaveStub,     // a superseded disable or enable record
+    kAskFilters,    // a tombstone: stays if it may shadow something elsewhere
   };
+  // The two outputs.
+  enum Home : uint8_t { kData, kAudit };
   // A record of an input on its way.
   struct Scanned {
     uint64_t hash = 0;
@@ -108,6 +114,13 @@ class Compaction final {
     uint32_t size = 0;
     uint32_t input = 0;
     uint64_t value_file_size = 0;
+    uint32_t lasting_size = 0;  // what of `size` stays live if it is superseded
+    Home home = kData;
+  };
+  struct Output {
+    std::unique_ptr<OutputSegment> segment;  // null: nothing went there
+    std::shared_ptr<Segment> open;
+    uint64_t value_bytes = 0;  // of the value files that it refers to
   };
 
   absl::Status CheckInputs();
@@ -119,12 +132,16 @@ class Compaction final {
   Fate FateOf(const Scanned& scanned) const;
   bool IsCurrent(const Scanned& scanned) const;
   bool IsSuperseded(const Scanned& tombstone) const;
-  absl::Status Keep(uint32_t input, const Scanned& scanned);
+  absl::Status Keep(uint32_t input, const Scanned& scanned, Home home);
+  // Copies what no slot leads to: a stub.
+  absl::Status KeepStub(uint32_t input, const format::Record& stub);
+  absl::Status LeaveStub(uint32_t input, const format::Record& mask);
+  absl::StatusOr<uint64_t> Append(Home home, const format::Record& record);
   void Drop(const format::Record& record);
   absl::Status CopyTombstones();
-  absl::Status FinishOutput();
+  absl::Status FinishOutputs();
   absl::Status Commit();
-  void GiveUpOutput();
+  void GiveUpOutputs();
   void Publish();
   void PublishSome(int shard, std::span<const Move> moves);
   // A mistake made on purpose: see seeded_bug.h.
@@ -138,13 +155,13 @@ class Compaction final {
   const CompactionParts parts_;
   const std::vector<SealedSegment> inputs_;
   const std::vector<SealedSegment> others_;
-  std::unique_ptr<OutputSegment> output_;  // null: nothing may survive
-  std::shared_ptr<Segment> output_segment_;
+  uint64_t room_ = 0;              // bytes of records that may yet survive
+  std::array<Output, 2> outputs_;  // by Home
+  std::vector<LiveMove> stubs_;    // `to` is not known yet
   std::array<std::vector<Move>, index::HashIndex::kShardCount> moves_;
   std::vector<Tombstone> tombstones_;
   std::vector<format::SegmentId> dropped_values_;
   bool has_set_aside_ = false;
-  uint64_t value_bytes_ = 0;  // of the value files that the output refers to
   uint64_t written_bytes_ = 0;
   uint64_t removed_bytes_ = 0;
 };

@@ -15,6 +15,9 @@ constexpr size_t kInputCountMax = 64;
 // A segment from which less than this share can be gained is left alone.
 constexpr uint64_t kGainShareMin = 16;
 
+// So many audit segments less than half full are left as they are.
+constexpr size_t kSmallAuditCountMax = 8;
+
 // Believed idle tombstones of more than this share of all bytes are swept out
 // even where the bound does not ask for it: they cost the index nothing, but
 // scans and recovery.
@@ -87,6 +90,25 @@ bool IsOverAllowance(std::span<const SegmentFacts> facts,
   return used > LimitsFor(goal, stay).allowance;
 }
 
+namespace {
+
+// Each compaction that meets masks adds an audit segment, and nothing ever
+// empties one: small ones are joined.
+std::vector<SegmentId> PickSmallAudits(std::span<const SegmentFacts> facts,
+                                       const CompactionGoal& goal) {
+  std::vector<const SegmentFacts*> small;
+  for (const SegmentFacts& segment : facts) {
+    if (segment.may_be_input && segment.kind == format::SegmentKind::kAudit &&
+        segment.used_bytes < goal.segment_size / 2) {
+      small.push_back(&segment);
+    }
+  }
+  if (small.size() < kSmallAuditCountMax) return {};
+  return TakeWhatFits(small, goal.segment_size);
+}
+
+}  // namespace
+
 std::vector<SegmentId> PickInputs(std::span<const SegmentFacts> facts,
                                   const CompactionGoal& goal) {
   uint64_t used = 0;
@@ -103,6 +125,10 @@ std::vector<SegmentId> PickInputs(std::span<const SegmentFacts> facts,
   }
   // Costs nothing but the edit.
   if (!empty.empty()) return empty;
+  if (std::vector<SegmentId> audits = PickSmallAudits(facts, goal);
+      audits.size() > 1) {
+    return audits;
+  }
   if (!IsOverAllowance(facts, goal)) {
     if (idle <= used / kIdleShareMax) return {};
     std::erase_if(candidates, [](const SegmentFacts* segment) {

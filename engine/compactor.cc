@@ -145,6 +145,10 @@ std::vector<SegmentFacts> Compactor::FactsOf(const std::vector<Known>& known) {
     fact.used_bytes = segment.end();
     fact.live_bytes = NotNegative(segment.live_bytes());
     fact.tombstone_bytes = NotNegative(segment.tombstone_bytes());
+    // What lies there is kept for ever, current or not.
+    if (fact.kind == format::SegmentKind::kAudit) {
+      fact.audit_bytes = std::exchange(fact.live_bytes, 0);
+    }
     fact.value_bytes = NotNegative(segment.value_bytes());
     fact.live_value_bytes = NotNegative(segment.live_value_bytes());
     fact.first_lsn = one.entry.first_lsn;
@@ -191,8 +195,9 @@ void Compactor::Retire(const Compaction& compaction) {
     tombstones_.erase(input.entry.id);
   }
   for (const SegmentId file : compaction.dropped_values()) {
-    if (references_->Remove(file)) retired.value_files.push_back(file);
+    references_->Remove(file);
   }
+  retired.value_files = references_->TakeUnreferenced();
   retired.stamp = index::EpochStamp();
   retired_.push_back(std::move(retired));
   retired_bytes_ += compaction.removed_bytes();
@@ -202,21 +207,33 @@ void Compactor::Retire(const Compaction& compaction) {
 }
 
 void Compactor::Reclaim() {
+  std::erase_if(held_, [this](const std::shared_ptr<Segment>& segment) {
+    const bool is_free = segment.use_count() == 1;
+    if (is_free) Unlink(*segment);
+    return is_free;
+  });
   if (retired_.empty()) return;
   const uint64_t oldest = index::OldestEpoch();
   while (!retired_.empty() && retired_.front().stamp < oldest) {
-    for (const std::shared_ptr<Segment>& segment : retired_.front().segments) {
+    for (std::shared_ptr<Segment>& segment : retired_.front().segments) {
       parts_.segments->Release(*segment);
-      // What cannot be removed now is an orphan, and removed at open.
-      (void)parts_.directory->Unlink(segment->file_name());
-      (void)parts_.directory->Unlink(
-          format::HintFileName(segment->identity().id));
+      if (segment->is_mapped() || segment.use_count() == 1) {
+        Unlink(*segment);
+      } else {
+        held_.push_back(std::move(segment));
+      }
     }
     for (const SegmentId file : retired_.front().value_files) {
       (void)parts_.directory->Unlink(format::ValueFileName(file));
     }
     retired_.pop_front();
   }
+}
+
+// What cannot be removed now is an orphan, and removed at open.
+void Compactor::Unlink(const Segment& segment) {
+  (void)parts_.directory->Unlink(segment.file_name());
+  (void)parts_.directory->Unlink(format::HintFileName(segment.identity().id));
 }
 
 void Compactor::NoteTombstones(const std::vector<Known>& known) {

@@ -94,6 +94,7 @@ class Compactor final {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Unlinks what nobody can be reading any more.
   void Reclaim() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Unlink(const Segment& segment) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Remembers the segments that have tombstones, and since when.
   void NoteTombstones(const std::vector<Known>& known)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -113,6 +114,9 @@ class Compactor final {
   bool is_stopped_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status damage_ ABSL_GUARDED_BY(mutex_);
   std::deque<Retired> retired_ ABSL_GUARDED_BY(mutex_);  // oldest first
+  // Released, but read with pread, by name, by somebody who took it before: a
+  // scan.
+  std::vector<std::shared_ptr<Segment>> held_ ABSL_GUARDED_BY(mutex_);
   uint64_t retired_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
 
   // Apart, so that statistics need not wait for a compaction. Innermost.

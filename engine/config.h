@@ -21,6 +21,12 @@ enum class CompactionPoint {
   kScanned,    // what is current has been copied; nothing is committed
   kCommitted,  // the manifest has changed, the index has not
 };
+inline uint64_t WallClock() {
+  return static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(
+          std::chrono::system_clock::now().time_since_epoch())
+          .count());
+}
 
 struct Config {
   Access access = Access::kReadWrite;
@@ -35,7 +41,8 @@ struct Config {
   // For tests: the bounds of the segment size (powers of two), what a small
   // store may use beyond the bound, who runs the background, how many threads
   // recovery uses, a hash so weak that keys collide (bits that are kept; 0: the
-  // real one), what time it is, and what happens amid a compaction.
+  // real one), what time it is (since some instant; and since 1970-01-01 UTC,
+  // in microseconds), and what happens amid a compaction.
   uint64_t segment_size_min = format::kSegmentSizeMin;
   uint64_t segment_size_max = format::kSegmentSizeMax;
   uint64_t space_extra_min = uint64_t{8} << 20;
@@ -44,6 +51,7 @@ struct Config {
   int weak_hash_bits = 0;
   std::function<std::chrono::steady_clock::time_point()> now =
       std::chrono::steady_clock::now;
+  std::function<uint64_t()> wall_clock = WallClock;
   std::function<void(CompactionPoint)> at_compaction_point = {};
 };
 

@@ -41,7 +41,9 @@ Stats Engine::GetStats() const {
   stats.open = open_stats_;
   if (!IsOpen(guard)) return stats;
   const Manifest manifest = manifest_.Current();
-  stats.key_count = index_.size();
+  stats.disabled_key_count = mask_counts_.disabled();
+  stats.forgotten_key_count = mask_counts_.forgotten();
+  stats.key_count = index_.size() - stats.forgotten_key_count;
   stats.index_bytes = index_.memory_bytes();
   stats.last_lsn = open_stats_.last_lsn;
   stats.durable_lsn = manifest.durable_lsn;

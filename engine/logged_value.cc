@@ -2,7 +2,6 @@
 
 #include <utility>
 
-#include "format/check.h"
 #include "format/file_name.h"
 #include "format/status_macros.h"
 
@@ -33,9 +32,7 @@ absl::Status LoggedValue::PrepareLarge() {
 
 void LoggedValue::EndLarge() {
   if (large_->written.file == nullptr || large_->kept) return;
-  const bool is_last =
-      writer_->parts_.references->Remove(large_->written.reference.file);
-  PEAT_CHECK(is_last);
+  writer_->parts_.references->Remove(large_->written.reference.file);
   // What cannot be removed now is an orphan, and removed at open.
   (void)writer_->parts_.directory->Unlink(
       format::ValueFileName(large_->written.reference.file));

@@ -9,12 +9,14 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "engine/key_state.h"
 #include "engine/seeded_bug.h"
 #include "engine/segment_scanner.h"
 #include "engine/value_files.h"
 #include "engine/worker.h"
 #include "format/check.h"
 #include "format/file_name.h"
+#include "format/mask.h"
 #include "format/record.h"
 #include "format/status_macros.h"
 #include "index/epoch.h"
@@ -49,7 +51,7 @@ struct Found {
   Location location;
   Lsn lsn;
   uint32_t size;
-  bool is_tombstone;
+  RecordKind kind;
   bool refers;  // to a value file
 };
 
@@ -168,12 +170,10 @@ class Reader {
   absl::Status Note(Segment& segment, const SegmentScanner& scanner) {
     const Record& record = scanner.record();
     const RecordKind kind = record.header.kind;
-    if (!TakesLsn(kind)) return absl::OkStatus();
-    if (kind != RecordKind::kPut && kind != RecordKind::kTombstone) {
-      return absl::UnimplementedError(absl::StrFormat(
-          "%s offset %d: a record of kind %d needs a newer version",
-          segment.file_name(), scanner.offset(), static_cast<int>(kind)));
+    if (kind == RecordKind::kAuditStub) {
+      segment.AddLiveBytes(static_cast<int64_t>(RecordSize(record.header)));
     }
+    if (!TakesLsn(kind)) return absl::OkStatus();
     ++result_.record_count;
     result_.last_lsn = std::max(result_.last_lsn, record.header.lsn);
     const uint64_t size = RecordSize(record.header);
@@ -182,17 +182,17 @@ class Reader {
     }
     const uint64_t hash = (*parts_.hasher)(record.key);
     if ((record.header.flags & format::kFlagValueFile) != 0) {
-      const auto reference = format::DecodeValueReference(record.value);
+      const auto reference =
+          format::DecodeValueReference(format::StoredValue(record));
       if (reference.ok()) ++result_.value_files[reference->file];
-      segment.AddValueBytes(
-          static_cast<int64_t>(ValueFileSize(record.header, record.value)));
+      segment.AddValueBytes(static_cast<int64_t>(ValueFileSize(record)));
     }
     lists_[static_cast<size_t>(HashIndex::ShardOf(hash))].push_back(
         {.hash = hash,
          .location = Location(segment.number(), scanner.offset()),
          .lsn = record.header.lsn,
          .size = static_cast<uint32_t>(size),
-         .is_tombstone = kind == RecordKind::kTombstone,
+         .kind = kind,
          .refers = (record.header.flags & format::kFlagValueFile) != 0});
     return absl::OkStatus();
   }
@@ -259,26 +259,45 @@ class ShardFiller {
     PEAT_RETURN_IF_ERROR(status);
     const bool is_known = position.verdict == Verdict::kMatch;
     // A record listed twice has its own lsn.
-    if (is_known && old.header.lsn >= found.lsn) return absl::OkStatus();
+    if (is_known && old.header.lsn >= found.lsn) {
+      return CountSuperseded(found, old.header.lsn);
+    }
     if (is_known) {
       Segment& segment = parts_.segments->At(position.location.segment());
-      segment.AddLiveBytes(-static_cast<int64_t>(RecordSize(old.header)));
-      segment.AddLiveValueBytes(
-          -static_cast<int64_t>(ValueFileSize(old.header, old.value)));
+      segment.AddLiveBytes(-static_cast<int64_t>(
+          RecordSize(old.header) -
+          format::LastingSize(old.header.kind, old.key.size(), old.value)));
+      segment.AddLiveValueBytes(-static_cast<int64_t>(ValueFileSize(old)));
     }
+    parts_.mask_counts->Move(
+        is_known ? StateAfter(old.header.kind) : KeyState::kAbsent,
+        StateAfter(found.kind));
     Segment& segment = parts_.segments->At(found.location.segment());
     segment.AddLiveBytes(found.size);
     if (found.refers) [[unlikely]] {
       Record record;
       PEAT_RETURN_IF_ERROR(
           segment.ReadRecord(found.location.offset(), &scratch_, &record));
-      segment.AddLiveValueBytes(
-          static_cast<int64_t>(ValueFileSize(record.header, record.value)));
+      segment.AddLiveValueBytes(static_cast<int64_t>(ValueFileSize(record)));
     }
     parts_.index->Set(found.hash, position, found.location);
-    if (found.is_tombstone) {
+    if (found.kind == RecordKind::kTombstone) {
       tombstones_.push_back({found.hash, found.location});
     }
+    return absl::OkStatus();
+  }
+
+  // Of a record that a newer one came before: what lasts of it.
+  absl::Status CountSuperseded(const Found& found, Lsn newer) {
+    if (!format::IsMask(found.kind) || newer == found.lsn) {
+      return absl::OkStatus();
+    }
+    Segment& segment = parts_.segments->At(found.location.segment());
+    Record record;
+    PEAT_RETURN_IF_ERROR(
+        segment.ReadRecord(found.location.offset(), &scratch_, &record));
+    segment.AddLiveBytes(static_cast<int64_t>(
+        format::LastingSize(found.kind, record.key.size(), record.value)));
     return absl::OkStatus();
   }
 

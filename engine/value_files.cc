@@ -8,6 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "format/checksum.h"
 #include "format/file_name.h"
+#include "format/mask.h"
 #include "format/status_macros.h"
 
 namespace peat::engine {
@@ -71,13 +72,12 @@ absl::StatusOr<std::optional<Flaw>> ReadOrFindFlaw(
 
 }  // namespace
 
-uint64_t ValueFileSize(const format::RecordHeader& header,
-                       std::string_view value) {
-  if ((header.flags & format::kFlagValueFile) == 0) [[likely]] {
+uint64_t ValueFileSize(const format::Record& record) {
+  if ((record.header.flags & format::kFlagValueFile) == 0) [[likely]] {
     return 0;
   }
-  const absl::StatusOr<ValueReference> reference = format::DecodeValueReference(
-      value.substr(0, format::kValueReferenceSize));
+  const absl::StatusOr<ValueReference> reference =
+      format::DecodeValueReference(format::StoredValue(record));
   return reference.ok() ? reference->size : 0;
 }
 

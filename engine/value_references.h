@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
@@ -33,19 +34,28 @@ class ValueReferences final {
     ++counts_[file];
   }
 
-  // Such a record is gone, or was not appended. True: it was the last.
-  bool Remove(format::SegmentId file) ABSL_LOCKS_EXCLUDED(mutex_) {
+  // Such a record is gone, or was not appended.
+  void Remove(format::SegmentId file) ABSL_LOCKS_EXCLUDED(mutex_) {
     index::MutexLock lock(&mutex_);
     const auto at = counts_.find(file);
     PEAT_CHECK(at != counts_.end());
-    if (--at->second > 0) return false;
+    if (--at->second > 0) return;
     counts_.erase(at);
-    return true;
+    unreferenced_.push_back(file);
+  }
+
+  // The files of which the last reference has been removed since the last call.
+  // Whoever found a record before it went may still read its file.
+  std::vector<format::SegmentId> TakeUnreferenced()
+      ABSL_LOCKS_EXCLUDED(mutex_) {
+    index::MutexLock lock(&mutex_);
+    return std::exchange(unreferenced_, {});
   }
 
  private:
   index::Mutex mutex_;
   Counts counts_ ABSL_GUARDED_BY(mutex_);
+  std::vector<format::SegmentId> unreferenced_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace peat::engine

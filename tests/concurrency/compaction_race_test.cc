@@ -156,8 +156,8 @@ TEST_P(CompactionRaceTest, BatchesStayWholeForReaders) {
         const std::string a = std::to_string(amounts[from]) + " " + padding;
         const std::string b = std::to_string(amounts[to]) + " " + padding;
         ASSERT_OK(engine_->Write(std::vector<BatchOperation>{
-            {.kind = BatchOperation::Kind::kPut, .key = keys[from], .value = a},
-            {.kind = BatchOperation::Kind::kPut,
+            {.operation = Operation::kPut, .key = keys[from], .value = a},
+            {.operation = Operation::kPut,
              .key = keys[to],
              .value = b}}));
       }

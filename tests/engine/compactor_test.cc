@@ -25,6 +25,7 @@ using ::peat::testing::IsOk;
 using ::peat::testing::SimFileSystem;
 using ::peat::testing::SimOp;
 using ::peat::testing::StatusIs;
+using ::testing::ElementsAre;
 
 constexpr uint64_t kSegmentSize = uint64_t{64} << 10;
 
@@ -143,7 +144,7 @@ TEST_P(CompactorTest, LeavesWhatWasWrittenMeanwhileAlone) {
       ASSERT_OK(engine_->CompareAndSet(Key(5), std::string(1000, 'a'), "c"));
       const std::string key = Key(6);
       ASSERT_OK(engine_->Write(std::vector<BatchOperation>{
-          {.kind = BatchOperation::Kind::kPut, .key = key, .value = "d"}}));
+          {.operation = Operation::kPut, .key = key, .value = "d"}}));
     });
     ASSERT_OK(engine_->Compact());
     ASSERT_EQ(at_point_, nullptr) << "nothing was compacted";
@@ -293,6 +294,44 @@ TEST_P(CompactorTest, RemovesAValueFileWithTheLastRecordThatRefersToIt) {
   Seal();
   ASSERT_OK(engine_->Compact());
   EXPECT_EQ(FileCount(".val"), 0U);
+}
+
+TEST_P(CompactorTest, MasksStayForEver) {
+  ASSERT_OK(engine_->Put("a", "value of a"));
+  ASSERT_OK(engine_->Disable("a", "first"));
+  ASSERT_OK(engine_->Enable("a", "second"));
+  ASSERT_OK(engine_->Put("b", std::string(40'000, 'L')));
+  ASSERT_OK(engine_->Forget("b", "third"));
+  ASSERT_OK(engine_->Put("c", "value of c"));
+  ASSERT_OK(engine_->Disable("c", "fourth"));
+  ASSERT_OK(engine_->Put("a", "new value of a"));
+  ASSERT_OK(engine_->Delete("a"));
+  for (int round = 0; round < 4; ++round) {
+    Fill(0, 130, static_cast<char>('a' + round));
+    Seal();
+    ASSERT_OK(engine_->Compact());
+    EXPECT_EQ(FileCount(".val"), 1U);
+    std::vector<std::string> reasons;
+    ASSERT_OK_AND_ASSIGN(const auto masks, engine_->ScanMasks({}));
+    while (masks->Next()) reasons.emplace_back(masks->mask().reason);
+    ASSERT_OK(masks->status());
+    EXPECT_THAT(reasons, ElementsAre("first", "second", "third", "fourth"));
+    ASSERT_OK_AND_ASSIGN(const KeyState a, engine_->State("a"));
+    ASSERT_OK_AND_ASSIGN(const KeyState b, engine_->State("b"));
+    ASSERT_OK_AND_ASSIGN(const KeyState c, engine_->State("c"));
+    EXPECT_EQ(a, KeyState::kAbsent);
+    EXPECT_EQ(b, KeyState::kForgotten);
+    EXPECT_EQ(c, KeyState::kDisabled);
+    std::string revealed;
+    ASSERT_OK(engine_->Reveal("b", &revealed));
+    EXPECT_EQ(revealed, std::string(40'000, 'L'));
+    if (round == 2) Open();
+  }
+  int audit_segments = 0;
+  for (const SegmentStats& segment : TheStats().segments) {
+    audit_segments += segment.kind == format::SegmentKind::kAudit ? 1 : 0;
+  }
+  EXPECT_GE(audit_segments, 1);
 }
 
 TEST_P(CompactorTest, WorksOnAFullDiskAndLetsWritesResume) {
