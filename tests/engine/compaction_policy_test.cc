@@ -1,3 +1,5 @@
+// The compaction policy: which segments, and when.
+
 #include "engine/compaction_policy.h"
 
 #include <gmock/gmock.h>

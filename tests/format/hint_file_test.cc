@@ -1,3 +1,5 @@
+// Hint files: found again, bound to their segment, never believed when damaged.
+
 #include "format/hint_file.h"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,5 @@
+// Key filters: no key is missed, few others are found.
+
 #include "format/key_filter.h"
 
 #include <gtest/gtest.h>
