@@ -179,6 +179,7 @@ class Engine {
   }
   absl::Status WhyNot() const;
   void CountCompaction(Stats* stats) const;
+  void CountSegments(const format::Manifest& manifest, Stats* stats) const;
   absl::StatusOr<std::vector<SegmentSource>> Sources() const;
   absl::Status CloseLog();
 

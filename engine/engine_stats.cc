@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -16,6 +17,10 @@ namespace {
 using format::Manifest;
 using format::ManifestSegment;
 using format::SegmentId;
+
+uint64_t NotNegative(int64_t bytes) {
+  return static_cast<uint64_t>(std::max<int64_t>(bytes, 0));
+}
 
 // By a look at the directory: statistics are asked for rarely.
 void CountValueFiles(const Directory& directory, Stats* stats) {
@@ -72,9 +77,44 @@ Stats Engine::GetStats() const {
   stats.dead_bytes =
       stats.used_bytes -
       std::min(stats.live_bytes + stats.tombstone_bytes, stats.used_bytes);
-  if (log_ != nullptr) CountCompaction(&stats);
+  if (log_ != nullptr) {
+    CountCompaction(&stats);
+  } else {
+    CountSegments(manifest, &stats);
+  }
   CountValueFiles(*directory_, &stats);
   return stats;
+}
+
+// Of a store that is open to read only: nothing is known of tombstones.
+void Engine::CountSegments(const Manifest& manifest, Stats* stats) const {
+  absl::flat_hash_map<SegmentId, format::Lsn> last_lsns;
+  for (const ManifestSegment& entry : manifest.segments) {
+    last_lsns[entry.id] = entry.last_lsn;
+  }
+  for (const std::shared_ptr<Segment>& segment : segments_.All()) {
+    SegmentStats& one = stats->segments.emplace_back();
+    one.id = segment->identity().id;
+    one.kind = segment->identity().kind;
+    one.used_bytes = segment->end();
+    one.live_bytes = NotNegative(segment->live_bytes());
+    one.tombstone_bytes = NotNegative(segment->tombstone_bytes());
+    one.dead_bytes =
+        one.used_bytes -
+        std::min(one.used_bytes, one.live_bytes + one.tombstone_bytes);
+    if (one.kind == format::SegmentKind::kAudit) {
+      one.mask_bytes = std::exchange(one.live_bytes, 0);
+    }
+    const format::Lsn last_lsn = last_lsns[one.id];
+    if (last_lsn != 0 && last_lsn <= stats->last_lsn) {
+      one.age = stats->last_lsn - last_lsn;
+    }
+  }
+  const uint64_t stay_bytes = stats->live_bytes + stats->tombstone_bytes;
+  if (stay_bytes > 0) {
+    stats->space_amplification = static_cast<double>(stats->used_bytes) /
+                                 static_cast<double>(stay_bytes);
+  }
 }
 
 void Engine::CountCompaction(Stats* stats) const {

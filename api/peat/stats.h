@@ -99,7 +99,8 @@ struct Stats {
   double write_amplification = 1;
   double slowed_seconds = 0;
 
-  // By id. Empty in a store that is open to read only.
+  // By id. In a store that is open to read only all tombstones count as if they
+  // could not go.
   std::vector<SegmentStats> segments;
 
   OpenStats open;
