@@ -52,6 +52,17 @@ absl::StatusOr<engine::Config> Validate(const Options& options) {
                         options.sync_interval.count()));
   }
   config.sync_interval = options.sync_interval;
+  // Written so that "not a number" fails too.
+  if (!(options.max_space_amplification > 1 &&
+        options.max_space_amplification <= 100)) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("max_space_amplification is %g, not above 1 and at "
+                        "most 100",
+                        options.max_space_amplification));
+  }
+  config.max_space_amplification = options.max_space_amplification;
+  config.compaction_bytes_per_second = options.compaction_bytes_per_second;
+  config.background_compaction = options.background_compaction;
   config.create_if_missing = options.create_if_missing;
   return config;
 }

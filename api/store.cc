@@ -77,6 +77,23 @@ std::vector<CutRange> Copy(const std::vector<engine::CutRange>& ranges) {
   return copy;
 }
 
+SegmentStats Copy(const engine::SegmentStats& from) {
+  SegmentStats stats{.id = from.id,
+                     .used_bytes = from.used_bytes,
+                     .live_bytes = from.live_bytes,
+                     .tombstone_bytes = from.tombstone_bytes,
+                     .mask_bytes = from.mask_bytes,
+                     .dead_bytes = from.dead_bytes,
+                     .age = from.age,
+                     .is_set_aside = from.is_set_aside};
+  if (from.kind == format::SegmentKind::kCompacted) {
+    stats.kind = SegmentStats::Kind::kCompacted;
+  } else if (from.kind == format::SegmentKind::kAudit) {
+    stats.kind = SegmentStats::Kind::kAudit;
+  }
+  return stats;
+}
+
 }  // namespace
 
 absl::Status CheckKey(std::string_view key) {
@@ -229,6 +246,8 @@ absl::Status Store::Write(const WriteBatch& batch) {
 
 absl::StatusOr<Lsn> Store::Flush() { return impl_->engine().Flush(); }
 
+absl::Status Store::Compact() { return impl_->engine().Compact(); }
+
 Stats Store::GetStats() const {
   const engine::Stats from = impl_->engine().GetStats();
   Stats stats;
@@ -247,6 +266,17 @@ Stats Store::GetStats() const {
   stats.durable_lsn = from.durable_lsn;
   stats.flush_count = from.flush_count;
   stats.reserve_complete = from.reserve_complete;
+  stats.tombstone_bytes = from.tombstone_bytes;
+  stats.space_amplification = from.space_amplification;
+  stats.compaction_count = from.compaction_count;
+  stats.compaction_written_bytes = from.compaction_written_bytes;
+  stats.compaction_removed_bytes = from.compaction_removed_bytes;
+  stats.appended_bytes = from.appended_bytes;
+  stats.write_amplification = from.write_amplification;
+  stats.slowed_seconds = from.slowed_seconds;
+  for (const engine::SegmentStats& segment : from.segments) {
+    stats.segments.push_back(Copy(segment));
+  }
   stats.open = {.clean = from.open.clean,
                 .records_replayed = from.open.records_replayed,
                 .bytes_replayed = from.open.bytes_replayed,

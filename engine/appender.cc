@@ -70,16 +70,25 @@ bool Appender::HasRoom(uint64_t size) const {
 }
 
 bool Appender::MakeRoom(uint64_t size) {
-  if (HasRoom(size)) [[likely]] {
+  const bool has_room = HasRoom(size);
+  if (has_room && !RefersToMuch()) [[likely]] {
     return true;
   }
   const size_t prepared = FindPrepared(size);
   if (prepared == prepared_.size()) {
+    if (has_room) return true;
     starved_ = true;
     return false;
   }
   Roll(prepared);
   return true;
+}
+
+bool Appender::RefersToMuch() const {
+  constexpr int64_t kValueShare = 16;
+  const Segment& segment = *active_->segment;
+  return segment.value_bytes() >
+         kValueShare * static_cast<int64_t>(segment.identity().capacity);
 }
 
 size_t Appender::FindPrepared(uint64_t size) const {
@@ -169,15 +178,31 @@ Location Appender::WriteUnitRecord(const AppendRecord& record,
 
 void Appender::CountLive(const AppendRecord& record) {
   if (record.superseded != nullptr) {
-    record.superseded->MoveLiveBytes(
-        -static_cast<int64_t>(record.superseded_size));
+    Segment& old = *record.superseded;
+    old.MoveLiveBytes(-static_cast<int64_t>(record.superseded_size));
+    if (record.superseded_value_file_size > 0) [[unlikely]] {
+      old.AddLiveValueBytes(
+          -static_cast<int64_t>(record.superseded_value_file_size));
+    }
   }
-  if (record.kind == RecordKind::kTombstone) return;
-  const uint64_t lasting =
-      record.is_current
-          ? record.size()
-          : format::LastingSize(record.kind, record.key.size(), record.value);
-  active_->segment->MoveLiveBytes(static_cast<int64_t>(lasting));
+  Segment& active = *active_->segment;
+  const auto size = static_cast<int64_t>(record.size());
+  if (record.kind == RecordKind::kTombstone) {
+    active.MoveTombstoneBytes(size);
+    return;
+  }
+  if (record.is_current) [[likely]] {
+    active.MoveLiveBytes(size);
+  } else {
+    active.MoveLiveBytes(static_cast<int64_t>(
+        format::LastingSize(record.kind, record.key.size(), record.value)));
+  }
+  if (record.value_file_size == 0) [[likely]] {
+    return;
+  }
+  const auto value_size = static_cast<int64_t>(record.value_file_size);
+  active.AddValueBytes(value_size);
+  if (record.is_current) active.AddLiveValueBytes(value_size);
 }
 
 void Appender::CountTail(uint64_t tail_before, bool* wake) {
@@ -303,6 +328,7 @@ Appender::Progress Appender::TakeProgress() {
     progress.active = active_;
     progress.tail = active_->end;
     progress.capacity = active_->segment->identity().capacity;
+    progress.rolls_early = RefersToMuch();
   }
   progress.prepared.assign(prepared_.begin(), prepared_.end());
   for (const std::shared_ptr<LogFile>& file : rolled_) {
@@ -312,6 +338,26 @@ Appender::Progress Appender::TakeProgress() {
   progress.unsynced_bytes = appended_bytes_ - durable_bytes_;
   progress.starved = std::exchange(starved_, false);
   return progress;
+}
+
+void Appender::MoveLive(std::span<const LiveMove> moves) {
+  index::MutexLock lock(&mutex_);
+  for (const LiveMove& move : moves) {
+    move.from->MoveLiveBytes(-static_cast<int64_t>(move.bytes));
+    move.to->MoveLiveBytes(static_cast<int64_t>(move.bytes));
+    move.from->AddLiveValueBytes(-static_cast<int64_t>(move.value_file_bytes));
+    move.to->AddLiveValueBytes(static_cast<int64_t>(move.value_file_bytes));
+  }
+}
+
+bool Appender::HasRolled() {
+  index::MutexLock lock(&mutex_);
+  return !rolled_.empty();
+}
+
+uint64_t Appender::appended_bytes() {
+  index::MutexLock lock(&mutex_);
+  return appended_bytes_;
 }
 
 void Appender::UpdateEnd() {

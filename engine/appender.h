@@ -57,6 +57,9 @@ struct AppendRecord {
   // and how many of its bytes may go now. Null: none.
   Segment* superseded = nullptr;
   uint64_t superseded_size = 0;
+  // Of the value files that this record and that one refer to.
+  uint64_t value_file_size = 0;
+  uint64_t superseded_value_file_size = 0;
   // False: a later record of the same batch takes the place of this one.
   bool is_current = true;
 
@@ -66,6 +69,14 @@ struct AppendRecord {
 struct Appended {
   format::Location location;
   format::Lsn lsn = 0;
+};
+
+// Live bytes that move with a record from one segment to another.
+struct LiveMove {
+  Segment* from = nullptr;
+  Segment* to = nullptr;
+  uint64_t bytes = 0;
+  uint64_t value_file_bytes = 0;
 };
 
 // Where the log stands: what precedes the next segment's first record.
@@ -144,9 +155,21 @@ class Appender {
     std::vector<std::shared_ptr<LogFile>> unsynced_rolled;
     uint64_t appended_bytes = 0;  // since the store was opened
     uint64_t unsynced_bytes = 0;
+    bool rolls_early = false;  // as soon as there is a prepared one
     bool starved = false;  // a writer found no prepared segment since the last
   };
   Progress TakeProgress() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Counts bytes as live in another segment, where their record lies now. To be
+  // called with the lock of the shard under which the index was moved.
+  void MoveLive(std::span<const LiveMove> moves) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Whether a log segment is rolled and not sealed yet.
+  bool HasRolled() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Bytes of records appended since the store was opened, and of the value
+  // files that go with them.
+  uint64_t appended_bytes() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Tells the active segment where its records end, for statistics.
   void UpdateEnd() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -163,6 +186,9 @@ class Appender {
  private:
   bool MakeRoom(uint64_t size) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool HasRoom(uint64_t size) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether the active segment's value files are so large that it should not
+  // wait to be full: as long as it is active none of them can go.
+  bool RefersToMuch() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // In prepared_, or its size if there is none.
   size_t FindPrepared(uint64_t size) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

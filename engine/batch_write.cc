@@ -15,6 +15,7 @@
 #include "absl/strings/str_format.h"
 #include "engine/logged_mask.h"
 #include "engine/logged_value.h"
+#include "engine/value_files.h"
 #include "engine/writer.h"
 #include "format/check.h"
 #include "format/mask.h"
@@ -78,6 +79,7 @@ class Writer::Batch {
     *lsn = appended.back().lsn;
     for (const Step& step : steps_) {
       if (step.value != nullptr) step.value->Keep(*lsn);
+      if (step.mask != nullptr) step.mask->Keep(*lsn);
     }
     Publish(appended);
     return Attempt::kDone;
@@ -237,7 +239,9 @@ absl::Status Writer::Write(std::span<const BatchOperation> operations) {
     format::Lsn lsn = 0;
     bool wake = false;
     PEAT_ASSIGN_OR_RETURN(const Attempt attempt, batch.Try(&lsn, &wake));
-    if (attempt == Attempt::kDone) return Acknowledge(lsn, wake);
+    if (attempt == Attempt::kDone) {
+      return Acknowledge(lsn, batch.logged_size(), wake);
+    }
     PEAT_RETURN_IF_ERROR(
         parts_.supply->PrepareFor(batch.logged_size(), batch.need()));
   }

@@ -16,6 +16,11 @@ enum class Access { kReadWrite, kReadOnly, kReadOnlyDespiteDamage };
 enum class SyncPolicy { kExplicit, kEveryWrite, kInterval };
 enum class ReadMethod { kMapped, kPositional };
 
+// Moments in a compaction at which a test may do something.
+enum class CompactionPoint {
+  kScanned,    // what is current has been copied; nothing is committed
+  kCommitted,  // the manifest has changed, the index has not
+};
 inline uint64_t WallClock() {
   return static_cast<uint64_t>(
       std::chrono::duration_cast<std::chrono::microseconds>(
@@ -29,19 +34,25 @@ struct Config {
   SyncPolicy sync = SyncPolicy::kExplicit;
   std::chrono::milliseconds sync_interval{100};
   ReadMethod read_method = ReadMethod::kMapped;
+  double max_space_amplification = 1.5;
+  uint64_t compaction_bytes_per_second = 0;  // 0: unlimited
+  bool background_compaction = true;
 
-  // For tests: the bounds of the segment size (powers of two), who runs the
-  // background, how many threads recovery uses, a hash so weak that keys
-  // collide (bits that are kept; 0: the real one), and what time it is: since
-  // some instant, and since 1970-01-01 UTC, in microseconds.
+  // For tests: the bounds of the segment size (powers of two), what a small
+  // store may use beyond the bound, who runs the background, how many threads
+  // recovery uses, a hash so weak that keys collide (bits that are kept; 0: the
+  // real one), what time it is (since some instant; and since 1970-01-01 UTC,
+  // in microseconds), and what happens amid a compaction.
   uint64_t segment_size_min = format::kSegmentSizeMin;
   uint64_t segment_size_max = format::kSegmentSizeMax;
+  uint64_t space_extra_min = uint64_t{8} << 20;
   bool background_threads = true;
   int recovery_threads = 0;  // 0: as many as there are cores, at most 4
   int weak_hash_bits = 0;
   std::function<std::chrono::steady_clock::time_point()> now =
       std::chrono::steady_clock::now;
   std::function<uint64_t()> wall_clock = WallClock;
+  std::function<void(CompactionPoint)> at_compaction_point = {};
 };
 
 // A value larger than this lies in a file of its own.

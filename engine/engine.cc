@@ -35,22 +35,6 @@ Config Effective(Config config) {
   return config;
 }
 
-// By a look at the directory: statistics are asked for rarely.
-void CountValueFiles(const Directory& directory, Stats* stats) {
-  const absl::StatusOr<std::vector<std::string>> names = directory.List();
-  if (!names.ok()) return;
-  for (const std::string& name : *names) {
-    const std::optional<format::FileName> parsed = format::ParseFileName(name);
-    if (!parsed.has_value() || parsed->kind != format::FileKind::kValue) {
-      continue;
-    }
-    const auto file = directory.Open(name, OpenMode::kRead);
-    if (!file.ok()) continue;
-    ++stats->value_file_count;
-    stats->value_file_bytes += (*file)->Size().value_or(0);
-  }
-}
-
 absl::Status ForeignStatus() {
   return absl::FailedPreconditionError(
       "the store was opened before this process was forked");
@@ -83,6 +67,8 @@ Engine::Log::Log(Engine& engine, std::unique_ptr<DirectoryLock> directory_lock,
               .reader = &*engine.reader_,
               .poison = &engine.poison_,
               .mask_counts = &engine.mask_counts_,
+              .references = &references,
+              .throttle = &throttle,
               .sync_policy = engine.config_.sync,
               .wall_clock = engine.config_.wall_clock,
               .wake_background =
@@ -90,6 +76,7 @@ Engine::Log::Log(Engine& engine, std::unique_ptr<DirectoryLock> directory_lock,
                     if (!supply_task.has_value()) return;
                     supply_task->Wake();
                     sync_task->Wake();
+                    if (compaction_task.has_value()) compaction_task->Wake();
                   }}),
       housekeeping({.appender = &appender,
                     .supply = &supply,
@@ -97,14 +84,52 @@ Engine::Log::Log(Engine& engine, std::unique_ptr<DirectoryLock> directory_lock,
                     .manifest = &engine.manifest_,
                     .index = &engine.index_,
                     .poison = &engine.poison_,
+                    .segments = &engine.segments_,
+                    .throttle = &throttle,
                     .config = engine.config_,
-                    .flush_later = [this, &engine] {
-                      if (!sync_task.has_value()) return;
-                      sync_task->WakeAfter(engine.config_.sync_interval);
-                    }}) {
+                    .flush_later =
+                        [this, &engine] {
+                          if (!sync_task.has_value()) return;
+                          sync_task->WakeAfter(engine.config_.sync_interval);
+                        }}),
+      compactor({.file_system = &engine.file_system_,
+                 .directory = engine.directory_.get(),
+                 .manifest = &engine.manifest_,
+                 .segments = &engine.segments_,
+                 .index = &engine.index_,
+                 .hasher = &engine.hasher_,
+                 .appender = &appender,
+                 .supply = &supply,
+                 .syncer = &syncer,
+                 .poison = &engine.poison_,
+                 .config = &engine.config_},
+                &references, [this] { return housekeeping.SyncAndSeal(); }) {}
+
+void Engine::Log::StartBackground(Engine& engine) {
   if (!engine.config_.background_threads) return;
   supply_task.emplace([this] { housekeeping.RunSupply(); });
   sync_task.emplace([this] { housekeeping.RunSync(); });
+  if (!engine.config_.background_compaction) return;
+  compaction_loop.emplace(&compactor, &engine.config_,
+                          [this](std::chrono::milliseconds rest) {
+                            compaction_task->WakeAfter(rest);
+                          });
+  compaction_task.emplace(
+      [this] {
+        const bool is_able = compaction_loop->Run();
+        housekeeping.WatchSpace();
+        if (!is_able) throttle.Release();
+      },
+      Lane::kLong);
+  compaction_task->Wake();
+}
+
+// Ended, not destroyed: until then they may still wake themselves.
+void Engine::Log::EndBackground() {
+  if (compaction_task.has_value()) compaction_task->End();
+  compactor.Stop();
+  if (sync_task.has_value()) sync_task->End();
+  if (supply_task.has_value()) supply_task->End();
 }
 
 Engine::Engine(FileSystem& file_system, std::unique_ptr<Directory> directory,
@@ -113,7 +138,6 @@ Engine::Engine(FileSystem& file_system, std::unique_ptr<Directory> directory,
       directory_(std::move(directory)),
       config_(Effective(config)),
       manifest_(directory_.get(), manifest, &poison_),
-      store_id_(manifest.manifest.store_id),
       hasher_(MakeHasher(config, manifest.manifest)) {}
 
 Engine::~Engine() {
@@ -138,9 +162,7 @@ absl::Status Engine::Close() {
 }
 
 absl::Status Engine::CloseLog() {
-  // Ended, not destroyed: until then they may still wake themselves.
-  if (log_->sync_task.has_value()) log_->sync_task->End();
-  if (log_->supply_task.has_value()) log_->supply_task->End();
+  log_->EndBackground();
   absl::Status status = poison_.status();
   if (status.ok()) {
     status = log_->syncer.SyncUpTo(log_->appender.last_lsn());
@@ -301,6 +323,17 @@ absl::Status Engine::Reveal(std::string_view key, std::string* value) const {
   return reader_->Reveal(key, value);
 }
 
+absl::Status Engine::Compact() {
+  {
+    // Not held all along: what a compaction retires waits for older guards.
+    // Close() waits for the compactor instead.
+    const index::EpochGuard guard;
+    if (!IsWritable(guard)) [[unlikely]]
+      return WhyNot();
+  }
+  return log_->compactor.CompactAll();
+}
+
 absl::StatusOr<Lsn> Engine::Flush() {
   const index::EpochGuard guard;
   if (!IsWritable(guard)) [[unlikely]]
@@ -308,44 +341,6 @@ absl::StatusOr<Lsn> Engine::Flush() {
   PEAT_RETURN_IF_ERROR(poison_.status());
   PEAT_RETURN_IF_ERROR(log_->syncer.SyncUpTo(log_->appender.last_lsn()));
   return log_->syncer.durable_lsn();
-}
-
-Stats Engine::GetStats() const {
-  Stats stats;
-  const index::EpochGuard guard;
-  stats.open = open_stats_;
-  if (!IsOpen(guard)) return stats;
-  const Manifest manifest = manifest_.Current();
-  stats.disabled_key_count = mask_counts_.disabled();
-  stats.forgotten_key_count = mask_counts_.forgotten();
-  stats.key_count = index_.size() - stats.forgotten_key_count;
-  stats.index_bytes = index_.memory_bytes();
-  stats.last_lsn = open_stats_.last_lsn;
-  stats.durable_lsn = manifest.durable_lsn;
-  if (log_ != nullptr) {
-    log_->appender.UpdateEnd();
-    stats.last_lsn = log_->appender.last_lsn();
-    stats.durable_lsn = log_->syncer.durable_lsn();
-    stats.flush_count = log_->syncer.sync_count();
-    stats.reserve_complete = log_->supply.reserve_complete();
-    stats.spare_bytes = log_->supply.reserve_bytes() + manifest_.disk_bytes();
-  }
-  absl::flat_hash_map<SegmentId, uint64_t> ends;
-  for (const std::shared_ptr<Segment>& segment : segments_.All()) {
-    ++stats.segment_count;
-    stats.used_bytes += segment->end();
-    ends[segment->identity().id] = segment->end();
-  }
-  for (const ManifestSegment& entry : manifest.segments) {
-    if (entry.state != format::SegmentState::kOpen) continue;
-    const auto end = ends.find(entry.id);
-    if (end != ends.end()) stats.spare_bytes += entry.capacity - end->second;
-  }
-  stats.live_bytes = segments_.LiveBytes();
-  stats.dead_bytes =
-      stats.used_bytes - std::min(stats.live_bytes, stats.used_bytes);
-  CountValueFiles(*directory_, &stats);
-  return stats;
 }
 
 }  // namespace peat::engine

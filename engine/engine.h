@@ -7,9 +7,11 @@
 //   flush    one sync for all who wait                        (LogSyncer)
 //   open     lock -> manifest -> log's end -> mend -> replay  (recovery)
 //   behind   prepare, touch, sync, seal                       (Housekeeping)
+//   compact  pick -> scan -> is it current? -> copy -> commit -> index
+//            replace-if -> retire                             (Compactor)
 //
-// Locks are taken in this order: segment supply, index shards (ascending),
-// appender, segment set; manifest store under the supply's.
+// Locks are taken in this order: compactor, segment supply, index shards
+// (ascending), appender, segment set; manifest store under the first two.
 //
 // Thread-safe. Every call holds an epoch guard, which is how Close() knows that
 // nobody is inside any more.
@@ -30,6 +32,8 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/appender.h"
+#include "engine/compaction_loop.h"
+#include "engine/compactor.h"
 #include "engine/config.h"
 #include "engine/forget_all.h"
 #include "engine/fs/file_system.h"
@@ -46,6 +50,8 @@
 #include "engine/segment_sources.h"
 #include "engine/segment_supply.h"
 #include "engine/stats.h"
+#include "engine/throttle.h"
+#include "engine/value_references.h"
 #include "engine/worker.h"
 #include "engine/writer.h"
 #include "index/epoch.h"
@@ -110,13 +116,19 @@ class Engine {
   absl::Status CopyValue(const format::Record& record,
                          std::string* value) const;
   absl::Status Reveal(std::string_view key, std::string* value) const;
-  const format::StoreId& store_id() const { return store_id_; }
+  const format::StoreId& store_id() const { return manifest_.store_id(); }
+
+  // Compacts all that is sealed, as Store::Compact() has it.
+  absl::Status Compact();
 
   Stats GetStats() const;
 
   // What the background does; for tests, which have no background.
   void RunSupply() { log_->housekeeping.RunSupply(); }
   void RunSync() { log_->housekeeping.RunSync(); }
+  absl::StatusOr<Compactor::Step> RunCompaction() {
+    return log_->compactor.RunOnce();
+  }
 
  private:
   // What only a store that is written to has, in the order of construction.
@@ -124,15 +136,23 @@ class Engine {
     Log(Engine& engine, std::unique_ptr<DirectoryLock> directory_lock,
         const LogEnd& end);
 
+    void StartBackground(Engine& engine);
+    void EndBackground();
+
     std::unique_ptr<DirectoryLock> lock;
     Appender appender;
     SegmentSupply supply;
     LogSyncer syncer;
+    ValueReferences references;
+    Throttle throttle;
     Writer writer;
     Housekeeping housekeeping;
+    Compactor compactor;
+    std::optional<CompactionLoop> compaction_loop;
     // Last, so that they end first.
     std::optional<BackgroundTask> supply_task;
     std::optional<BackgroundTask> sync_task;
+    std::optional<BackgroundTask> compaction_task;
   };
 
   Engine(FileSystem& file_system, std::unique_ptr<Directory> directory,
@@ -146,8 +166,10 @@ class Engine {
       const Config& config);
   absl::Status RecoverToWrite(std::unique_ptr<DirectoryLock> lock);
   absl::Status RecoverToRead();
-  absl::Status ReplayInto(const std::vector<ReplaySource>& sources,
-                          std::optional<LogDamage> log_damage);
+  // Returns the references to value files.
+  absl::StatusOr<ValueReferences::Counts> ReplayInto(
+      const std::vector<ReplaySource>& sources,
+      std::optional<LogDamage> log_damage);
 
   // Whether a call, whose `guard` it is, may go on; and why it may not.
   bool IsOpen(const index::EpochGuard&) const {
@@ -157,6 +179,8 @@ class Engine {
     return IsOpen(guard) && log_ != nullptr;
   }
   absl::Status WhyNot() const;
+  void CountCompaction(Stats* stats) const;
+  void CountSegments(const format::Manifest& manifest, Stats* stats) const;
   absl::StatusOr<std::vector<SegmentSource>> Sources() const;
   absl::Status CloseLog();
 
@@ -166,7 +190,6 @@ class Engine {
   const uint64_t fork_generation_ = ForkGeneration();
   Poison poison_;
   ManifestStore manifest_;
-  const format::StoreId store_id_;
   const index::KeyHasher hasher_;
   SegmentSet segments_;
   index::HashIndex index_;
@@ -174,7 +197,6 @@ class Engine {
   std::optional<Reader> reader_;  // set once, by Open()
   std::unique_ptr<Log> log_;      // set once, by Open(); null: to read only
   OpenStats open_stats_;
-  absl::flat_hash_set<format::SegmentId> value_files_at_open_;
 
   // Set before Close() waits for everybody inside to leave.
   std::atomic<bool> closed_{false};

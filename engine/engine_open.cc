@@ -119,20 +119,24 @@ absl::Status Engine::RecoverToWrite(std::unique_ptr<DirectoryLock> lock) {
   PEAT_ASSIGN_OR_RETURN(const std::vector<ReplaySource> sources,
                         OpenSealed(*directory_, manifest_.Current(),
                                    config_.read_method, &segments_));
-  PEAT_RETURN_IF_ERROR(ReplayInto(sources, std::nullopt));
-  RemoveOrphans(*directory_, manifest_.Current(), value_files_at_open_);
+  PEAT_ASSIGN_OR_RETURN(ValueReferences::Counts references,
+                        ReplayInto(sources, std::nullopt));
+  RemoveOrphans(*directory_, manifest_.Current(), references);
   log_ = std::make_unique<Log>(*this, std::move(lock), end);
+  log_->references.Reset(std::move(references));
   for (const ManifestSegment& entry : unused) {
     PEAT_RETURN_IF_ERROR(log_->supply.Reuse(entry));
   }
   // On a full disk the store opens; adding data waits for space.
   const absl::Status reserve = log_->supply.RefillReserve();
   if (!absl::IsResourceExhausted(reserve)) PEAT_RETURN_IF_ERROR(reserve);
+  log_->StartBackground(*this);
   return absl::OkStatus();
 }
 
-absl::Status Engine::ReplayInto(const std::vector<ReplaySource>& sources,
-                                std::optional<LogDamage> log_damage) {
+absl::StatusOr<ValueReferences::Counts> Engine::ReplayInto(
+    const std::vector<ReplaySource>& sources,
+    std::optional<LogDamage> log_damage) {
   const bool despite_damage = config_.access == Access::kReadOnlyDespiteDamage;
   PEAT_ASSIGN_OR_RETURN(ReplayResult result,
                         Replay(sources, {.segments = &segments_,
@@ -146,15 +150,14 @@ absl::Status Engine::ReplayInto(const std::vector<ReplaySource>& sources,
   open_stats_.bytes_replayed = result.byte_count;
   open_stats_.damaged = std::move(result.damaged);
   open_stats_.last_lsn = result.last_lsn;
-  value_files_at_open_ = std::move(result.value_files);
   reader_.emplace(Reader::Parts{.index = &index_,
                                 .segments = &segments_,
                                 .hasher = &hasher_,
                                 .directory = directory_.get(),
-                                .store_id = store_id_,
+                                .store_id = manifest_.store_id(),
                                 .is_damaged = !open_stats_.damaged.empty(),
                                 .hidden_up_to = result.hidden_up_to});
-  return absl::OkStatus();
+  return std::move(result.value_files);
 }
 
 absl::StatusOr<std::unique_ptr<Engine>> Engine::OpenToRead(
@@ -208,7 +211,7 @@ absl::Status Engine::RecoverToRead() {
                   .offset = tail.end.end},
         .durable_lsn = manifest.durable_lsn};
   }
-  return ReplayInto(sources, std::move(log_damage));
+  return ReplayInto(sources, std::move(log_damage)).status();
 }
 
 }  // namespace peat::engine

@@ -38,7 +38,8 @@ void Housekeeping::RunSupply() {
   const Appender::Progress progress = parts_.appender->TakeProgress();
   // Failures here are for the writer to meet, at its own attempt.
   if (!parts_.supply->reserve_complete()) (void)parts_.supply->RefillReserve();
-  const bool half_full = progress.tail >= progress.capacity / 2;
+  const bool half_full =
+      progress.tail >= progress.capacity / 2 || progress.rolls_early;
   const size_t wanted = progress.active == nullptr || !half_full ? 0
                         : progress.starved                       ? 2
                                                                  : 1;
@@ -51,6 +52,7 @@ void Housekeeping::RunSupply() {
   if (ahead >= kTouchAheadMin) TouchAhead(progress, ahead);
   if (parts_.index->WantsProvision()) parts_.index->Provision();
   index::ReclaimRetired();
+  WatchSpace();
   parts_.appender->WakeAfter(std::clamp(std::min(ahead, progress.capacity) / 4,
                                         kLookEveryMin, kLookEveryMax));
 }
@@ -127,7 +129,27 @@ bool Housekeeping::FlushIsDue() {
   return now - *dirty_since_ >= parts_.config.sync_interval;
 }
 
+void Housekeeping::WatchSpace() {
+  const Config& config = parts_.config;
+  if (!config.background_compaction) return;
+  parts_.appender->UpdateEnd();
+  const SegmentSet::Totals totals = parts_.segments->Sum();
+  parts_.throttle->Update(
+      totals.used_bytes + totals.value_bytes,
+      LimitsFor({.max_space_amplification = config.max_space_amplification,
+                 .space_extra_min = config.space_extra_min,
+                 .segment_size = parts_.supply->current_segment_size()},
+                totals.live_bytes + totals.tombstone_bytes +
+                    totals.live_value_bytes));
+}
+
+absl::Status Housekeeping::SyncAndSeal() {
+  PEAT_RETURN_IF_ERROR(parts_.syncer->SyncUpTo(parts_.appender->last_lsn()));
+  return Seal();
+}
+
 absl::Status Housekeeping::Seal() {
+  index::MutexLock lock(&seal_mutex_);
   std::vector<std::shared_ptr<LogFile>> synced =
       parts_.appender->SyncedRolled();
   // The appender hears of a sync before the syncer tells it to others.

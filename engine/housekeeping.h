@@ -6,6 +6,8 @@
 //   RunSync     starts writeback behind them, syncs at least every 32 MiB,
 //               seals what is rolled, and flushes at intervals if asked to
 //
+// A third, compaction, has a loop and workers of its own (compaction_loop.h).
+//
 // Apart, because a sync may take long and writers must not run out of
 // segments meanwhile. Each is called by one thread at a time.
 
@@ -17,13 +19,16 @@
 #include <functional>
 #include <optional>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "engine/appender.h"
 #include "engine/config.h"
 #include "engine/log_syncer.h"
 #include "engine/manifest_store.h"
 #include "engine/poison.h"
+#include "engine/segment_set.h"
 #include "engine/segment_supply.h"
+#include "engine/throttle.h"
 #include "index/hash_index.h"
 
 namespace peat::engine {
@@ -38,6 +43,8 @@ class Housekeeping {
     ManifestStore* manifest;
     index::HashIndex* index;
     Poison* poison;
+    const SegmentSet* segments;
+    Throttle* throttle;
     Config config;
     std::function<void()> flush_later;  // asks for RunSync in sync_interval
   };
@@ -47,8 +54,14 @@ class Housekeeping {
   void RunSync();
 
   // Seals the rolled segments that are synced: cuts their spare space and
-  // names their ends in the manifest.
-  absl::Status Seal();
+  // names their ends in the manifest. Any thread.
+  absl::Status Seal() ABSL_LOCKS_EXCLUDED(seal_mutex_);
+
+  // Tells the throttle how much space is used. Any thread.
+  void WatchSpace();
+
+  // Syncs the log first. Any thread.
+  absl::Status SyncAndSeal() ABSL_LOCKS_EXCLUDED(seal_mutex_);
 
  private:
   // How far the active segment's pages have been touched.
@@ -64,6 +77,7 @@ class Housekeeping {
   void TouchUpTo(const LogFile& file, uint64_t from, uint64_t to);
 
   const Parts parts_;
+  index::Mutex seal_mutex_;
   // Of RunSupply.
   Touched touched_;
   uint64_t appended_before_ = 0;

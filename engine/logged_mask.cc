@@ -1,6 +1,7 @@
 #include "engine/logged_mask.h"
 
 #include "engine/value_files.h"
+#include "format/check.h"
 #include "format/mask.h"
 #include "format/status_macros.h"
 
@@ -45,13 +46,17 @@ absl::Status LoggedMask::Prepare(const Source& source) {
   }
   prepared_from_.reset();
   value_digest_.reset();
+  DropReference();
   format::Mask mask{.time = time_, .reason = reason_};
   record_.flags = 0;
   if (source.has_value) {
     mask.value_lsn = source.lsn;
     mask.value_lsn_counts_back = source.lsn_counts_back;
     mask.value = source.value;
-    if (source.in_file) record_.flags = format::kFlagValueFile;
+    if (source.in_file) {
+      record_.flags = format::kFlagValueFile;
+      TakeReference(source.value);
+    }
     if (record_.kind == RecordKind::kForget) {
       PEAT_RETURN_IF_ERROR(TakeDigest(source));
       mask.value_digest = format::AsString(*value_digest_);
@@ -62,6 +67,22 @@ absl::Status LoggedMask::Prepare(const Source& source) {
   record_.payload_hash = format::PayloadHash(record_.key, record_.value);
   prepared_from_ = source;
   return absl::OkStatus();
+}
+
+void LoggedMask::TakeReference(std::string_view reference) {
+  const absl::StatusOr<format::ValueReference> decoded =
+      format::DecodeValueReference(reference);
+  PEAT_CHECK(decoded.ok());  // of a record that has been verified
+  value_file_ = decoded->file;
+  record_.value_file_size = decoded->size;
+  writer_.parts_.references->Add(decoded->file);
+}
+
+void LoggedMask::DropReference() {
+  if (!value_file_.has_value()) return;
+  writer_.parts_.references->Remove(*value_file_);
+  value_file_.reset();
+  record_.value_file_size = 0;
 }
 
 absl::Status LoggedMask::TakeDigest(const Source& source) {

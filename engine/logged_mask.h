@@ -21,6 +21,11 @@ class LoggedMask {
   // All arguments must outlive this. The mask's time is now.
   LoggedMask(const Writer* writer, format::RecordKind kind,
              std::string_view key, std::string_view reason);
+  ~LoggedMask() {
+    if (!was_logged_) DropReference();
+  }
+  LoggedMask(const LoggedMask&) = delete;
+  LoggedMask& operator=(const LoggedMask&) = delete;
 
   // The value to preserve: a part of the record that holds it now.
   struct Source {
@@ -57,12 +62,18 @@ class LoggedMask {
 
  private:
   absl::Status TakeDigest(const Source& source);
+  // The value's file must stay as long as the mask does. Taken before the mask
+  // is appended: the record that the mask takes the place of, which refers to
+  // the file, too, may be compacted right after.
+  void TakeReference(std::string_view reference);
+  void DropReference();
 
   const Writer& writer_;
   const std::string_view reason_;
   const uint64_t time_;
   std::optional<Source> prepared_from_;
   std::optional<Digest> value_digest_;
+  std::optional<format::SegmentId> value_file_;
   std::string value_;  // of the record
   AppendRecord record_;
   bool was_logged_ = false;

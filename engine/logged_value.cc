@@ -21,8 +21,10 @@ absl::Status LoggedValue::PrepareLarge() {
   PEAT_ASSIGN_OR_RETURN(large_->written,
                         WriteValueFile(*parts.file_system, *parts.directory,
                                        *parts.manifest, large_->value));
+  parts.references->Add(large_->written.reference.file);
   large_->reference = EncodeValueReference(large_->written.reference);
   record_.value = large_->reference;
+  record_.value_file_size = large_->value.size();
   record_.payload_hash = format::PayloadHash(record_.key, record_.value);
   parts.appender->AddValueFile(large_->written.file, large_->value.size());
   return absl::OkStatus();
@@ -30,6 +32,7 @@ absl::Status LoggedValue::PrepareLarge() {
 
 void LoggedValue::EndLarge() {
   if (large_->written.file == nullptr || large_->kept) return;
+  writer_->parts_.references->Remove(large_->written.reference.file);
   // What cannot be removed now is an orphan, and removed at open.
   (void)writer_->parts_.directory->Unlink(
       format::ValueFileName(large_->written.reference.file));

@@ -95,6 +95,7 @@ ManifestStore::ManifestStore(Directory* directory, NewestManifest current,
                              Poison* poison)
     : directory_(directory),
       poison_(poison),
+      store_id_(current.manifest.store_id),
       current_(std::move(current.manifest)),
       newest_copy_(current.copy),
       is_confirmed_(current.both_newest),

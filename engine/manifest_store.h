@@ -58,6 +58,7 @@ class ManifestStore {
   absl::Status Confirm() ABSL_LOCKS_EXCLUDED(mutex_);
 
   format::Manifest Current() const ABSL_LOCKS_EXCLUDED(mutex_);
+  const format::StoreId& store_id() const { return store_id_; }
 
   // A new id: durably never given out before. Takes a manifest edit every so
   // many calls.
@@ -72,6 +73,7 @@ class ManifestStore {
 
   Directory* const directory_;
   Poison* const poison_;
+  const format::StoreId store_id_;
   mutable index::Mutex mutex_;
   format::Manifest current_ ABSL_GUARDED_BY(mutex_);
   size_t newest_copy_ ABSL_GUARDED_BY(mutex_);  // written last

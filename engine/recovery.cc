@@ -240,14 +240,14 @@ absl::Status CheckIds(const Directory& directory, const Manifest& manifest) {
 }
 
 void RemoveOrphans(Directory& directory, const Manifest& manifest,
-                   const absl::flat_hash_set<SegmentId>& value_files) {
+                   const ValueReferences::Counts& value_files) {
   const absl::StatusOr<std::vector<std::string>> names = directory.List();
   if (!names.ok()) return;
   for (const std::string& name : *names) {
     const std::optional<FileName> parsed = format::ParseFileName(name);
     if (!parsed.has_value()) continue;
     bool is_orphan = parsed->kind == FileKind::kDerived;
-    if (parsed->kind == FileKind::kSegment) {
+    if (parsed->kind == FileKind::kSegment || parsed->kind == FileKind::kHint) {
       is_orphan = std::none_of(
           manifest.segments.begin(), manifest.segments.end(),
           [&](const ManifestSegment& entry) { return entry.id == parsed->id; });

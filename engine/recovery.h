@@ -18,7 +18,6 @@
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/config.h"
@@ -61,10 +60,11 @@ absl::Status OpenTail(const Directory& directory, const LogTail& tail,
 absl::Status CheckIds(const Directory& directory,
                       const format::Manifest& manifest);
 
-// Unlinks segments that the manifest does not name, value files that no record
-// refers to, and temporaries. What fails stays for the next time.
+// Unlinks segments that the manifest does not name, with their hint files,
+// value files that no record refers to, and temporaries. What fails stays for
+// the next time.
 void RemoveOrphans(Directory& directory, const format::Manifest& manifest,
-                   const absl::flat_hash_set<format::SegmentId>& value_files);
+                   const ValueReferences::Counts& value_files);
 
 }  // namespace peat::engine
 

@@ -12,6 +12,7 @@
 #include "engine/key_state.h"
 #include "engine/seeded_bug.h"
 #include "engine/segment_scanner.h"
+#include "engine/value_files.h"
 #include "engine/worker.h"
 #include "format/check.h"
 #include "format/file_name.h"
@@ -51,6 +52,7 @@ struct Found {
   Lsn lsn;
   uint32_t size;
   RecordKind kind;
+  bool refers;  // to a value file
 };
 
 struct Tombstone {
@@ -95,9 +97,7 @@ class Reader {
     }
     if (HasBug(Bug::kCutSealed)) return absl::OkStatus();
     if (scanner.offset() != entry.end) {
-      return absl::DataLossError(
-          absl::StrFormat("%s offset %d: record is damaged",
-                          source.segment->file_name(), scanner.offset()));
+      return source.segment->DamagedAt(scanner.offset());
     }
     if (last_lsn != entry.last_lsn) {
       return absl::DataLossError(absl::StrFormat(
@@ -134,6 +134,10 @@ class Reader {
                                : source.entry.end;
       if (begin < end) {
         salvage.behind_gap = true;
+        // Outside of the log records are in no order.
+        if (source.entry.kind != format::SegmentKind::kLog) {
+          Hide(source.entry.last_lsn);
+        }
         result_.damaged.push_back(
             {source.segment->file_name(), begin, end - begin});
       }
@@ -172,18 +176,24 @@ class Reader {
     if (!TakesLsn(kind)) return absl::OkStatus();
     ++result_.record_count;
     result_.last_lsn = std::max(result_.last_lsn, record.header.lsn);
+    const uint64_t size = RecordSize(record.header);
+    if (kind == RecordKind::kTombstone) {
+      segment.AddTombstoneBytes(static_cast<int64_t>(size));
+    }
     const uint64_t hash = (*parts_.hasher)(record.key);
     if ((record.header.flags & format::kFlagValueFile) != 0) {
       const auto reference =
           format::DecodeValueReference(format::StoredValue(record));
-      if (reference.ok()) result_.value_files.insert(reference->file);
+      if (reference.ok()) ++result_.value_files[reference->file];
+      segment.AddValueBytes(static_cast<int64_t>(ValueFileSize(record)));
     }
     lists_[static_cast<size_t>(HashIndex::ShardOf(hash))].push_back(
         {.hash = hash,
          .location = Location(segment.number(), scanner.offset()),
          .lsn = record.header.lsn,
-         .size = static_cast<uint32_t>(RecordSize(record.header)),
-         .kind = kind});
+         .size = static_cast<uint32_t>(size),
+         .kind = kind,
+         .refers = (record.header.flags & format::kFlagValueFile) != 0});
     return absl::OkStatus();
   }
 
@@ -253,15 +263,23 @@ class ShardFiller {
       return CountSuperseded(found, old.header.lsn);
     }
     if (is_known) {
-      parts_.segments->At(position.location.segment())
-          .AddLiveBytes(-static_cast<int64_t>(
-              RecordSize(old.header) -
-              format::LastingSize(old.header.kind, old.key.size(), old.value)));
+      Segment& segment = parts_.segments->At(position.location.segment());
+      segment.AddLiveBytes(-static_cast<int64_t>(
+          RecordSize(old.header) -
+          format::LastingSize(old.header.kind, old.key.size(), old.value)));
+      segment.AddLiveValueBytes(-static_cast<int64_t>(ValueFileSize(old)));
     }
     parts_.mask_counts->Move(
         is_known ? StateAfter(old.header.kind) : KeyState::kAbsent,
         StateAfter(found.kind));
-    parts_.segments->At(found.location.segment()).AddLiveBytes(found.size);
+    Segment& segment = parts_.segments->At(found.location.segment());
+    segment.AddLiveBytes(found.size);
+    if (found.refers) [[unlikely]] {
+      Record record;
+      PEAT_RETURN_IF_ERROR(
+          segment.ReadRecord(found.location.offset(), &scratch_, &record));
+      segment.AddLiveValueBytes(static_cast<int64_t>(ValueFileSize(record)));
+    }
     parts_.index->Set(found.hash, position, found.location);
     if (found.kind == RecordKind::kTombstone) {
       tombstones_.push_back({found.hash, found.location});
@@ -338,7 +356,9 @@ class Replayer {
       all.hidden_up_to = std::max(all.hidden_up_to, one.hidden_up_to);
       all.damaged.insert(all.damaged.end(), one.damaged.begin(),
                          one.damaged.end());
-      all.value_files.insert(one.value_files.begin(), one.value_files.end());
+      for (const auto& [file, count] : one.value_files) {
+        all.value_files[file] += count;
+      }
     }
     if (parts_.log_damage.has_value()) {
       all.damaged.push_back(parts_.log_damage->where);

@@ -17,12 +17,12 @@
 #include <optional>
 #include <vector>
 
-#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "engine/mask_counts.h"
 #include "engine/segment.h"
 #include "engine/segment_set.h"
 #include "engine/stats.h"
+#include "engine/value_references.h"
 #include "format/location.h"
 #include "format/manifest.h"
 #include "index/hash_index.h"
@@ -62,8 +62,8 @@ struct ReplayResult {
   std::vector<CutRange> damaged;
   // Lsns up to here may be among what could not be read; 0: everything was.
   format::Lsn hidden_up_to = 0;
-  // Value files that records refer to, whether current or not.
-  absl::flat_hash_set<format::SegmentId> value_files;
+  // How many records refer to each value file, whether current or not.
+  ValueReferences::Counts value_files;
 };
 
 // Takes memory of up to 32 bytes a record for one group of segments (see

@@ -36,6 +36,12 @@ enum class Bug {
   kForgottenVisible,       // reads do not ask whether the key is forgotten
   kEnableUnforgets,        // a forgotten key is enabled
   kForgetNotRecorded,      // in the manifest, by the flush that covers it
+  kTombstonesDropped,      // by a compaction that leaves what they shadow
+  kSupersededNotDurable,   // compaction drops it all the same
+  kMoveWithoutCompare,     // a compaction overwrites what was written since
+  kMoveWithNewLsn,         // a moved record is newer than it was
+  kMasksDropped,           // superseded, or forget records, by compaction
+  kUnlinkBeforeCommit,     // inputs go before the edit is durable
   kCount,
 };
 

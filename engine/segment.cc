@@ -44,6 +44,11 @@ std::string Segment::file_name() const {
   return format::SegmentFileName(identity_.id);
 }
 
+absl::Status Segment::DamagedAt(uint64_t offset) const {
+  return absl::DataLossError(
+      absl::StrFormat("%s offset %d: record is damaged", file_name(), offset));
+}
+
 absl::Status Segment::Damaged(uint64_t offset, RecordCheck check) const {
   const char* what = "payload checksum mismatch";
   if (check == RecordCheck::kHeaderDamaged) what = "header checksum mismatch";
@@ -59,9 +64,7 @@ absl::Status Segment::ReadRecordPositional(uint64_t offset,
   std::unique_ptr<File> opened;
   const File* file = file_.get();
   if (file == nullptr) {
-    PEAT_CHECK(directory_ != nullptr);
-    PEAT_ASSIGN_OR_RETURN(opened,
-                          directory_->Open(file_name(), OpenMode::kRead));
+    PEAT_ASSIGN_OR_RETURN(opened, OpenFile());
     file = opened.get();
   }
   const format::Place place{identity_.salt,
@@ -87,12 +90,22 @@ absl::Status Segment::ReadRecordPositional(uint64_t offset,
   return Damaged(offset, RecordCheck::kCutShort);
 }
 
+absl::StatusOr<std::unique_ptr<File>> Segment::OpenFile() const {
+  PEAT_CHECK(directory_ != nullptr);
+  absl::StatusOr<std::unique_ptr<File>> file =
+      directory_->Open(file_name(), OpenMode::kRead);
+  // NotFound would be taken for an answer about a key.
+  if (absl::IsNotFound(file.status())) {
+    return absl::DataLossError(
+        absl::StrFormat("%s is missing, and was there at open", file_name()));
+  }
+  return file;
+}
+
 absl::StatusOr<ByteView> Segment::ReadAll(
     std::vector<std::byte>* buffer) const {
   if (base_ != nullptr) return ByteView(base_, size_);
-  PEAT_CHECK(directory_ != nullptr);
-  PEAT_ASSIGN_OR_RETURN(const std::unique_ptr<File> file,
-                        directory_->Open(file_name(), OpenMode::kRead));
+  PEAT_ASSIGN_OR_RETURN(const std::unique_ptr<File> file, OpenFile());
   PEAT_RETURN_IF_ERROR(ReadBackwards(*file, size_, buffer));
   return ByteView(*buffer);
 }

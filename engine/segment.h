@@ -72,6 +72,9 @@ class Segment : public std::enable_shared_from_this<Segment> {
     format::PrefetchToRead(base_ + offset + 128);
   }
 
+  // The error of a scan that found no record at `offset`.
+  absl::Status DamagedAt(uint64_t offset) const;
+
   // All bytes from the file's start, for scanning: the mapping, or a copy in
   // `*buffer`.
   absl::StatusOr<format::ByteView> ReadAll(
@@ -100,6 +103,39 @@ class Segment : public std::enable_shared_from_this<Segment> {
     return live_bytes_.load(std::memory_order_relaxed);
   }
 
+  // Bytes of its tombstones, moved as live bytes are.
+  void AddTombstoneBytes(int64_t bytes) {
+    tombstone_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  }
+  void MoveTombstoneBytes(int64_t bytes) {
+    tombstone_bytes_.store(tombstone_bytes() + bytes,
+                           std::memory_order_relaxed);
+  }
+  int64_t tombstone_bytes() const {
+    return tombstone_bytes_.load(std::memory_order_relaxed);
+  }
+
+  // Bytes of the value files that its records refer to: all, and of those that
+  // the index points to. Moved as live bytes are.
+  void AddValueBytes(int64_t bytes) {
+    value_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  }
+  void AddLiveValueBytes(int64_t bytes) {
+    live_value_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  }
+  int64_t value_bytes() const {
+    return value_bytes_.load(std::memory_order_relaxed);
+  }
+  int64_t live_value_bytes() const {
+    return live_value_bytes_.load(std::memory_order_relaxed);
+  }
+
+  // Compaction found it damaged or missing, and leaves it alone from now on.
+  void SetAside() { is_set_aside_.store(true, std::memory_order_relaxed); }
+  bool is_set_aside() const {
+    return is_set_aside_.load(std::memory_order_relaxed);
+  }
+
   // Where the records end, for statistics; the appender moves it at rolls.
   void set_end(uint64_t end) { end_.store(end, std::memory_order_relaxed); }
   uint64_t end() const { return end_.load(std::memory_order_relaxed); }
@@ -108,6 +144,7 @@ class Segment : public std::enable_shared_from_this<Segment> {
   format::ByteView Rest(uint64_t offset) const {
     return {base_ + offset, size_ - offset};
   }
+  absl::StatusOr<std::unique_ptr<File>> OpenFile() const;
   absl::Status ReadRecordPositional(uint64_t offset, std::string* scratch,
                                     format::Record* record) const;
   absl::Status Damaged(uint64_t offset, format::RecordCheck check) const;
@@ -122,6 +159,10 @@ class Segment : public std::enable_shared_from_this<Segment> {
   const Directory* const directory_ = nullptr;
   const std::unique_ptr<File> file_;
   std::atomic<int64_t> live_bytes_{0};
+  std::atomic<int64_t> tombstone_bytes_{0};
+  std::atomic<int64_t> value_bytes_{0};
+  std::atomic<int64_t> live_value_bytes_{0};
+  std::atomic<bool> is_set_aside_{false};
   std::atomic<uint64_t> end_{0};
 };
 

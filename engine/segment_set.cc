@@ -1,5 +1,6 @@
 #include "engine/segment_set.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -14,10 +15,15 @@ absl::Status SegmentSet::Add(std::shared_ptr<Segment> segment) {
   PEAT_CHECK(segment != nullptr);
   index::MutexLock lock(&mutex_);
   if (owners_.empty()) owners_.emplace_back();  // number 0 is "none"
-  const auto number = static_cast<SegmentNumber>(owners_.size());
-  if (number > format::kSegmentNumberMax) {
+  auto number = static_cast<SegmentNumber>(owners_.size());
+  if (!free_numbers_.empty()) {
+    number = free_numbers_.back();
+    free_numbers_.pop_back();
+  } else if (number > format::kSegmentNumberMax) {
     return absl::ResourceExhaustedError(absl::StrFormat(
         "all %d segment numbers are taken", format::kSegmentNumberMax));
+  } else {
+    owners_.emplace_back();
   }
   std::atomic<Chunk*>& chunk = chunks_[number / kChunkSize];
   if (chunk.load(std::memory_order_relaxed) == nullptr) {
@@ -27,26 +33,68 @@ absl::Status SegmentSet::Add(std::shared_ptr<Segment> segment) {
   segment->set_number(number);
   (*chunk.load(std::memory_order_relaxed))[number % kChunkSize].store(
       segment.get(), std::memory_order_release);
-  owners_.push_back(std::move(segment));
+  PEAT_CHECK(owners_[number].segment == nullptr);
+  owners_[number] = {.segment = std::move(segment)};
   return absl::OkStatus();
+}
+
+void SegmentSet::Retire(const Segment& segment) {
+  index::MutexLock lock(&mutex_);
+  Owner& owner = owners_[segment.number()];
+  PEAT_CHECK(owner.segment.get() == &segment);
+  PEAT_CHECK(!owner.is_retired);
+  owner.is_retired = true;
+}
+
+void SegmentSet::Release(const Segment& segment) {
+  std::shared_ptr<Segment> released;  // outlives the lock: it may unmap a file
+  index::MutexLock lock(&mutex_);
+  const SegmentNumber number = segment.number();
+  PEAT_CHECK(owners_[number].segment.get() == &segment);
+  PEAT_CHECK(owners_[number].is_retired);
+  (*chunks_[number / kChunkSize].load(
+      std::memory_order_relaxed))[number % kChunkSize]
+      .store(nullptr, std::memory_order_release);
+  released = std::move(owners_[number].segment);
+  owners_[number] = {};
+  free_numbers_.push_back(number);
 }
 
 std::vector<std::shared_ptr<Segment>> SegmentSet::All() const {
   std::vector<std::shared_ptr<Segment>> all;
   index::MutexLock lock(&mutex_);
-  for (const std::shared_ptr<Segment>& segment : owners_) {
-    if (segment != nullptr) all.push_back(segment);
+  for (const Owner& owner : owners_) {
+    if (owner.segment != nullptr && !owner.is_retired) {
+      all.push_back(owner.segment);
+    }
   }
   return all;
 }
 
-uint64_t SegmentSet::LiveBytes() const {
-  int64_t sum = 0;
+SegmentSet::Totals SegmentSet::Sum() const {
+  Totals sum;
+  int64_t live = 0;
+  int64_t tombstones = 0;
+  int64_t values = 0;
+  int64_t live_values = 0;
   index::MutexLock lock(&mutex_);
-  for (const std::shared_ptr<Segment>& segment : owners_) {
-    if (segment != nullptr) sum += segment->live_bytes();
+  for (const Owner& owner : owners_) {
+    if (owner.segment == nullptr || owner.is_retired) continue;
+    sum.used_bytes += owner.segment->end();
+    live += owner.segment->live_bytes();
+    tombstones += owner.segment->tombstone_bytes();
+    values += owner.segment->value_bytes();
+    live_values += owner.segment->live_value_bytes();
   }
-  return sum < 0 ? 0 : static_cast<uint64_t>(sum);
+  // While a count moves from one segment to another it may be in neither.
+  const auto not_negative = [](int64_t bytes) {
+    return static_cast<uint64_t>(std::max<int64_t>(bytes, 0));
+  };
+  sum.live_bytes = not_negative(live);
+  sum.tombstone_bytes = not_negative(tombstones);
+  sum.value_bytes = not_negative(values);
+  sum.live_value_bytes = not_negative(live_values);
+  return sum;
 }
 
 }  // namespace peat::engine

@@ -5,6 +5,9 @@
 // has no retry loop. A pinned value shares the ownership of its own segment and
 // so may outlive the set.
 //
+//   Add -> in use -> Retire (the index points to it no more) -> in use by who
+//   entered before -> Release (they have left) -> its number is free again
+//
 // Thread-safe.
 
 #ifndef PEAT_ENGINE_SEGMENT_SET_H_
@@ -46,11 +49,27 @@ class SegmentSet {
     return *segment;
   }
 
-  // All segments, ascending by number.
+  // The index points to `segment` no more and never will: it counts no longer,
+  // but stays readable for whoever entered before.
+  void Retire(const Segment& segment) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Gives up a retired segment, and its number. Every guard that was there when
+  // it was retired must be gone.
+  void Release(const Segment& segment) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // All segments that are not retired, ascending by number.
   std::vector<std::shared_ptr<Segment>> All() const ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Bytes that the index points to, over all segments.
-  uint64_t LiveBytes() const ABSL_LOCKS_EXCLUDED(mutex_);
+  // Sums over them.
+  struct Totals {
+    uint64_t used_bytes = 0;
+    uint64_t live_bytes = 0;        // of records that the index points to
+    uint64_t tombstone_bytes = 0;   // of all tombstones
+    uint64_t value_bytes = 0;       // of value files that records refer to
+    uint64_t live_value_bytes = 0;  // of those that the index points to
+  };
+  Totals Sum() const ABSL_LOCKS_EXCLUDED(mutex_);
+  uint64_t LiveBytes() const { return Sum().live_bytes; }
 
  private:
   static constexpr size_t kChunkSize = 256;
@@ -61,7 +80,12 @@ class SegmentSet {
   // The innermost lock of the engine: nothing is acquired and no I/O is done
   // under it.
   mutable index::Mutex mutex_;
-  std::vector<std::shared_ptr<Segment>> owners_ ABSL_GUARDED_BY(mutex_);
+  struct Owner {
+    std::shared_ptr<Segment> segment;
+    bool is_retired = false;
+  };
+  std::vector<Owner> owners_ ABSL_GUARDED_BY(mutex_);  // by number
+  std::vector<format::SegmentNumber> free_numbers_ ABSL_GUARDED_BY(mutex_);
 
   // What readers see. Chunks are made once and live as long as the set.
   std::array<std::atomic<Chunk*>, kChunkCount> chunks_ = {};

@@ -46,6 +46,11 @@ std::optional<std::vector<SegmentSource>> TryTakeSources(
       source.end = entry.end;
       source.first_lsn = entry.first_lsn;
       source.last_lsn = entry.last_lsn;
+      // Its stubs take no lsn, and so are not within these bounds.
+      if (entry.kind == format::SegmentKind::kAudit) {
+        source.first_lsn = 1;
+        source.last_lsn = UINT64_MAX;
+      }
     }
     if (source.end > format::kSegmentHeaderSize) {
       sources.push_back(std::move(source));

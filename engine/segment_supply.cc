@@ -24,6 +24,8 @@ using format::SegmentId;
 // A store's share of its live bytes that one segment holds.
 constexpr uint64_t kSegmentsPerStore = 64;
 
+}  // namespace
+
 uint64_t RandomSalt(FileSystem& file_system) {
   uint64_t salt = 0;
   while (salt == 0) {
@@ -31,8 +33,6 @@ uint64_t RandomSalt(FileSystem& file_system) {
   }
   return salt;
 }
-
-}  // namespace
 
 SegmentSupply::SegmentSupply(const Parts& parts)
     : parts_(parts),
@@ -99,23 +99,37 @@ absl::StatusOr<SegmentSupply::Acquired> SegmentSupply::Acquire(
   if (need == Need::kAddData || !absl::IsResourceExhausted(status)) {
     return status;
   }
-  return TakeReserve(name, capacity);
+  return TakeReserve(kLogReserve, name, capacity);
+}
+
+absl::StatusOr<SegmentSupply::Acquired> SegmentSupply::AcquireForCompaction(
+    const std::string& name, uint64_t capacity) {
+  absl::StatusOr<std::unique_ptr<File>> file = parts_.directory->Create(name);
+  PEAT_RETURN_IF_ERROR(file.status());
+  const absl::Status status = (*file)->Allocate(capacity);
+  if (status.ok()) return Acquired{*std::move(file), capacity};
+  (void)parts_.directory->Unlink(name);  // an orphan is removed at open
+  if (!absl::IsResourceExhausted(status)) return status;
+  index::MutexLock lock(&mutex_);
+  if (reserve_sizes_[kCompactionReserve] < capacity) return status;
+  return TakeReserve(kCompactionReserve, name, capacity);
 }
 
 absl::StatusOr<SegmentSupply::Acquired> SegmentSupply::TakeReserve(
-    const std::string& name, uint64_t capacity_needed) {
-  const uint64_t reserve = reserve_sizes_[0];
+    size_t which, const std::string& name, uint64_t capacity_needed) {
+  const uint64_t reserve = reserve_sizes_[which];
   if (reserve == 0) {
     return absl::ResourceExhaustedError(
         absl::StrFormat("no space for %s (%d bytes), and the reserve is spent",
                         name, capacity_needed));
   }
-  const std::string from = format::kReserveFileNames[0];
+  const std::string from = format::kReserveFileNames[which];
   PEAT_ASSIGN_OR_RETURN(std::unique_ptr<File> file,
                         parts_.directory->Open(from, OpenMode::kReadWrite));
   PEAT_RETURN_IF_ERROR(parts_.directory->Rename(from, name));
-  reserve_sizes_[0] = 0;
-  reserve_bytes_.store(reserve_sizes_[1], std::memory_order_relaxed);
+  reserve_sizes_[which] = 0;
+  reserve_bytes_.store(reserve_sizes_[0] + reserve_sizes_[1],
+                       std::memory_order_relaxed);
   reserve_complete_.store(false, std::memory_order_release);
   return Acquired{std::move(file), reserve};
 }
@@ -139,11 +153,11 @@ absl::Status SegmentSupply::Finish(SegmentId id, Acquired acquired) {
   if (!HasBug(Bug::kNoDirectorySync)) named = parts_.directory->Sync();
   if (!named.ok()) return parts_.poison->Set(named);
   PEAT_RETURN_IF_ERROR(parts_.manifest->Edit([&identity](Manifest& manifest) {
-    manifest.segments.push_back({.id = identity.id,
-                                 .salt = identity.salt,
-                                 .capacity = identity.capacity,
-                                 .kind = identity.kind,
-                                 .state = format::SegmentState::kOpen});
+    AddSegment(manifest, {.id = identity.id,
+                          .salt = identity.salt,
+                          .capacity = identity.capacity,
+                          .kind = identity.kind,
+                          .state = format::SegmentState::kOpen});
   }));
   return Offer(identity, std::move(acquired.file), std::move(mapping));
 }

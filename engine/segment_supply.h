@@ -75,11 +75,22 @@ class SegmentSupply {
   absl::Status Reuse(const format::ManifestSegment& entry)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // A file with disk space.
+  struct Acquired {
+    std::unique_ptr<File> file;
+    uint64_t capacity = 0;
+  };
+  // A file of at least `capacity` bytes named `name`, for what compaction
+  // writes: new, or made of compaction's reserve when there is no space.
+  absl::StatusOr<Acquired> AcquireForCompaction(const std::string& name,
+                                                uint64_t capacity)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+
   // Restores what is missing of the reserve. ResourceExhausted when there is
   // no space for it.
   absl::Status RefillReserve() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Whether data may be added: the log's reserve is there.
+  // Whether data may be added: the reserve is there.
   bool reserve_complete() const {
     return reserve_complete_.load(std::memory_order_acquire);
   }
@@ -96,16 +107,14 @@ class SegmentSupply {
   // Whether the manifest names the segment.
   bool IsNamed(format::SegmentId id) const;
 
-  struct Acquired {
-    std::unique_ptr<File> file;
-    uint64_t capacity = 0;
-  };
   // A file of `capacity` bytes named `name`: new, or made of the log's reserve
   // if that must be and may be.
   absl::StatusOr<Acquired> Acquire(const std::string& name, uint64_t capacity,
                                    Need need)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::StatusOr<Acquired> TakeReserve(const std::string& name,
+  static constexpr size_t kLogReserve = 0;
+  static constexpr size_t kCompactionReserve = 1;
+  absl::StatusOr<Acquired> TakeReserve(size_t which, const std::string& name,
                                        uint64_t capacity_needed)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Makes the acquired file a segment, durably, and offers it.
@@ -130,6 +139,9 @@ class SegmentSupply {
   std::atomic<uint64_t> reserve_bytes_{0};  // for statistics
   std::atomic<uint64_t> large_value_size_;  // relaxed: any recent one will do
 };
+
+// A segment's salt: random, never 0.
+uint64_t RandomSalt(FileSystem& file_system);
 
 // Opens the file of `entry` and checks its header against it: DataLoss when it
 // is missing, cut short or not the one that the manifest names.

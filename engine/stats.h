@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "format/segment_header.h"
+
 namespace peat::engine {
 
 struct CutRange {
@@ -26,6 +28,18 @@ struct OpenStats {
   std::vector<CutRange> damaged;
 };
 
+struct SegmentStats {
+  uint64_t id = 0;
+  format::SegmentKind kind = format::SegmentKind::kLog;
+  uint64_t used_bytes = 0;
+  uint64_t live_bytes = 0;
+  uint64_t tombstone_bytes = 0;
+  uint64_t mask_bytes = 0;
+  uint64_t dead_bytes = 0;
+  uint64_t age = 0;
+  bool is_set_aside = false;
+};
+
 struct Stats {
   uint64_t key_count = 0;
   uint64_t disabled_key_count = 0;
@@ -42,6 +56,17 @@ struct Stats {
   uint64_t durable_lsn = 0;
   uint64_t flush_count = 0;
   bool reserve_complete = true;
+
+  uint64_t tombstone_bytes = 0;
+  double space_amplification = 1;
+  uint64_t compaction_count = 0;
+  uint64_t compaction_written_bytes = 0;
+  uint64_t compaction_removed_bytes = 0;
+  uint64_t appended_bytes = 0;
+  double write_amplification = 1;
+  double slowed_seconds = 0;
+  std::vector<SegmentStats> segments;
+
   OpenStats open;
 };
 

@@ -8,6 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "format/checksum.h"
 #include "format/file_name.h"
+#include "format/mask.h"
 #include "format/status_macros.h"
 
 namespace peat::engine {
@@ -70,6 +71,15 @@ absl::StatusOr<std::optional<Flaw>> ReadOrFindFlaw(
 }
 
 }  // namespace
+
+uint64_t ValueFileSize(const format::Record& record) {
+  if ((record.header.flags & format::kFlagValueFile) == 0) [[likely]] {
+    return 0;
+  }
+  const absl::StatusOr<ValueReference> reference =
+      format::DecodeValueReference(format::StoredValue(record));
+  return reference.ok() ? reference->size : 0;
+}
 
 absl::Status ReadValueFile(const Directory& directory,
                            const format::StoreId& store_id,

@@ -23,6 +23,9 @@
 
 namespace peat::engine {
 
+// The size of the value file that `record` refers to; 0: none.
+uint64_t ValueFileSize(const format::Record& record);
+
 // Reads the value that `reference` names and verifies all of it. DataLoss when
 // the file is missing, is not the one, or is damaged.
 absl::Status ReadValueFile(const Directory& directory,

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <array>
 #include <atomic>
 #include <deque>
 #include <map>
@@ -32,13 +33,14 @@ bool StartThread(std::function<void()> body, pthread_t* thread) {
 }
 
 // One worker may be in a sync while the other prepares a segment for somebody
-// else.
-constexpr int kWorkerCount = 2;
+// else; and one compaction at a time is enough for the whole process.
+constexpr int WorkerCount(Lane lane) { return lane == Lane::kShort ? 2 : 1; }
 
 }  // namespace
 
 struct BackgroundTask::State {
   std::function<void()> run;
+  Lane lane = Lane::kShort;
   // All guarded by the pool's mutex.
   bool queued = false;
   bool running = false;
@@ -52,11 +54,12 @@ namespace {
 template <typename State>
 class WorkerPool {
  public:
-  static WorkerPool& Get() {
+  static WorkerPool& Get(Lane lane) {
     // A forked child has none of its parent's threads, and perhaps a locked
     // mutex: it leaves the parent's pool alone and makes its own.
-    static std::atomic<WorkerPool*> pool{nullptr};
+    static std::array<std::atomic<WorkerPool*>, 2> pools = {};
     static index::Mutex mutex;
+    std::atomic<WorkerPool*>& pool = pools[static_cast<size_t>(lane)];
     WorkerPool* current = pool.load(std::memory_order_acquire);
     if (current != nullptr && current->fork_generation_ == ForkGeneration()) {
       return *current;
@@ -64,7 +67,7 @@ class WorkerPool {
     index::MutexLock lock(&mutex);
     current = pool.load(std::memory_order_relaxed);
     if (current == nullptr || current->fork_generation_ != ForkGeneration()) {
-      current = std::make_unique<WorkerPool>().release();
+      current = std::make_unique<WorkerPool>(WorkerCount(lane)).release();
       pool.store(current, std::memory_order_release);
     }
     return *current;
@@ -89,12 +92,13 @@ class WorkerPool {
     while (state->running) idle_.Wait(&mutex_);
   }
 
-  WorkerPool() : fork_generation_(ForkGeneration()) {}
+  explicit WorkerPool(int worker_count)
+      : worker_count_(worker_count), fork_generation_(ForkGeneration()) {}
 
   // One worker will do if there can be no more now.
   bool StartThreads() {
     index::MutexLock lock(&mutex_);
-    for (; thread_count_ < kWorkerCount; ++thread_count_) {
+    for (; thread_count_ < worker_count_; ++thread_count_) {
       pthread_t thread;
       if (!StartThread([this] { Work(); }, &thread)) break;
       pthread_detach(thread);
@@ -154,6 +158,7 @@ class WorkerPool {
     }
   }
 
+  const int worker_count_;
   const uint64_t fork_generation_;
   index::Mutex mutex_;
   index::CondVar changed_;  // of queue_ and timers_
@@ -166,25 +171,31 @@ class WorkerPool {
 
 }  // namespace
 
-BackgroundTask::BackgroundTask(std::function<void()> run)
+BackgroundTask::BackgroundTask(std::function<void()> run, Lane lane)
     : state_(std::make_shared<State>()) {
   PEAT_CHECK(run != nullptr);
   state_->run = std::move(run);
+  state_->lane = lane;
 }
 
 BackgroundTask::~BackgroundTask() { End(); }
 
-void BackgroundTask::End() { WorkerPool<State>::Get().End(state_); }
+void BackgroundTask::End() { WorkerPool<State>::Get(state_->lane).End(state_); }
 
-void BackgroundTask::Wake() { WorkerPool<State>::Get().Wake(state_); }
+void BackgroundTask::Wake() {
+  WorkerPool<State>::Get(state_->lane).Wake(state_);
+}
 
 void BackgroundTask::WakeAfter(std::chrono::milliseconds delay) {
-  WorkerPool<State>::Get().WakeAfter(state_, delay);
+  WorkerPool<State>::Get(state_->lane).WakeAfter(state_, delay);
 }
 
 absl::Status BackgroundTask::StartWorkers() {
-  if (WorkerPool<State>::Get().StartThreads()) return absl::OkStatus();
-  return absl::ResourceExhaustedError("no thread for the background");
+  for (const Lane lane : {Lane::kShort, Lane::kLong}) {
+    if (WorkerPool<State>::Get(lane).StartThreads()) continue;
+    return absl::ResourceExhaustedError("no thread for the background");
+  }
+  return absl::OkStatus();
 }
 
 void RunInParallel(int count, absl::FunctionRef<void(int)> work) {

@@ -18,6 +18,10 @@
 
 namespace peat::engine {
 
+// Tasks that may take long have workers of their own, so that short ones need
+// not wait for them.
+enum class Lane { kShort, kLong };
+
 class BackgroundTask {
  public:
   // To be called before the first task is made, in each process of a line of
@@ -25,7 +29,7 @@ class BackgroundTask {
   static absl::Status StartWorkers();
 
   // `run` is called by one worker at a time, never by two.
-  explicit BackgroundTask(std::function<void()> run);
+  explicit BackgroundTask(std::function<void()> run, Lane lane = Lane::kShort);
 
   // Ends.
   ~BackgroundTask();

@@ -5,6 +5,7 @@
 #include "engine/logged_mask.h"
 #include "engine/logged_value.h"
 #include "engine/seeded_bug.h"
+#include "engine/value_files.h"
 #include "format/check.h"
 #include "format/mask.h"
 #include "format/status_macros.h"
@@ -54,7 +55,7 @@ absl::Status Writer::Apply(Operation operation, std::string_view key,
     switch (TryAppend(hash, seen, record, &appended, &wake)) {
       case Attempt::kDone:
         payload.Keep(appended.lsn);
-        return Acknowledge(appended.lsn, wake);
+        return Acknowledge(appended.lsn, record.size(), wake);
       case Attempt::kChanged:
         continue;
       case Attempt::kNeedsSegment:
@@ -167,6 +168,7 @@ void Writer::Supersede(const Seen& seen, AppendRecord* record) const {
       RecordSize(seen.record.header) -
       format::LastingSize(seen.record.header.kind, seen.record.key.size(),
                           seen.record.value);
+  record->superseded_value_file_size = ValueFileSize(seen.record);
 }
 
 absl::Status Writer::Look(uint64_t hash, std::string_view key,
@@ -224,8 +226,9 @@ absl::Status Writer::CheckWritable(Need need) {
   return parts_.supply->RefillReserve();
 }
 
-absl::Status Writer::Acknowledge(Lsn lsn, bool wake) {
+absl::Status Writer::Acknowledge(Lsn lsn, uint64_t bytes, bool wake) {
   if (wake) parts_.wake_background();
+  parts_.throttle->Pay(bytes);
   if (parts_.sync_policy == SyncPolicy::kEveryWrite) {
     return parts_.syncer->SyncUpTo(lsn);
   }

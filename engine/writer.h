@@ -33,6 +33,8 @@
 #include "engine/reader.h"
 #include "engine/segment_set.h"
 #include "engine/segment_supply.h"
+#include "engine/throttle.h"
+#include "engine/value_references.h"
 #include "format/record.h"
 #include "index/hash_index.h"
 #include "index/key_hash.h"
@@ -76,6 +78,8 @@ class Writer {
     const Reader* reader;
     const Poison* poison;
     MaskCounts* mask_counts;
+    ValueReferences* references;
+    Throttle* throttle;
     SyncPolicy sync_policy = SyncPolicy::kExplicit;
     std::function<uint64_t()> wall_clock;
     std::function<void()> wake_background;
@@ -137,7 +141,8 @@ class Writer {
   // Points the index from what was there to `record` at `location`.
   void PointTo(uint64_t hash, const index::HashIndex::Position& position,
                const AppendRecord& record, format::Location location);
-  absl::Status Acknowledge(format::Lsn lsn, bool wake);
+  // Everything about a write of `bytes` that is left to do outside the locks.
+  absl::Status Acknowledge(format::Lsn lsn, uint64_t bytes, bool wake);
 
   const Parts parts_;
 };

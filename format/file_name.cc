@@ -31,7 +31,7 @@ std::optional<SegmentId> ParseId(std::string_view digits) {
 std::optional<FileKind> KindOfSuffix(std::string_view suffix) {
   if (suffix == ".seg") return FileKind::kSegment;
   if (suffix == ".val") return FileKind::kValue;
-  if (suffix == ".hint") return FileKind::kDerived;
+  if (suffix == ".hint") return FileKind::kHint;
   if (suffix == ".snap") return FileKind::kDerived;
   return std::nullopt;
 }
@@ -47,6 +47,8 @@ std::string FileNameOf(SegmentId id, std::string_view suffix) {
 std::string SegmentFileName(SegmentId id) { return FileNameOf(id, ".seg"); }
 
 std::string ValueFileName(SegmentId id) { return FileNameOf(id, ".val"); }
+
+std::string HintFileName(SegmentId id) { return FileNameOf(id, ".hint"); }
 
 std::optional<FileName> ParseFileName(std::string_view name) {
   if (name.find('/') != std::string_view::npos) return std::nullopt;

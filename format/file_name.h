@@ -27,6 +27,7 @@ inline constexpr char kReserveFileNames[2][10] = {"RESERVE-0", "RESERVE-1"};
 
 std::string SegmentFileName(SegmentId id);
 std::string ValueFileName(SegmentId id);
+std::string HintFileName(SegmentId id);
 
 enum class FileKind {
   kLock,
@@ -34,7 +35,8 @@ enum class FileKind {
   kSegment,
   kValue,
   kReserve,
-  kDerived,  // hint, snapshot, temporary
+  kHint,
+  kDerived,  // snapshot, temporary
 };
 
 struct FileName {

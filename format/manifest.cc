@@ -154,6 +154,13 @@ absl::StatusOr<size_t> CheckBytes(ByteView bytes) {
 
 }  // namespace
 
+void AddSegment(Manifest& manifest, const ManifestSegment& segment) {
+  const auto at = std::ranges::upper_bound(manifest.segments, segment.id,
+                                           std::less<>(), &ManifestSegment::id);
+  PEAT_CHECK(at == manifest.segments.begin() || (at - 1)->id != segment.id);
+  manifest.segments.insert(at, segment);
+}
+
 size_t ManifestSize(size_t segment_count) {
   PEAT_DCHECK(segment_count <= kManifestSegmentCountMax);
   return kManifestHeaderSize + segment_count * kManifestSegmentSize +

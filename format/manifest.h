@@ -77,6 +77,9 @@ inline constexpr size_t kManifestHeaderSize = 80;
 inline constexpr size_t kManifestSegmentSize = 64;
 inline constexpr size_t kManifestSegmentCountMax = 65'536;
 
+// Adds `segment` where its id belongs; the manifest must not have it yet.
+void AddSegment(Manifest& manifest, const ManifestSegment& segment);
+
 // The bytes that a manifest with `segment_count` segments takes.
 size_t ManifestSize(size_t segment_count);
 

@@ -16,6 +16,7 @@ void AddGet(CLI::App& app, ExitCode& exit_code);
 void AddDelete(CLI::App& app, ExitCode& exit_code);
 void AddLoad(CLI::App& app, ExitCode& exit_code);
 void AddStats(CLI::App& app, ExitCode& exit_code);
+void AddCompact(CLI::App& app, ExitCode& exit_code);
 
 }  // namespace peat::tools
 

@@ -32,6 +32,7 @@ ExitCode Main(int argc, char** argv) {
   AddDelete(app, exit_code);
   AddLoad(app, exit_code);
   AddStats(app, exit_code);
+  AddCompact(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

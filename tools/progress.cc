@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_format.h"
 
@@ -51,7 +52,7 @@ std::string RenderProgress(const ProgressState& state, size_t columns) {
     line = RenderBar(std::min(1.0, static_cast<double>(state.bytes) /
                                        static_cast<double>(state.bytes_total)));
   }
-  line += WithCommas(state.events) + " events";
+  line += WithCommas(state.events) + " " + state.events_name;
   if (state.seconds > 0) {
     const double rate = static_cast<double>(state.events) / state.seconds;
     line += "  " + WithCommas(static_cast<uint64_t>(rate)) + "/s";
@@ -60,10 +61,12 @@ std::string RenderProgress(const ProgressState& state, size_t columns) {
   return line;
 }
 
-Progress::Progress(std::FILE* out, Mode mode, uint64_t bytes_total)
+Progress::Progress(std::FILE* out, Mode mode, uint64_t bytes_total,
+                   std::string events_name)
     : out_(out),
       shown_(IsShown(out, mode)),
       bytes_total_(bytes_total),
+      events_name_(std::move(events_name)),
       start_(Clock::now()),
       next_(start_ + kInterval) {}
 
@@ -82,7 +85,8 @@ void Progress::Update(uint64_t bytes, uint64_t events) {
       {.bytes = bytes,
        .bytes_total = bytes_total_,
        .events = events,
-       .seconds = std::chrono::duration<double>(now - start_).count()},
+       .seconds = std::chrono::duration<double>(now - start_).count(),
+       .events_name = events_name_},
       kColumns);
   line.resize(std::max(line.size(), columns_drawn_), ' ');
   columns_drawn_ = line.size();

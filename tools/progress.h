@@ -21,6 +21,7 @@ struct ProgressState {
   uint64_t bytes_total = 0;  // 0: not known, and then there is no bar
   uint64_t events = 0;
   double seconds = 0;
+  std::string events_name = "events";
 };
 
 // The line for `state`, at most `columns` wide.
@@ -34,7 +35,8 @@ class Progress {
   enum class Mode { kNever, kOnTerminal, kAlways };
 
   // Draws to `out`, which outlives this object.
-  Progress(std::FILE* out, Mode mode, uint64_t bytes_total);
+  Progress(std::FILE* out, Mode mode, uint64_t bytes_total,
+           std::string events_name = "events");
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
@@ -48,6 +50,7 @@ class Progress {
   std::FILE* const out_;
   const bool shown_;
   const uint64_t bytes_total_;
+  const std::string events_name_;
   const Clock::time_point start_;
   Clock::time_point next_;
   size_t columns_drawn_ = 0;

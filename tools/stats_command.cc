@@ -23,6 +23,18 @@ struct StatsArguments {
   bool recover = false;
 };
 
+const char* NameOf(SegmentStats::Kind kind) {
+  switch (kind) {
+    case SegmentStats::Kind::kLog:
+      return "log";
+    case SegmentStats::Kind::kCompacted:
+      return "compacted";
+    case SegmentStats::Kind::kAudit:
+      return "audit";
+  }
+  return "";
+}
+
 Json ToJson(const std::vector<CutRange>& ranges) {
   Json array = Json::array();
   for (const CutRange& range : ranges) {
@@ -46,6 +58,24 @@ Json ToJson(const OpenStats& stats) {
   return object;
 }
 
+Json ToJson(const std::vector<SegmentStats>& segments) {
+  Json array = Json::array();
+  for (const SegmentStats& segment : segments) {
+    Json object;
+    object["id"] = segment.id;
+    object["kind"] = NameOf(segment.kind);
+    object["used_bytes"] = segment.used_bytes;
+    object["live_bytes"] = segment.live_bytes;
+    object["tombstone_bytes"] = segment.tombstone_bytes;
+    object["mask_bytes"] = segment.mask_bytes;
+    object["dead_bytes"] = segment.dead_bytes;
+    object["age"] = segment.age;
+    object["set_aside"] = segment.is_set_aside;
+    array.push_back(std::move(object));
+  }
+  return array;
+}
+
 Json ToJson(const Stats& stats) {
   Json object;
   object["key_count"] = stats.key_count;
@@ -60,8 +90,37 @@ Json ToJson(const Stats& stats) {
   object["durable_lsn"] = stats.durable_lsn;
   object["flush_count"] = stats.flush_count;
   object["reserve_complete"] = stats.reserve_complete;
+  object["tombstone_bytes"] = stats.tombstone_bytes;
+  object["space_amplification"] = stats.space_amplification;
+  object["compaction_count"] = stats.compaction_count;
+  object["compaction_written_bytes"] = stats.compaction_written_bytes;
+  object["compaction_removed_bytes"] = stats.compaction_removed_bytes;
+  object["appended_bytes"] = stats.appended_bytes;
+  object["write_amplification"] = stats.write_amplification;
+  object["slowed_seconds"] = stats.slowed_seconds;
   object["open"] = ToJson(stats.open);
+  object["segments"] = ToJson(stats.segments);
   return object;
+}
+
+// A row for each segment, its members as columns.
+std::string ToRows(const Json& segments) {
+  std::string table;
+  for (const Json& segment : segments) {
+    if (table.empty()) {
+      table = "\n";
+      for (const auto& [name, value] : segment.items()) {
+        table += absl::StrFormat("%-16s", name);
+      }
+      table += '\n';
+    }
+    for (const auto& [name, value] : segment.items()) {
+      table += absl::StrFormat(
+          "%-16s", value.is_string() ? value.get<std::string>() : value.dump());
+    }
+    table += '\n';
+  }
+  return table;
 }
 
 // One line for each member, those of an object under its name.
@@ -81,9 +140,14 @@ ExitCode Run(const StatsArguments& arguments) {
   const std::unique_ptr<Store> store = OpenStore(
       arguments.directory, arguments.recover ? Access::kChange : Access::kRead);
   if (store == nullptr) return ExitCode::kFailed;
-  const Json object = ToJson(store->GetStats());
-  (void)WriteOutput(arguments.json ? object.dump(2) + "\n"
-                                   : ToTable(object, ""));
+  Json object = ToJson(store->GetStats());
+  if (arguments.json) {
+    (void)WriteOutput(object.dump(2) + "\n");
+  } else {
+    const Json segments = std::move(object["segments"]);
+    object.erase("segments");
+    (void)WriteOutput(ToTable(object, "") + ToRows(segments));
+  }
   absl::Status finished = FlushOutput();
   if (finished.ok()) finished = store->Close();
   return finished.ok() ? ExitCode::kOk : Fail(finished);
@@ -103,7 +167,9 @@ void AddStats(CLI::App& app, ExitCode& exit_code) {
                     "how that went");
   command->footer(
       "Bytes are bytes of disk, index_bytes of memory. Reads beside a process "
-      "that\nwrites; then `open` tells of this reading.\n\nExamples:\n"
+      "that\nwrites; then `open` tells of this reading. A\nsegment's age is "
+      "the number of writes since its newest "
+      "record.\n\nExamples:\n"
       "  peat stats state\n"
       "  peat stats state --json\n"
       "  peat stats state --recover");

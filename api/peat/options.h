@@ -8,6 +8,7 @@
 #define PEAT_API_PEAT_OPTIONS_H_
 
 #include <chrono>
+#include <cstdint>
 
 namespace peat {
 
@@ -61,6 +62,21 @@ struct Options {
   // Default: mapped. Change it when the disk may fail under a running process
   // and the process must live.
   ReadMethod read_method = ReadMethod::kMapped;
+
+  // Bytes that segments may use for each byte that must stay, plus two segments
+  // or 8 MiB; above 1, at most 100. Default: 1.5. Less takes less disk and
+  // writes more: uniform overwrites write each byte again 0.7 times at 1.5,
+  // and 2 times at 1.2.
+  double max_space_amplification = 1.5;
+
+  // Bytes a second that compaction writes, on average; 0: unlimited, the
+  // default. Set it where other users of the disk suffer; writers are slowed
+  // when compaction cannot keep up.
+  uint64_t compaction_bytes_per_second = 0;
+
+  // Whether a thread, which all stores of the process share, compacts in the
+  // background. Default: true. Without it the store grows until Compact().
+  bool background_compaction = true;
 };
 
 }  // namespace peat

@@ -27,6 +27,20 @@ struct OpenStats {
   std::vector<CutRange> damaged;  // kReadOnlyDespiteDamage: unreadable ranges
 };
 
+// One segment. Bytes.
+struct SegmentStats {
+  enum class Kind { kLog, kCompacted, kAudit };
+  uint64_t id = 0;
+  Kind kind = Kind::kLog;
+  uint64_t used_bytes = 0;       // up to where its records end
+  uint64_t live_bytes = 0;       // of records that the index points to
+  uint64_t tombstone_bytes = 0;  // of deletes that may not be dropped yet
+  uint64_t mask_bytes = 0;       // of what audit keeps beyond live records
+  uint64_t dead_bytes = 0;       // the rest: what compaction would gain
+  uint64_t age = 0;              // writes since its newest record
+  bool is_set_aside = false;     // damaged or missing: not compacted
+};
+
 struct Stats {
   // Keys that Get() would find.
   uint64_t key_count = 0;
@@ -37,7 +51,7 @@ struct Stats {
 
   // Bytes of records that must stay (of keys that can be read, masks, and what
   // the audit needs of superseded masks), and of all others that lie in
-  // segments: superseded ones, tombstones, and what holds the log together.
+  // segments but tombstones: superseded ones, and what holds the log together.
   uint64_t live_bytes = 0;
   uint64_t dead_bytes = 0;
 
@@ -66,6 +80,28 @@ struct Stats {
   // Whether the reserve for a full disk is complete. While it is not, writes
   // that add data fail with ResourceExhausted.
   bool reserve_complete = true;
+
+  // Bytes of tombstones, in segments.
+  uint64_t tombstone_bytes = 0;
+
+  // used_bytes over what must stay. Held below max_space_amplification by
+  // compaction, but for two segments or 8 MiB.
+  double space_amplification = 1;
+
+  // Since the store was opened: compactions, bytes of segments that they have
+  // written and taken out, bytes that were appended to the log (and to value
+  // files), both kinds of writing over appending alone, and how long writers
+  // have been slowed, all together, because the bound was in danger.
+  uint64_t compaction_count = 0;
+  uint64_t compaction_written_bytes = 0;
+  uint64_t compaction_removed_bytes = 0;
+  uint64_t appended_bytes = 0;
+  double write_amplification = 1;
+  double slowed_seconds = 0;
+
+  // By id. In a store that is open to read only all tombstones count as if they
+  // could not go.
+  std::vector<SegmentStats> segments;
 
   OpenStats open;
 };

@@ -178,6 +178,12 @@ class Store {
   // and a retried sync would hide that.
   absl::StatusOr<Lsn> Flush();
 
+  // Compacts everything now in which space is to be gained, whatever the bound
+  // allows; the background does what is needed by itself. Reads and writes go
+  // on. DataLoss when a damaged segment had to be left alone (the others were
+  // compacted); ResourceExhausted when there is no space to copy to.
+  absl::Status Compact();
+
   Stats GetStats() const;
 
  private:

@@ -198,8 +198,12 @@ absl::Status CrashRun::Open(size_t floor) {
 }
 
 absl::Status CrashRun::OpenOnce(size_t floor) {
+  engine::Config config = settings_.config;
+  config.at_compaction_point = [this](engine::CompactionPoint point) {
+    WriteAmidCompaction(point);
+  };
   absl::StatusOr<std::unique_ptr<Engine>> store =
-      Engine::Open(*disk_, kStorePath, settings_.config);
+      Engine::Open(*disk_, kStorePath, config);
   if (!is_alive()) {
     if (store.ok()) store->reset();
     return absl::OkStatus();
@@ -246,6 +250,9 @@ absl::Status CrashRun::Do(const ScriptStep& step) {
       return absl::OkStatus();
     case Kind::kReopen:
       return Reopen();
+    case Kind::kCompact:
+    case Kind::kCompactAll:
+      return Compact(step);
     case Kind::kFailWriteback:
       FailWriteback(step);
       return absl::OkStatus();
@@ -396,6 +403,29 @@ absl::Status CrashRun::Reopen() {
   const engine::Stats stats = store_->GetStats();
   return Expect(stats.open.clean && stats.open.cut.empty(),
                 "a store that was closed is not clean");
+}
+
+absl::Status CrashRun::Compact(const ScriptStep& step) {
+  writes_amid_ = step.writes;
+  amid_ = absl::OkStatus();
+  const absl::Status status = step.kind == Kind::kCompact
+                                  ? store_->RunCompaction().status()
+                                  : store_->Compact();
+  writes_amid_.clear();
+  PEAT_RETURN_IF_ERROR(amid_);
+  NoteDurable();
+  return Take(status);
+}
+
+void CrashRun::WriteAmidCompaction(engine::CompactionPoint point) {
+  // Half of them between the scan and the edit, half between edit and move.
+  const size_t left =
+      point == engine::CompactionPoint::kScanned ? writes_amid_.size() / 2 : 0;
+  while (writes_amid_.size() > left && is_alive()) {
+    const ScriptWrite write = writes_amid_.back();
+    writes_amid_.pop_back();
+    amid_.Update(Write({.kind = Kind::kBatch, .writes = {write}}));
+  }
 }
 
 void CrashRun::FailWriteback(const ScriptStep& step) {

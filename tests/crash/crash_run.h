@@ -96,6 +96,9 @@ class CrashRun final {
   absl::Status Flush();
   absl::Status Reopen();
   void FailWriteback(const ScriptStep& step);
+  absl::Status Compact(const ScriptStep& step);
+  // Makes the step's writes in the midst of its compaction.
+  void WriteAmidCompaction(engine::CompactionPoint point);
   // Takes `status` of a call on a living machine.
   absl::Status Take(const absl::Status& status);
   void NoteDurable();
@@ -105,6 +108,8 @@ class CrashRun final {
   Oracle oracle_;
   absl::Status failure_;
   std::unique_ptr<engine::Engine> store_;
+  std::vector<ScriptWrite> writes_amid_;  // not made yet
+  absl::Status amid_;                     // how they went
 };
 
 // The state of a store as a fingerprint, read with Get; Internal if MultiGet or

@@ -12,11 +12,12 @@ namespace {
 using Kind = ScriptStep::Kind;
 using engine::Operation;
 
-constexpr size_t kKindCount = 14;
+constexpr size_t kKindCount = 16;
 constexpr const char* kKindNames[] = {
-    "put",     "put-if-absent", "update", "compare-and-set", "delete",
-    "disable", "enable",        "forget", "batch",           "flush",
-    "supply",  "sync",          "reopen", "fail-writeback"};
+    "put",    "put-if-absent", "update",      "compare-and-set",
+    "delete", "disable",       "enable",      "forget",
+    "batch",  "flush",         "supply",      "sync",
+    "reopen", "compact",       "compact-all", "fail-writeback"};
 static_assert(std::size(kKindNames) == kKindCount);
 
 // By Operation.
@@ -26,6 +27,10 @@ constexpr std::array<char, 8> kOperationSigns = {'+', '+', '+', '+',
 constexpr size_t kKeySizeMax = 65'535;
 
 bool Writes(Kind kind) { return kind <= Kind::kBatch; }
+
+bool Compacts(Kind kind) {
+  return kind == Kind::kCompact || kind == Kind::kCompactAll;
+}
 
 Operation OperationOf(Kind kind) {
   switch (kind) {
@@ -102,6 +107,11 @@ class Generator final {
     ScriptStep step{.kind = static_cast<Kind>(Draw(weights_))};
     if (!Writes(step.kind)) {
       if (step.kind == Kind::kFailWriteback) step.writes.push_back(Write());
+      if (Compacts(step.kind)) {
+        for (uint64_t i = random_.Below(4); i > 0; --i) {
+          step.writes.push_back(Write());
+        }
+      }
       return step;
     }
     size_t count = 1;
@@ -236,6 +246,11 @@ std::vector<Script> HandWrittenScripts() {
                                     {.key = 2, .value_size = 20},
                                     {.operation = Operation::kDelete, .key = 2},
                                     {.key = 0, .value_size = 30}}};
+  // In the midst of it one of the keys that move is deleted, and one put.
+  const ScriptStep compact{
+      .kind = Kind::kCompactAll,
+      .writes = {{.operation = Operation::kDelete, .key = 2},
+                 {.key = 3, .value_size = 7}}};
   const ScriptStep wide_batch{.kind = Kind::kBatch,
                               .writes = {{.key = 2, .value_size = 2000},
                                          {.key = 3, .value_size = 2001},
@@ -272,6 +287,16 @@ std::vector<Script> HandWrittenScripts() {
       script({Put(2, 3000), flush, Put(2, 2500), Put(3, 5), flush}),
       script({batch, flush, batch, Put(3, 3)}),
       script({Put(2, 8), wide_batch, flush, wide_batch}),
+      script({Put(2, 900), Put(3, 901), Put(4, 2000), Put(4, 2000),
+              Put(5, 2000), Put(4, 2000), Put(5, 2001), flush,
+              Do(Kind::kRunSync), compact, Put(5, 3), Do(Kind::kReopen)}),
+      // A value file, superseded; a tombstone and what it shadows, in segments
+      // that are compacted apart.
+      script({Put(2, 3000), Put(3, 1900), Put(4, 1900), erase, Put(3, 1900),
+              Put(4, 1900), Put(5, 1900), Put(6, 1900), flush,
+              Do(Kind::kRunSync), Do(Kind::kCompact), Do(Kind::kCompact),
+              Put(5, 1900), Put(6, 1900), Put(7, 1900), Do(Kind::kRunSync),
+              Do(Kind::kCompactAll), Put(7, 3)}),
   };
 }
 
@@ -279,6 +304,7 @@ engine::Config TestConfig(uint64_t segment_size) {
   engine::Config config;
   config.segment_size_min = segment_size;
   config.segment_size_max = segment_size;
+  config.space_extra_min = 0;
   config.background_threads = false;
   config.recovery_threads = 1;
   config.wall_clock = [] { return kTestTime; };

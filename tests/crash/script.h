@@ -39,6 +39,8 @@ struct ScriptStep {
     kRunSupply,
     kRunSync,
     kReopen,
+    kCompact,        // one step; the writes are made in the midst of it
+    kCompactAll,     // the same of a full pass
     kFailWriteback,  // of a file drawn with the first write's value_seed
   };
   Kind kind = Kind::kPut;

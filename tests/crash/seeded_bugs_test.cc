@@ -46,7 +46,13 @@ constexpr const char* kNames[] = {"no bug",
                                   "value files not checked by recovery",
                                   "forgotten key visible",
                                   "enable un-forgets",
-                                  "forget not recorded by its flush"};
+                                  "forget not recorded by its flush",
+                                  "tombstone dropped in a partial compaction",
+                                  "superseded dropped before durable",
+                                  "move without compare-and-swap",
+                                  "move with a new lsn",
+                                  "mask dropped by compaction",
+                                  "unlink before the commit is durable"};
 static_assert(std::size(kNames) == static_cast<size_t>(Bug::kCount));
 
 // Which driver found something, in the order of the runs; 0: none did. Ends

@@ -52,7 +52,7 @@ TEST(FileNameTest, KnowsTheFixedNames) {
 }
 
 TEST(FileNameTest, KnowsDerivedFiles) {
-  EXPECT_EQ(KindOf("000042.hint"), FileKind::kDerived);
+  EXPECT_EQ(KindOf("000042.hint"), FileKind::kHint);
   EXPECT_EQ(KindOf("000042.snap"), FileKind::kDerived);
   EXPECT_EQ(KindOf("000042.seg.tmp"), FileKind::kDerived);
   EXPECT_EQ(ParseFileName("000042.hint")->id, 42U);

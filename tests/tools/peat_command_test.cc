@@ -251,6 +251,27 @@ TEST_F(PeatCommandTest, CountsKeysInATableAndInJson) {
               HasSubstr("\"clean\": true"));
 }
 
+TEST_F(PeatCommandTest, CompactsAndShowsSegments) {
+  // 60,000 events of 20 keys: more than two segments of 1 MiB.
+  EXPECT_EQ(Run("for i in 1 2 3; do seq 20000 | awk '{print $1 % 20 "
+                "\"\\tsome value of a bit of length\"}'; done | "
+                "peat load s")
+                .exit_code,
+            0);
+
+  const Outcome compacted = Run("peat compact s --progress");
+
+  EXPECT_EQ(compacted.exit_code, 0);
+  EXPECT_THAT(compacted.output,
+              MatchesRegex("compacted [0-9,]+ bytes of segments to [0-9,]+\n"));
+  EXPECT_THAT(Run("peat stats s").output,
+              MatchesRegex("(.*\n)*id +kind +used_bytes +live_bytes .*\n"
+                           "[0-9]+ +(log|compacted) (.*\n)*"));
+  EXPECT_THAT(Run("peat stats s --json").output,
+              HasSubstr("\"key_count\": 20,"));
+  EXPECT_EQ(Run("peat compact missing").exit_code, 3);
+}
+
 TEST_F(PeatCommandTest, TakesAClosedPipeForEnoughAndAFullDiskForAFailure) {
   EXPECT_EQ(
       Run("head -c 1000000 /dev/zero | peat put s k --value-file -").exit_code,
@@ -266,7 +287,8 @@ TEST_F(PeatCommandTest, TakesAClosedPipeForEnoughAndAFullDiskForAFailure) {
 }
 
 TEST_F(PeatCommandTest, HasHelpWithExamplesForEachCommand) {
-  for (const std::string command : {"put", "get", "delete", "load", "stats"}) {
+  for (const std::string command :
+       {"put", "get", "delete", "load", "stats", "compact"}) {
     SCOPED_TRACE(command);
     const Outcome help = Run("peat " + command + " --help");
     EXPECT_EQ(help.exit_code, 0);

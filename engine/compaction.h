@@ -1,0 +1,171 @@
+// One compaction: the survivors of some sealed segments move to new ones: what
+// can be read to one, and what is kept for the audit alone to another, so that
+// it is not rewritten along with live data.
+//
+//   check the inputs' files -> let writers pass -> scan, and copy what the
+//   index points to -> ask the filters about tombstones -> sync the outputs and
+//   their names -> sync the log -> commit by one manifest edit -> publish
+//
+// Why nothing comes back and nothing is lost, whatever happens when:
+//   - A record is current if and only if the index points to its very place. A
+//     writer appends before it changes the index, so at first all shards are
+//     locked once, one by one: every writer whose record lies in an input has
+//     changed the index by then.
+//   - What is not copied has been superseded by what the log holds, and the log
+//     is synced behind the scan and before the edit. So no crash can take away
+//     what superseded it, and leave nothing.
+//   - Until the edit is durable the store is what it was; the outputs are
+//     orphans. From then on it consists of outputs instead of inputs, which
+//     hold the same records with the same lsns, but for those that the log
+//     supersedes. Recovery cannot tell the difference, as the lsn decides.
+//   - The index moves after the edit: nothing that can fail comes after it, and
+//     nothing need be undone. Until then readers use the inputs, which the
+//     caller retires when no slot leads to them any more. A slot moves only if
+//     it still has the old location: whoever wrote meanwhile wins.
+//
+// A failure before the edit leaves nothing behind. Used once, by one thread.
+
+#ifndef PEAT_ENGINE_COMPACTION_H_
+#define PEAT_ENGINE_COMPACTION_H_
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "engine/appender.h"
+#include "engine/config.h"
+#include "engine/fs/file_system.h"
+#include "engine/log_syncer.h"
+#include "engine/manifest_store.h"
+#include "engine/output_segment.h"
+#include "engine/poison.h"
+#include "engine/segment_set.h"
+#include "engine/segment_supply.h"
+#include "engine/tombstones.h"
+#include "format/record.h"
+#include "index/hash_index.h"
+#include "index/key_hash.h"
+
+namespace peat::engine {
+
+// Everything pointed to must outlive what is made with it.
+struct CompactionParts {
+  FileSystem* file_system;
+  Directory* directory;
+  ManifestStore* manifest;
+  SegmentSet* segments;
+  index::HashIndex* index;
+  const index::KeyHasher* hasher;
+  Appender* appender;
+  SegmentSupply* supply;
+  LogSyncer* syncer;
+  Poison* poison;
+  const Config* config;
+};
+
+class Compaction final {
+ public:
+  // `others`: every other sealed segment of the store.
+  Compaction(const CompactionParts& parts, std::vector<SealedSegment> inputs,
+             std::vector<SealedSegment> others);
+
+  // OK: the inputs are out of the manifest, and no slot leads to them.
+  // ResourceExhausted: no space for the output. Anything but OK: nothing has
+  // changed, but that a damaged input may have been set aside.
+  absl::Status Run();
+
+  // Whether Run() has failed for an input that was damaged or missing.
+  bool has_set_aside() const { return has_set_aside_; }
+
+  const std::vector<SealedSegment>& inputs() const { return inputs_; }
+  // Bytes of segments written and taken out; what the inputs' records that are
+  // gone referred to, once for each. Of a Run() that was OK.
+  uint64_t written_bytes() const { return written_bytes_; }
+  uint64_t removed_bytes() const { return removed_bytes_; }
+  const std::vector<format::SegmentId>& dropped_values() const {
+    return dropped_values_;
+  }
+
+ private:
+  // What becomes of a record.
+  enum class Fate {
+    kDrop,
+    kKeep,          // it is current
+    kKeepForAudit,  // for ever: a forget record, or an audit stub
+    kLeaveStub,     // a superseded disable or enable record
+    kAskFilters,    // a tombstone: stays if it may shadow something elsewhere
+  };
+  // The two outputs.
+  enum Home : uint8_t { kData, kAudit };
+  // A record of an input on its way.
+  struct Scanned {
+    uint64_t hash = 0;
+    format::Location location;
+    format::Record record;
+  };
+  // A record that lies in the output too.
+  struct Move {
+    uint64_t hash = 0;
+    format::Location from;
+    uint64_t to_offset = 0;
+    uint32_t size = 0;
+    uint32_t input = 0;
+    uint64_t value_file_size = 0;
+    uint32_t lasting_size = 0;  // what of `size` stays live if it is superseded
+    Home home = kData;
+  };
+  struct Output {
+    std::unique_ptr<OutputSegment> segment;  // null: nothing went there
+    std::shared_ptr<Segment> open;
+    uint64_t value_bytes = 0;  // of the value files that it refers to
+  };
+
+  absl::Status CheckInputs();
+  absl::Status SetAside(const SealedSegment& input, const absl::Status& why);
+  void LetWritersPass();
+  uint64_t SurvivingBytesMax() const;
+  absl::Status CopyFrom(uint32_t input);
+  absl::Status CopyGroup(uint32_t input, std::span<const Scanned> group);
+  Fate FateOf(const Scanned& scanned) const;
+  bool IsCurrent(const Scanned& scanned) const;
+  bool IsSuperseded(const Scanned& tombstone) const;
+  absl::Status Keep(uint32_t input, const Scanned& scanned, Home home);
+  // Copies what no slot leads to: a stub.
+  absl::Status KeepStub(uint32_t input, const format::Record& stub);
+  absl::Status LeaveStub(uint32_t input, const format::Record& mask);
+  absl::StatusOr<uint64_t> Append(Home home, const format::Record& record);
+  void Drop(const format::Record& record);
+  absl::Status CopyTombstones();
+  absl::Status FinishOutputs();
+  absl::Status Commit();
+  void GiveUpOutputs();
+  void Publish();
+  void PublishSome(int shard, std::span<const Move> moves);
+  // A mistake made on purpose: see seeded_bug.h.
+  void OverwriteSlot(const Move& move, format::Location to);
+  void Reach(CompactionPoint point) const {
+    if (parts_.config->at_compaction_point != nullptr) {
+      parts_.config->at_compaction_point(point);
+    }
+  }
+
+  const CompactionParts parts_;
+  const std::vector<SealedSegment> inputs_;
+  const std::vector<SealedSegment> others_;
+  uint64_t room_ = 0;              // bytes of records that may yet survive
+  std::array<Output, 2> outputs_;  // by Home
+  std::vector<LiveMove> stubs_;    // `to` is not known yet
+  std::array<std::vector<Move>, index::HashIndex::kShardCount> moves_;
+  std::vector<Tombstone> tombstones_;
+  std::vector<format::SegmentId> dropped_values_;
+  bool has_set_aside_ = false;
+  uint64_t written_bytes_ = 0;
+  uint64_t removed_bytes_ = 0;
+};
+
+}  // namespace peat::engine
+
+#endif  // PEAT_ENGINE_COMPACTION_H_

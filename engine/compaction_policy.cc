@@ -1,0 +1,169 @@
+#include "engine/compaction_policy.h"
+
+#include <algorithm>
+
+#include "format/check.h"
+
+namespace peat::engine {
+namespace {
+
+using format::SegmentId;
+
+// In one go: bounds the time of one compaction, and what is unlinked after it.
+constexpr size_t kInputCountMax = 64;
+
+// A segment from which less than this share can be gained is left alone.
+constexpr uint64_t kGainShareMin = 16;
+
+// So many audit segments less than half full are left as they are.
+constexpr size_t kSmallAuditCountMax = 8;
+
+// Believed idle tombstones of more than this share of all bytes are swept out
+// even where the bound does not ask for it: they cost the index nothing, but
+// scans and recovery.
+constexpr uint64_t kIdleShareMax = 64;
+
+bool IsWorthwhile(const SegmentFacts& segment) {
+  return segment.may_be_input &&
+         segment.gain_bytes() + segment.dead_value_bytes() >=
+             segment.used_bytes / kGainShareMin;
+}
+
+bool HoldsNothing(const SegmentFacts& segment) {
+  return segment.may_be_input && segment.stay_bytes_max() == 0;
+}
+
+// Benefit against cost: what is gained for each byte read or written, weighed
+// with how long the segment has been left alone, since what has not changed
+// for long will not empty by itself soon.
+double Score(const SegmentFacts& segment, const CompactionGoal& goal) {
+  const auto gain =
+      static_cast<double>(segment.gain_bytes() + segment.dead_value_bytes());
+  const auto cost =
+      static_cast<double>(segment.used_bytes + segment.stay_bytes());
+  const double age =
+      segment.last_lsn < goal.last_lsn
+          ? static_cast<double>(goal.last_lsn - segment.last_lsn) /
+                static_cast<double>(goal.last_lsn)
+          : 0;
+  return gain / cost * (1 + age);
+}
+
+// The first of `candidates` whose survivors fit into one segment together.
+std::vector<SegmentId> TakeWhatFits(
+    const std::vector<const SegmentFacts*>& candidates, uint64_t segment_size) {
+  std::vector<SegmentId> inputs;
+  uint64_t stay = 0;
+  for (const SegmentFacts* const candidate : candidates) {
+    if (inputs.size() == kInputCountMax) break;
+    const uint64_t with_it = stay + candidate->stay_bytes_max();
+    if (!inputs.empty() && candidate->stay_bytes_max() > 0 &&
+        with_it + format::kSegmentHeaderSize > segment_size) {
+      break;
+    }
+    inputs.push_back(candidate->id);
+    stay = with_it;
+  }
+  return inputs;
+}
+
+}  // namespace
+
+SpaceLimits LimitsFor(const CompactionGoal& goal, uint64_t stay_bytes) {
+  PEAT_CHECK(goal.max_space_amplification > 1);
+  const auto proportional = static_cast<uint64_t>(
+      goal.max_space_amplification * static_cast<double>(stay_bytes));
+  const uint64_t extra = std::max(2 * goal.segment_size, goal.space_extra_min);
+  return {.allowance = proportional,
+          .danger = proportional + extra / 2,
+          .limit = proportional + extra};
+}
+
+bool IsOverAllowance(std::span<const SegmentFacts> facts,
+                     const CompactionGoal& goal) {
+  uint64_t used = 0;
+  uint64_t stay = 0;
+  for (const SegmentFacts& segment : facts) {
+    used += segment.used_bytes + segment.value_bytes;
+    stay += segment.stay_bytes() + segment.live_value_bytes;
+  }
+  return used > LimitsFor(goal, stay).allowance;
+}
+
+namespace {
+
+// Each compaction that meets masks adds an audit segment, and nothing ever
+// empties one: small ones are joined.
+std::vector<SegmentId> PickSmallAudits(std::span<const SegmentFacts> facts,
+                                       const CompactionGoal& goal) {
+  std::vector<const SegmentFacts*> small;
+  for (const SegmentFacts& segment : facts) {
+    if (segment.may_be_input && segment.kind == format::SegmentKind::kAudit &&
+        segment.used_bytes < goal.segment_size / 2) {
+      small.push_back(&segment);
+    }
+  }
+  if (small.size() < kSmallAuditCountMax) return {};
+  return TakeWhatFits(small, goal.segment_size);
+}
+
+}  // namespace
+
+std::vector<SegmentId> PickInputs(std::span<const SegmentFacts> facts,
+                                  const CompactionGoal& goal) {
+  uint64_t used = 0;
+  uint64_t idle = 0;
+  std::vector<const SegmentFacts*> candidates;
+  std::vector<SegmentId> empty;
+  for (const SegmentFacts& segment : facts) {
+    used += segment.used_bytes;
+    if (segment.may_be_input) idle += segment.idle_bytes;
+    if (HoldsNothing(segment) && empty.size() < kInputCountMax) {
+      empty.push_back(segment.id);
+    }
+    if (IsWorthwhile(segment)) candidates.push_back(&segment);
+  }
+  // Costs nothing but the edit.
+  if (!empty.empty()) return empty;
+  if (std::vector<SegmentId> audits = PickSmallAudits(facts, goal);
+      audits.size() > 1) {
+    return audits;
+  }
+  if (!IsOverAllowance(facts, goal)) {
+    if (idle <= used / kIdleShareMax) return {};
+    std::erase_if(candidates, [](const SegmentFacts* segment) {
+      return segment->idle_bytes == 0;
+    });
+  }
+  std::ranges::sort(
+      candidates, [&goal](const SegmentFacts* a, const SegmentFacts* b) {
+        const double score_a = Score(*a, goal);
+        const double score_b = Score(*b, goal);
+        return score_a != score_b ? score_a > score_b : a->id < b->id;
+      });
+  return TakeWhatFits(candidates, goal.segment_size);
+}
+
+std::vector<SegmentId> PickForFullPass(std::span<const SegmentFacts> facts,
+                                       const CompactionGoal& goal,
+                                       SegmentId last_id) {
+  std::vector<const SegmentFacts*> candidates;
+  for (const SegmentFacts& segment : facts) {
+    if (!segment.may_be_input || segment.id > last_id) continue;
+    // Its header alone is not worth a rewrite; each tombstone may be.
+    const bool has_gain =
+        segment.gain_bytes() > 2 * format::kSegmentHeaderSize ||
+        segment.dead_value_bytes() > 0 || segment.tombstone_bytes > 0 ||
+        HoldsNothing(segment);
+    if (has_gain) candidates.push_back(&segment);
+  }
+  // What shadows comes after what is shadowed, so that tombstones can go.
+  std::ranges::sort(
+      candidates, [](const SegmentFacts* a, const SegmentFacts* b) {
+        return a->first_lsn != b->first_lsn ? a->first_lsn < b->first_lsn
+                                            : a->id < b->id;
+      });
+  return TakeWhatFits(candidates, goal.segment_size);
+}
+
+}  // namespace peat::engine

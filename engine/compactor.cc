@@ -1,0 +1,302 @@
+#include "engine/compactor.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "engine/log_tail.h"
+#include "engine/seeded_bug.h"
+#include "format/check.h"
+#include "format/file_name.h"
+#include "format/status_macros.h"
+#include "index/epoch.h"
+
+namespace peat::engine {
+namespace {
+
+using format::Manifest;
+using format::ManifestSegment;
+using format::SegmentId;
+using format::SegmentState;
+
+// A segment's tombstones are looked at first when so large a share of what is
+// older than they are has been retired.
+constexpr uint64_t kFirstLookShare = 16;
+
+// Tombstones of less than this share of a segment are not looked at for their
+// own sake.
+constexpr uint64_t kTombstoneShareMin = 64;
+
+uint64_t NotNegative(int64_t bytes) {
+  return static_cast<uint64_t>(std::max<int64_t>(bytes, 0));
+}
+
+// `log_end` is the last sealed segment of the log, which proves what follows.
+bool MayBeInput(const ManifestSegment& entry, const Segment& segment,
+                SegmentId log_end) {
+  return entry.state == SegmentState::kSealed && entry.id != log_end &&
+         !segment.is_set_aside();
+}
+
+}  // namespace
+
+Compactor::Compactor(const CompactionParts& parts, ValueReferences* references,
+                     std::function<absl::Status()> seal)
+    : parts_(parts), references_(references), seal_(std::move(seal)) {}
+
+absl::Status Compactor::CheckGoesOn() const {
+  if (is_stopped_) return absl::FailedPreconditionError("the store is closed");
+  return parts_.poison->status();
+}
+
+absl::StatusOr<Compactor::Step> Compactor::RunOnce() {
+  index::MutexLock lock(&mutex_);
+  PEAT_RETURN_IF_ERROR(CheckGoesOn());
+  Reclaim();
+  if (!parts_.supply->reserve_complete()) {
+    // Without it there may be space enough for what follows all the same.
+    (void)parts_.supply->RefillReserve();
+  }
+  const std::vector<Known> known = KnownSegments();
+  NoteTombstones(known);
+  const std::vector<SegmentFacts> facts = FactsOf(known);
+  const std::vector<SegmentId> inputs = PickInputs(facts, Goal());
+  if (!inputs.empty()) {
+    PEAT_RETURN_IF_ERROR(Compact(known, inputs).status());
+    return Step::kDone;
+  }
+  if (LookAtTombstones(known)) return Step::kDone;
+  if (IsOverAllowance(facts, Goal()) && parts_.appender->HasRolled()) {
+    PEAT_RETURN_IF_ERROR(seal_());
+    return parts_.appender->HasRolled() ? Step::kNothing : Step::kDone;
+  }
+  return retired_.empty() ? Step::kNothing : Step::kWaiting;
+}
+
+absl::Status Compactor::CompactAll() {
+  PEAT_RETURN_IF_ERROR(seal_());
+  absl::Status damage;
+  std::optional<SegmentId> last_id;
+  for (;;) {
+    // Held for one compaction at a time, so that closing need not wait long.
+    index::MutexLock lock(&mutex_);
+    PEAT_RETURN_IF_ERROR(CheckGoesOn());
+    Reclaim();
+    const std::vector<Known> known = KnownSegments();
+    if (!last_id.has_value()) {
+      last_id = known.empty() ? 0 : known.back().entry.id;
+    }
+    const std::vector<SegmentId> inputs =
+        PickForFullPass(FactsOf(known), Goal(), *last_id);
+    if (inputs.empty()) return damage;
+    PEAT_ASSIGN_OR_RETURN(const bool is_compacted, Compact(known, inputs));
+    if (!is_compacted) damage.Update(damage_);
+  }
+}
+
+void Compactor::Stop() {
+  index::MutexLock lock(&mutex_);
+  is_stopped_ = true;
+  Reclaim();
+}
+
+std::vector<SegmentFacts> Compactor::Facts() {
+  return FactsOf(KnownSegments());
+}
+
+Compactor::Counters Compactor::counters() const {
+  return {.compaction_count = compaction_count_.load(),
+          .written_bytes = written_bytes_.load(),
+          .removed_bytes = removed_bytes_.load()};
+}
+
+CompactionGoal Compactor::Goal() const {
+  return {.max_space_amplification = parts_.config->max_space_amplification,
+          .space_extra_min = parts_.config->space_extra_min,
+          .segment_size = parts_.supply->current_segment_size(),
+          .last_lsn = parts_.appender->last_lsn()};
+}
+
+std::vector<Compactor::Known> Compactor::KnownSegments() const {
+  parts_.appender->UpdateEnd();
+  absl::flat_hash_map<SegmentId, std::shared_ptr<Segment>> open;
+  for (std::shared_ptr<Segment>& segment : parts_.segments->All()) {
+    const SegmentId id = segment->identity().id;
+    open[id] = std::move(segment);
+  }
+  std::vector<Known> known;
+  for (const ManifestSegment& entry : parts_.manifest->Current().segments) {
+    const auto found = open.find(entry.id);
+    // One that is being prepared is named before it is open.
+    if (found == open.end()) continue;
+    known.push_back({.entry = entry, .segment = found->second});
+  }
+  return known;
+}
+
+std::vector<SegmentFacts> Compactor::FactsOf(const std::vector<Known>& known) {
+  const SegmentId log_end = SealedEnd(parts_.manifest->Current()).segment;
+  std::vector<SegmentFacts> facts;
+  for (const Known& one : known) {
+    const Segment& segment = *one.segment;
+    SegmentFacts& fact = facts.emplace_back();
+    fact.id = one.entry.id;
+    fact.kind = one.entry.kind;
+    fact.used_bytes = segment.end();
+    fact.live_bytes = NotNegative(segment.live_bytes());
+    fact.tombstone_bytes = NotNegative(segment.tombstone_bytes());
+    // What lies there is kept for ever, current or not.
+    if (fact.kind == format::SegmentKind::kAudit) {
+      fact.audit_bytes = std::exchange(fact.live_bytes, 0);
+    }
+    fact.value_bytes = NotNegative(segment.value_bytes());
+    fact.live_value_bytes = NotNegative(segment.live_value_bytes());
+    fact.first_lsn = one.entry.first_lsn;
+    fact.last_lsn = one.entry.last_lsn;
+    fact.is_set_aside = segment.is_set_aside();
+    fact.may_be_input = MayBeInput(one.entry, segment, log_end);
+    index::MutexLock lock(&state_mutex_);
+    const auto state = tombstones_.find(fact.id);
+    if (state == tombstones_.end()) continue;
+    fact.idle_bytes = static_cast<uint64_t>(
+        state->second.idle_share * static_cast<double>(fact.tombstone_bytes));
+  }
+  return facts;
+}
+
+absl::StatusOr<bool> Compactor::Compact(const std::vector<Known>& known,
+                                        const std::vector<SegmentId>& ids) {
+  const absl::flat_hash_set<SegmentId> wanted(ids.begin(), ids.end());
+  std::vector<SealedSegment> inputs;
+  std::vector<SealedSegment> others;
+  for (const Known& one : known) {
+    if (one.entry.state != SegmentState::kSealed) continue;
+    (wanted.contains(one.entry.id) ? inputs : others).push_back(one);
+  }
+  PEAT_CHECK(inputs.size() == wanted.size());
+  Compaction compaction(parts_, std::move(inputs), std::move(others));
+  const absl::Status status = compaction.Run();
+  if (compaction.has_set_aside()) {
+    damage_ = status;
+    return false;
+  }
+  PEAT_RETURN_IF_ERROR(status);
+  Retire(compaction);
+  Reclaim();
+  return true;
+}
+
+void Compactor::Retire(const Compaction& compaction) {
+  Retired retired;
+  for (const SealedSegment& input : compaction.inputs()) {
+    parts_.segments->Retire(*input.segment);
+    retired.segments.push_back(input.segment);
+    index::MutexLock lock(&state_mutex_);
+    tombstones_.erase(input.entry.id);
+  }
+  for (const SegmentId file : compaction.dropped_values()) {
+    references_->Remove(file);
+  }
+  retired.value_files = references_->TakeUnreferenced();
+  retired.stamp = index::EpochStamp();
+  retired_.push_back(std::move(retired));
+  retired_bytes_ += compaction.removed_bytes();
+  ++compaction_count_;
+  removed_bytes_ += compaction.removed_bytes();
+  written_bytes_ += compaction.written_bytes();
+}
+
+void Compactor::Reclaim() {
+  std::erase_if(held_, [this](const std::shared_ptr<Segment>& segment) {
+    const bool is_free = segment.use_count() == 1;
+    if (is_free) Unlink(*segment);
+    return is_free;
+  });
+  if (retired_.empty()) return;
+  const uint64_t oldest = index::OldestEpoch();
+  while (!retired_.empty() && retired_.front().stamp < oldest) {
+    for (std::shared_ptr<Segment>& segment : retired_.front().segments) {
+      parts_.segments->Release(*segment);
+      if (segment->is_mapped() || segment.use_count() == 1) {
+        Unlink(*segment);
+      } else {
+        held_.push_back(std::move(segment));
+      }
+    }
+    for (const SegmentId file : retired_.front().value_files) {
+      (void)parts_.directory->Unlink(format::ValueFileName(file));
+    }
+    retired_.pop_front();
+  }
+}
+
+// What cannot be removed now is an orphan, and removed at open.
+void Compactor::Unlink(const Segment& segment) {
+  (void)parts_.directory->Unlink(segment.file_name());
+  (void)parts_.directory->Unlink(format::HintFileName(segment.identity().id));
+}
+
+void Compactor::NoteTombstones(const std::vector<Known>& known) {
+  const SegmentId log_end = SealedEnd(parts_.manifest->Current()).segment;
+  for (const Known& one : known) {
+    const uint64_t size = NotNegative(one.segment->tombstone_bytes());
+    if (!MayBeInput(one.entry, *one.segment, log_end) || size == 0 ||
+        size < one.segment->end() / kTombstoneShareMin) {
+      continue;
+    }
+    index::MutexLock lock(&state_mutex_);
+    const auto [at, is_new] = tombstones_.try_emplace(one.entry.id);
+    if (!is_new) continue;
+    TombstoneState& state = at->second;
+    state.patience = OlderBytes(one, known) / kFirstLookShare;
+    state.look_at = retired_bytes_ + state.patience;
+  }
+}
+
+bool Compactor::LookAtTombstones(const std::vector<Known>& known) {
+  for (const Known& one : known) {
+    {
+      index::MutexLock lock(&state_mutex_);
+      const auto at = tombstones_.find(one.entry.id);
+      if (at == tombstones_.end()) continue;
+      if (retired_bytes_ < at->second.look_at) continue;
+    }
+    const absl::StatusOr<double> share = SampleIdleShare(one, known);
+    index::MutexLock lock(&state_mutex_);
+    TombstoneState& state = tombstones_[one.entry.id];
+    // Damage is for the compaction of the segment to meet.
+    state.idle_share = share.value_or(1);
+    state.patience = std::min(2 * state.patience, OlderBytes(one, known) / 2);
+    state.look_at = retired_bytes_ + std::max<uint64_t>(state.patience, 1);
+    return true;
+  }
+  return false;
+}
+
+uint64_t Compactor::OlderBytes(const Known& one,
+                               const std::vector<Known>& known) {
+  uint64_t bytes = 0;
+  for (const Known& other : known) {
+    if (other.entry.id != one.entry.id &&
+        other.entry.state == SegmentState::kSealed &&
+        other.entry.first_lsn < one.entry.last_lsn) {
+      bytes += other.entry.end;
+    }
+  }
+  return bytes;
+}
+
+absl::StatusOr<double> Compactor::SampleIdleShare(
+    const Known& one, const std::vector<Known>& known) {
+  std::vector<SealedSegment> others;
+  for (const Known& other : known) {
+    if (other.entry.state == SegmentState::kSealed &&
+        other.entry.id != one.entry.id) {
+      others.push_back(other);
+    }
+  }
+  return EstimateIdleShare(*parts_.directory, parts_.manifest->store_id(), one,
+                           others);
+}
+
+}  // namespace peat::engine

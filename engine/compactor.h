@@ -1,0 +1,136 @@
+// Keeps the store's space within its bound: decides what to compact, has it
+// compacted, and retires the inputs once nobody can be reading them.
+//
+//   retired --(everybody who was inside has left)--> files unlinked
+//
+// One compaction at a time. RunOnce() is what the background calls, and tests
+// call; each call does one step. Thread-safe.
+
+#ifndef PEAT_ENGINE_COMPACTOR_H_
+#define PEAT_ENGINE_COMPACTOR_H_
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/compaction.h"
+#include "engine/compaction_policy.h"
+#include "engine/value_references.h"
+#include "index/mutex.h"
+
+namespace peat::engine {
+
+class Compactor final {
+ public:
+  // `references` counts what segments refer to. `seal` syncs and seals what
+  // the log has rolled.
+  Compactor(const CompactionParts& parts, ValueReferences* references,
+            std::function<absl::Status()> seal);
+
+  enum class Step {
+    kNothing,  // there is nothing to do now
+    kWaiting,  // but files to unlink, once their readers have left
+    kDone,     // something was done: there may be more
+  };
+  // Does what the bound asks for next. ResourceExhausted when there is no space
+  // for it.
+  absl::StatusOr<Step> RunOnce() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Compacts every sealed segment in which anything is to be gained. An input
+  // that is damaged is set aside; the rest goes on, and DataLoss is returned.
+  absl::Status CompactAll() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Waits for a compaction under way. FailedPrecondition from then on.
+  void Stop() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // What is known of each segment of the manifest, ascending by id.
+  std::vector<SegmentFacts> Facts();
+
+  // Since the store was opened.
+  struct Counters {
+    uint64_t compaction_count = 0;
+    uint64_t written_bytes = 0;  // of segments, by compaction
+    uint64_t removed_bytes = 0;  // of segments that were taken out
+  };
+  Counters counters() const;
+
+ private:
+  // How a segment's tombstones stand, as far as is believed.
+  struct TombstoneState {
+    // The share of them that may go, as a sample of them said.
+    double idle_share = 0;
+    // To be looked at again when retired_bytes_ is there, and if that is of no
+    // use, after twice as many.
+    uint64_t look_at = 0;
+    uint64_t patience = 0;
+  };
+  // What has left the store and may still be read.
+  struct Retired {
+    uint64_t stamp = 0;
+    std::vector<std::shared_ptr<Segment>> segments;
+    std::vector<format::SegmentId> value_files;
+  };
+  using Known = SealedSegment;  // or one that is not sealed yet
+
+  absl::Status CheckGoesOn() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Every segment of the manifest that is open, ascending by id.
+  std::vector<Known> KnownSegments() const;
+  std::vector<SegmentFacts> FactsOf(const std::vector<Known>& known)
+      ABSL_LOCKS_EXCLUDED(state_mutex_);
+  CompactionGoal Goal() const;
+  // False: an input has been set aside instead, damage_ says why.
+  absl::StatusOr<bool> Compact(const std::vector<Known>& known,
+                               const std::vector<format::SegmentId>& ids)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Retire(const Compaction& compaction)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Unlinks what nobody can be reading any more.
+  void Reclaim() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Unlink(const Segment& segment) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Remembers the segments that have tombstones, and since when.
+  void NoteTombstones(const std::vector<Known>& known)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Looks at the tombstones of one segment, if it is time for any.
+  bool LookAtTombstones(const std::vector<Known>& known)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  static uint64_t OlderBytes(const Known& one, const std::vector<Known>& known);
+  absl::StatusOr<double> SampleIdleShare(const Known& one,
+                                         const std::vector<Known>& known);
+
+  const CompactionParts parts_;
+  ValueReferences* const references_;
+  const std::function<absl::Status()> seal_;
+
+  // Held during a compaction, I/O included; taken with no other lock held.
+  index::Mutex mutex_;
+  bool is_stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Status damage_ ABSL_GUARDED_BY(mutex_);
+  std::deque<Retired> retired_ ABSL_GUARDED_BY(mutex_);  // oldest first
+  // Released, but read with pread, by name, by somebody who took it before: a
+  // scan.
+  std::vector<std::shared_ptr<Segment>> held_ ABSL_GUARDED_BY(mutex_);
+  uint64_t retired_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+
+  // Apart, so that statistics need not wait for a compaction. Innermost.
+  index::Mutex state_mutex_;
+  // Of segments with tombstones.
+  absl::flat_hash_map<format::SegmentId, TombstoneState> tombstones_
+      ABSL_GUARDED_BY(state_mutex_);
+
+  // For statistics.
+  std::atomic<uint64_t> compaction_count_{0};
+  std::atomic<uint64_t> written_bytes_{0};
+  std::atomic<uint64_t> removed_bytes_{0};
+};
+
+}  // namespace peat::engine
+
+#endif  // PEAT_ENGINE_COMPACTOR_H_

@@ -1,0 +1,31 @@
+// The key filter of a sealed segment, when it is asked for: read from its hint
+// file or, where that is missing or damaged, made from the segment and written
+// for the next time.
+//
+// Only compaction asks, and only about tombstones; a store without deletes has
+// no hint files, and no filter stays in memory. A filter is of the keys that a
+// tombstone could shadow: those of all records but tombstones.
+//
+// Stateless; a hint file is written by one thread at a time.
+
+#ifndef PEAT_ENGINE_KEY_FILTERS_H_
+#define PEAT_ENGINE_KEY_FILTERS_H_
+
+#include "absl/status/statusor.h"
+#include "engine/fs/file_system.h"
+#include "engine/segment.h"
+#include "format/key_filter.h"
+#include "format/manifest.h"
+
+namespace peat::engine {
+
+// `segment` is the one that `entry` describes, sealed. DataLoss when neither
+// its hint file nor the segment itself is sound: it can hold any key then. A
+// hint file that cannot be written is no error.
+absl::StatusOr<format::KeyFilter> FindKeyFilter(
+    Directory& directory, const format::StoreId& store_id,
+    const format::ManifestSegment& entry, const Segment& segment);
+
+}  // namespace peat::engine
+
+#endif  // PEAT_ENGINE_KEY_FILTERS_H_

@@ -1,0 +1,72 @@
+// Key filters: no key is missed, few others are found.
+
+#include "format/key_filter.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "tests/support/status_matchers.h"
+
+namespace peat::format {
+namespace {
+
+using ::peat::testing::StatusIs;
+
+std::vector<uint64_t> Hashes(int begin, int end) {
+  std::vector<uint64_t> hashes;
+  for (int i = begin; i < end; ++i) {
+    hashes.push_back(FilterHash("key" + std::to_string(i)));
+  }
+  return hashes;
+}
+
+TEST(KeyFilterTest, ContainsEveryKeyItWasMadeOf) {
+  for (const int count : {1, 2, 15, 16, 17, 1000, 50'000}) {
+    SCOPED_TRACE(count);
+    const std::vector<uint64_t> hashes = Hashes(0, count);
+    const KeyFilter filter(hashes);
+    for (const uint64_t hash : hashes) ASSERT_TRUE(filter.MayContain(hash));
+  }
+}
+
+TEST(KeyFilterTest, ExcludesAlmostAllOtherKeys) {
+  const KeyFilter filter(Hashes(0, 50'000));
+  int found = 0;
+  for (const uint64_t hash : Hashes(100'000, 200'000)) {
+    found += filter.MayContain(hash) ? 1 : 0;
+  }
+  EXPECT_LT(found, 300);  // 0.13 % are expected
+}
+
+TEST(KeyFilterTest, OfNoKeyContainsNone) {
+  const KeyFilter filter;
+  for (const uint64_t hash : Hashes(0, 1000)) {
+    ASSERT_FALSE(filter.MayContain(hash));
+  }
+}
+
+TEST(KeyFilterTest, IsTheSameDecoded) {
+  const std::vector<uint64_t> hashes = Hashes(0, 1000);
+  const std::string encoded = KeyFilter(hashes).Encode();
+
+  ASSERT_OK_AND_ASSIGN(const KeyFilter decoded,
+                       KeyFilter::Decode(AsBytes(encoded)));
+
+  EXPECT_EQ(decoded.Encode(), encoded);
+  for (const uint64_t hash : hashes) ASSERT_TRUE(decoded.MayContain(hash));
+}
+
+TEST(KeyFilterTest, TakesNothingButWholeBlocks) {
+  const std::string encoded = KeyFilter(Hashes(0, 40)).Encode();
+  for (size_t size = 0; size < encoded.size(); ++size) {
+    if (size > 0 && size % kFilterBlockSize == 0) continue;
+    SCOPED_TRACE(size);
+    EXPECT_THAT(KeyFilter::Decode(AsBytes(encoded).first(size)),
+                StatusIs(absl::StatusCode::kDataLoss));
+  }
+}
+
+}  // namespace
+}  // namespace peat::format
