@@ -231,7 +231,7 @@ void Compactor::Reclaim() {
 }
 
 // What cannot be removed now is an orphan, and removed at open.
-void Compactor::Unlink(const Segment& segment) {
+void Compactor::Unlink(const Segment& segment) const {
   (void)parts_.directory->Unlink(segment.file_name());
   (void)parts_.directory->Unlink(format::HintFileName(segment.identity().id));
 }

@@ -94,7 +94,7 @@ class Compactor final {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Unlinks what nobody can be reading any more.
   void Reclaim() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Unlink(const Segment& segment) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Unlink(const Segment& segment) const;
   // Remembers the segments that have tombstones, and since when.
   void NoteTombstones(const std::vector<Known>& known)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
