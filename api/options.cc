@@ -52,6 +52,7 @@ absl::StatusOr<engine::Config> Validate(const Options& options) {
                         options.sync_interval.count()));
   }
   config.sync_interval = options.sync_interval;
+  config.ordered = options.ordered;
   config.create_if_missing = options.create_if_missing;
   return config;
 }

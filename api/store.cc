@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_format.h"
 #include "api/options.h"
+#include "api/store_impl.h"
 #include "engine/engine.h"
 #include "engine/fs/file_system.h"
 #include "format/record.h"
@@ -43,24 +44,6 @@ std::vector<CutRange> Copy(const std::vector<engine::CutRange>& ranges) {
 }
 
 }  // namespace
-
-class Store::Impl {
- public:
-  explicit Impl(std::unique_ptr<engine::Engine> engine)
-      : engine_(std::move(engine)) {}
-  ~Impl() {
-    // In a forked child the locks may be held by threads that do not exist, and
-    // the files are the parent's: nothing is touched.
-    if (engine_->is_foreign()) (void)engine_.release();
-  }
-  Impl(const Impl&) = delete;
-  Impl& operator=(const Impl&) = delete;
-
-  engine::Engine& engine() { return *engine_; }
-
- private:
-  std::unique_ptr<engine::Engine> engine_;
-};
 
 Store::Store(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
@@ -183,6 +166,11 @@ Stats Store::GetStats() const {
   stats.value_file_count = from.value_file_count;
   stats.value_file_bytes = from.value_file_bytes;
   stats.index_bytes = from.index_bytes;
+  stats.ordered_index_bytes = from.ordered_index_bytes;
+  stats.view_count = from.view_count;
+  stats.view_saved_count = from.view_saved_count;
+  stats.view_saved_bytes = from.view_saved_bytes;
+  stats.view_held_bytes = from.view_held_bytes;
   stats.last_lsn = from.last_lsn;
   stats.durable_lsn = from.durable_lsn;
   stats.flush_count = from.flush_count;

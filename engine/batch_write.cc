@@ -88,6 +88,7 @@ class Writer::Batch {
     bool existed = false;
     Location old_location = {};
     uint64_t old_size = 0;
+    format::Lsn old_lsn = 0;
     bool exists = false;            // as the batch goes on
     size_t last_record = SIZE_MAX;  // in records_; SIZE_MAX: none
   };
@@ -111,6 +112,7 @@ class Writer::Batch {
       key.existed = seen.exists;
       key.old_location = seen.exists ? seen.position.location : Location();
       key.old_size = seen.exists ? RecordSize(seen.record.header) : 0;
+      key.old_lsn = seen.exists ? seen.record.header.lsn : 0;
       key.exists = seen.exists;
       key.last_record = SIZE_MAX;
     }
@@ -165,11 +167,11 @@ class Writer::Batch {
                        : Verdict::kOther;
           });
       PEAT_CHECK((position.verdict == Verdict::kMatch) == key.existed);
-      const AppendRecord& record = records_[key.last_record];
+      AppendRecord& record = records_[key.last_record];
+      record.superseded_lsn = key.old_lsn;
       // A key that is born and dies in the batch never gets into the index.
       if (record.kind == RecordKind::kTombstone && !key.existed) continue;
-      writer_.PointTo(key.hash, position, record,
-                      appended[key.last_record].location);
+      writer_.PointTo(key.hash, position, record, appended[key.last_record]);
     }
     index.EndPublish(shard_bits_);
   }

@@ -22,15 +22,18 @@ struct Config {
   SyncPolicy sync = SyncPolicy::kExplicit;
   std::chrono::milliseconds sync_interval{100};
   ReadMethod read_method = ReadMethod::kMapped;
+  bool ordered = false;
 
   // For tests: the bounds of the segment size (powers of two), who runs the
   // background, how many threads recovery uses, a hash so weak that keys
-  // collide (bits that are kept; 0: the real one), and what time it is.
+  // collide (bits that are kept; 0: the real one), the memory that a query on
+  // a store without order may take, and what time it is.
   uint64_t segment_size_min = format::kSegmentSizeMin;
   uint64_t segment_size_max = format::kSegmentSizeMax;
   bool background_threads = true;
   int recovery_threads = 0;  // 0: as many as there are cores, at most 4
   int weak_hash_bits = 0;
+  uint64_t collected_bytes_max = uint64_t{64} << 20;  // see key_source.h
   std::function<std::chrono::steady_clock::time_point()> now =
       std::chrono::steady_clock::now;
 };

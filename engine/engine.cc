@@ -7,6 +7,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_format.h"
+#include "engine/load_ordered.h"
 #include "engine/recovery.h"
 #include "format/check.h"
 #include "format/file_name.h"
@@ -98,6 +99,8 @@ Engine::Log::Log(Engine& engine, std::unique_ptr<DirectoryLock> directory_lock,
               .syncer = &syncer,
               .reader = &*engine.reader_,
               .poison = &engine.poison_,
+              .views = &engine.views_,
+              .ordered = engine.ordered_.get(),
               .sync_policy = engine.config_.sync,
               .wake_background =
                   [this] {
@@ -127,7 +130,8 @@ Engine::Engine(FileSystem& file_system, std::unique_ptr<Directory> directory,
       directory_(std::move(directory)),
       config_(Effective(config)),
       manifest_(directory_.get(), manifest, &poison_),
-      hasher_(MakeHasher(config, manifest.manifest)) {}
+      hasher_(MakeHasher(config, manifest.manifest)),
+      views_(&segments_, &index_, gate_) {}
 
 absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(
     FileSystem& file_system, const std::filesystem::path& path,
@@ -213,6 +217,7 @@ absl::Status Engine::RecoverToWrite(std::unique_ptr<DirectoryLock> lock) {
   PEAT_RETURN_IF_ERROR(ReplayInto(sources, std::nullopt));
   RemoveOrphans(*directory_, manifest_.Current(), value_files_at_open_);
   log_ = std::make_unique<Log>(*this, std::move(lock), end);
+  views_.SetAppender(&log_->appender);
   for (const ManifestSegment& entry : unused) {
     PEAT_RETURN_IF_ERROR(log_->supply.Reuse(entry));
   }
@@ -244,7 +249,14 @@ absl::Status Engine::ReplayInto(const std::vector<ReplaySource>& sources,
                                 .store_id = manifest_.Current().store_id,
                                 .is_damaged = !open_stats_.damaged.empty(),
                                 .hidden_up_to = result.hidden_up_to});
-  return absl::OkStatus();
+  view_reader_.emplace(ViewReader::Parts{.index = &index_,
+                                         .segments = &segments_,
+                                         .hasher = &hasher_,
+                                         .views = &views_,
+                                         .hidden_up_to = result.hidden_up_to});
+  if (!config_.ordered) return absl::OkStatus();
+  ordered_ = std::make_unique<index::OrderedIndex>();
+  return LoadOrdered(index_, segments_, ordered_.get());
 }
 
 absl::StatusOr<std::unique_ptr<Engine>> Engine::OpenToRead(
@@ -315,6 +327,7 @@ absl::Status Engine::Close() {
   }
   close_done_ = true;
   closed_.store(true, std::memory_order_seq_cst);
+  gate_->Close();
   // Whoever entered before that leaves; whoever enters later turns back.
   index::Retire([] {});
   index::DrainRetired();
@@ -442,6 +455,14 @@ Stats Engine::GetStats() const {
   const Manifest manifest = manifest_.Current();
   stats.key_count = index_.size();
   stats.index_bytes = index_.memory_bytes();
+  if (ordered_ != nullptr) {
+    stats.ordered_index_bytes = ordered_->memory_bytes();
+  }
+  const Views::Usage views = views_.TakeUsage();
+  stats.view_count = views.view_count;
+  stats.view_saved_count = views.saved_count;
+  stats.view_saved_bytes = views.saved_bytes;
+  stats.view_held_bytes = views.held_bytes;
   stats.last_lsn = open_stats_.last_lsn;
   stats.durable_lsn = manifest.durable_lsn;
   if (log_ != nullptr) {

@@ -4,12 +4,13 @@
 //   put      encode -> find and compare -> lock the shard, recheck -> append
 //            -> upsert                                        (Writer)
 //   get      enter -> index find -> verify -> return          (Reader)
+//   scan     keys in order -> as a view shows them            (Cursor)
 //   flush    one sync for all who wait                        (LogSyncer)
 //   open     lock -> manifest -> log's end -> mend -> replay  (recovery)
 //   behind   prepare, touch, sync, seal                       (Housekeeping)
 //
 // Locks are taken in this order: segment supply, index shards (ascending),
-// appender, segment set; manifest store under the supply's.
+// views, appender, segment set; manifest store under the supply's.
 //
 // Thread-safe. Every call holds an epoch guard, which is how Close() knows that
 // nobody is inside any more.
@@ -30,23 +31,31 @@
 #include "absl/status/statusor.h"
 #include "engine/appender.h"
 #include "engine/config.h"
+#include "engine/cursor.h"
 #include "engine/fs/file_system.h"
 #include "engine/fs/fork.h"
+#include "engine/gate.h"
 #include "engine/housekeeping.h"
+#include "engine/key_source.h"
 #include "engine/log_syncer.h"
 #include "engine/manifest_store.h"
 #include "engine/poison.h"
+#include "engine/query.h"
 #include "engine/reader.h"
 #include "engine/replay.h"
 #include "engine/segment_set.h"
 #include "engine/segment_supply.h"
+#include "engine/snapshot.h"
 #include "engine/stats.h"
+#include "engine/view_reader.h"
+#include "engine/views.h"
 #include "engine/worker.h"
 #include "engine/writer.h"
 #include "index/epoch.h"
 #include "index/hash_index.h"
 #include "index/key_hash.h"
 #include "index/mutex.h"
+#include "index/ordered_index.h"
 
 namespace peat::engine {
 
@@ -84,6 +93,11 @@ class Engine {
   absl::StatusOr<bool> Delete(std::string_view key);
   absl::Status Write(std::span<const BatchOperation> operations);
   absl::StatusOr<format::Lsn> Flush();
+
+  // Never null; it may be a snapshot or cursor that says why it could not be
+  // opened.
+  std::unique_ptr<Snapshot> OpenSnapshot() const;
+  std::unique_ptr<Cursor> Scan(Query query) const;
 
   Stats GetStats() const;
 
@@ -131,6 +145,7 @@ class Engine {
   }
   absl::Status WhyNot() const;
   absl::Status CloseLog();
+  QueryParts PartsForQueries() const;
 
   FileSystem& file_system_;
   const std::unique_ptr<Directory> directory_;
@@ -141,8 +156,13 @@ class Engine {
   const index::KeyHasher hasher_;
   SegmentSet segments_;
   index::HashIndex index_;
-  std::optional<Reader> reader_;  // set once, by Open()
-  std::unique_ptr<Log> log_;      // set once, by Open(); null: to read only
+  const std::shared_ptr<Gate> gate_ = std::make_shared<Gate>();
+  mutable Views views_;
+  std::unique_ptr<index::OrderedIndex>
+      ordered_;                            // set once, by Open(), or null
+  std::optional<ViewReader> view_reader_;  // set once, by Open()
+  std::optional<Reader> reader_;           // set once, by Open()
+  std::unique_ptr<Log> log_;  // set once, by Open(); null: to read only
   OpenStats open_stats_;
   absl::flat_hash_set<format::SegmentId> value_files_at_open_;
 

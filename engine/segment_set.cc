@@ -28,7 +28,14 @@ absl::Status SegmentSet::Add(std::shared_ptr<Segment> segment) {
   (*chunk.load(std::memory_order_relaxed))[number % kChunkSize].store(
       segment.get(), std::memory_order_release);
   owners_.push_back(std::move(segment));
+  list_.reset();
   return absl::OkStatus();
+}
+
+std::shared_ptr<const SegmentSet::List> SegmentSet::TakeList() const {
+  index::MutexLock lock(&mutex_);
+  if (list_ == nullptr) list_ = std::make_shared<const List>(owners_);
+  return list_;
 }
 
 std::vector<std::shared_ptr<Segment>> SegmentSet::All() const {

@@ -46,8 +46,22 @@ class SegmentSet {
     return *segment;
   }
 
+  // Whether `segment` is in the set, by its number.
+  bool Has(const Segment& segment) const {
+    const format::SegmentNumber number = segment.number();
+    const Chunk* const chunk =
+        chunks_[number / kChunkSize].load(std::memory_order_acquire);
+    return (*chunk)[number % kChunkSize].load(std::memory_order_acquire) ==
+           &segment;
+  }
+
   // All segments, ascending by number.
   std::vector<std::shared_ptr<Segment>> All() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // The same, each at the place of its number, null where there is none; what
+  // the list holds stays readable. The same list until the set changes.
+  using List = std::vector<std::shared_ptr<Segment>>;
+  std::shared_ptr<const List> TakeList() const ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Bytes that the index points to, over all segments.
   uint64_t LiveBytes() const ABSL_LOCKS_EXCLUDED(mutex_);
@@ -61,7 +75,9 @@ class SegmentSet {
   // The innermost lock of the engine: nothing is acquired and no I/O is done
   // under it.
   mutable index::Mutex mutex_;
-  std::vector<std::shared_ptr<Segment>> owners_ ABSL_GUARDED_BY(mutex_);
+  List owners_ ABSL_GUARDED_BY(mutex_);
+  // A copy of it; null: to be made when it is asked for.
+  mutable std::shared_ptr<const List> list_ ABSL_GUARDED_BY(mutex_);
 
   // What readers see. Chunks are made once and live as long as the set.
   std::array<std::atomic<Chunk*>, kChunkCount> chunks_ = {};

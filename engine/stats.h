@@ -40,6 +40,11 @@ struct Stats {
   uint64_t durable_lsn = 0;
   uint64_t flush_count = 0;
   bool reserve_complete = true;
+  uint64_t ordered_index_bytes = 0;
+  uint64_t view_count = 0;
+  uint64_t view_saved_count = 0;
+  uint64_t view_saved_bytes = 0;
+  uint64_t view_held_bytes = 0;
   OpenStats open;
 };
 

@@ -43,6 +43,7 @@ absl::Status Writer::Apply(std::string_view key, std::string_view value,
       record.superseded =
           &parts_.segments->At(seen.position.location.segment());
       record.superseded_size = RecordSize(seen.record.header);
+      record.superseded_lsn = seen.record.header.lsn;
     }
     if (action == Action::kDelete) {
       PEAT_DCHECK(value.empty());
@@ -153,18 +154,31 @@ Writer::Attempt Writer::TryAppend(uint64_t hash, const Seen& seen,
   if (!parts_.appender->Append(record, appended, wake)) {
     return Attempt::kNeedsSegment;
   }
-  PointTo(hash, seen.position, record, appended->location);
+  PointTo(hash, seen.position, record, *appended);
   return Attempt::kDone;
 }
 
 void Writer::PointTo(uint64_t hash, const HashIndex::Position& position,
-                     const AppendRecord& record, Location location) {
+                     const AppendRecord& record, const Appended& appended) {
+  const bool is_new = position.verdict != Verdict::kMatch;
+  if (!is_new && record.superseded_lsn <= appended.newest_view) [[unlikely]] {
+    parts_.views->Save(
+        {.key = record.key,
+         .segment = &parts_.segments->At(position.location.segment()),
+         .offset = position.location.offset(),
+         .lsn = record.superseded_lsn,
+         .until = appended.lsn});
+  }
   if (record.kind == RecordKind::kTombstone) {
-    PEAT_CHECK(position.verdict == Verdict::kMatch);
+    PEAT_CHECK(!is_new);
     parts_.index->Erase(hash, position);
+    if (parts_.ordered != nullptr) parts_.ordered->Erase(record.key);
     return;
   }
-  parts_.index->Set(hash, position, location);
+  parts_.index->Set(hash, position, appended.location);
+  if (is_new && parts_.ordered != nullptr) {
+    parts_.ordered->Insert(record.key, appended.location);
+  }
 }
 
 absl::Status Writer::CheckWritable(Action action) {

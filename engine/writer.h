@@ -30,9 +30,11 @@
 #include "engine/reader.h"
 #include "engine/segment_set.h"
 #include "engine/segment_supply.h"
+#include "engine/views.h"
 #include "format/record.h"
 #include "index/hash_index.h"
 #include "index/key_hash.h"
+#include "index/ordered_index.h"
 
 namespace peat::engine {
 
@@ -63,6 +65,8 @@ class Writer {
     LogSyncer* syncer;
     const Reader* reader;
     const Poison* poison;
+    Views* views;
+    index::OrderedIndex* ordered;  // null: there is none
     SyncPolicy sync_policy = SyncPolicy::kExplicit;
     std::function<void()> wake_background;
   };
@@ -110,9 +114,10 @@ class Writer {
   absl::Status Look(uint64_t hash, std::string_view key, Seen* seen) const;
   // Whether the store takes this write: not poisoned, and not full.
   absl::Status CheckWritable(Action action);
-  // Points the index from what was there to `record` at `location`.
+  // Points the index from what was there to `record`, which has been appended,
+  // and saves for views what was there.
   void PointTo(uint64_t hash, const index::HashIndex::Position& position,
-               const AppendRecord& record, format::Location location);
+               const AppendRecord& record, const Appended& appended);
   absl::Status Prepare(uint64_t size, Action action);
   absl::Status Acknowledge(format::Lsn lsn, bool wake);
 

@@ -61,6 +61,13 @@ struct Options {
   // Default: mapped. Change it when the disk may fail under a running process
   // and the process must live.
   ReadMethod read_method = ReadMethod::kMapped;
+
+  // Whether to keep the keys in order in memory, for prefixes and ranges.
+  // Default: no. It costs at most a key's length and 16 bytes of memory a key,
+  // more time for each insert and delete of a key (none for an overwrite), and
+  // time at Open(). Without it such queries work, too, but read the whole log.
+  // It is not part of the files: any store opens with or without it.
+  bool ordered = false;
 };
 
 }  // namespace peat

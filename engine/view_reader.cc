@@ -1,0 +1,128 @@
+#include "engine/view_reader.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include "format/check.h"
+#include "format/status_macros.h"
+
+namespace peat::engine {
+namespace {
+
+using format::Location;
+using format::Record;
+using index::KeyGroup;
+using index::Verdict;
+
+// Keys whose memory accesses overlap: see reader.cc.
+constexpr size_t kGroupSize = 64;
+
+}  // namespace
+
+absl::Status ViewReader::Find(const View& view, std::string_view key,
+                              Found* found) const {
+  return FindHashed(view, key, Hash(key), {}, found);
+}
+
+absl::Status ViewReader::FindHashed(const View& view, std::string_view key,
+                                    uint64_t hash, Location candidate,
+                                    Found* found) const {
+  absl::Status status;
+  const auto match = [&](Location location) {
+    found->segment = &parts_.segments->At(location.segment());
+    if (absl::Status read = found->segment->ReadRecord(
+            location.offset(), &found->scratch, &found->record);
+        !read.ok()) [[unlikely]] {
+      status = std::move(read);
+      return Verdict::kStop;
+    }
+    return found->record.key == key ? Verdict::kMatch : Verdict::kOther;
+  };
+  Verdict verdict = candidate.is_none() ? Verdict::kOther : match(candidate);
+  if (verdict == Verdict::kOther) {
+    verdict = parts_.index->FindUnvalidated(hash, match);
+  }
+  if (verdict == Verdict::kStop) [[unlikely]] {
+    return status;
+  }
+  if (verdict == Verdict::kMatch) {
+    const format::Lsn lsn = found->record.header.lsn;
+    if (lsn < parts_.hidden_up_to) return absl::NotFoundError("");
+    if (lsn <= view.lsn()) [[likely]] {
+      found->owner.reset();
+      if (!view.Holds(*found->segment)) {
+        found->owner = found->segment->shared_from_this();
+      }
+      return absl::OkStatus();
+    }
+  }
+  return FindSaved(view, key, found);
+}
+
+absl::Status ViewReader::FindSaved(const View& view, std::string_view key,
+                                   Found* found) const {
+  std::optional<SavedRecord> saved = parts_.views->Find(view, key);
+  if (!saved.has_value()) return absl::NotFoundError("");
+  PEAT_RETURN_IF_ERROR(saved->segment->ReadRecord(
+      saved->offset, &found->scratch, &found->record));
+  PEAT_CHECK(found->record.key == key);
+  PEAT_CHECK(found->record.header.lsn == saved->lsn);
+  found->segment = saved->segment.get();
+  found->owner = std::move(saved->segment);
+  return absl::OkStatus();
+}
+
+absl::Status ViewReader::FindGroup(const View& view, const KeyGroup& keys,
+                                   Show show) const {
+  std::array<uint64_t, kGroupSize> hashes = {};
+  std::array<Location, kGroupSize> candidates = {};
+  Found found;
+  for (size_t first = 0; first < keys.size(); first += kGroupSize) {
+    const size_t count = std::min(kGroupSize, keys.size() - first);
+    for (size_t i = 0; i < count; ++i) {
+      hashes[i] = Hash(keys[first + i]);
+      Prefetch(hashes[i]);
+      // Where the record was is nearly always where it is.
+      const Location hint = keys.hint(first + i);
+      const Segment* const segment = view.SegmentAt(hint.segment());
+      if (segment != nullptr) segment->Prefetch(hint.offset());
+    }
+    for (size_t i = 0; i < count; ++i) {
+      candidates[i] = parts_.index->Peek(hashes[i]);
+      if (candidates[i].is_none()) continue;
+      if (candidates[i] == keys.hint(first + i)) continue;
+      parts_.segments->At(candidates[i].segment())
+          .Prefetch(candidates[i].offset());
+    }
+    for (size_t i = 0; i < count; ++i) {
+      const absl::Status status =
+          FindHashed(view, keys[first + i], hashes[i], candidates[i], &found);
+      if (absl::IsNotFound(status)) continue;
+      PEAT_RETURN_IF_ERROR(status);
+      show(found);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> ViewReader::Shows(const View& view, const Segment& segment,
+                                       uint64_t offset, uint64_t hash,
+                                       const Record& record) const {
+  const format::Lsn lsn = record.header.lsn;
+  if (lsn > view.lsn() || lsn < parts_.hidden_up_to) return false;
+  const Location here(segment.number(), offset);
+  if (parts_.segments->Has(segment) &&
+      parts_.index->FindUnvalidated(hash, [here](Location location) {
+        return location == here ? Verdict::kMatch : Verdict::kOther;
+      }) == Verdict::kMatch) {
+    return true;
+  }
+  Found shown;
+  const absl::Status status = FindHashed(view, record.key, hash, {}, &shown);
+  if (absl::IsNotFound(status)) return false;
+  PEAT_RETURN_IF_ERROR(status);
+  return shown.record.header.lsn == lsn;
+}
+
+}  // namespace peat::engine
