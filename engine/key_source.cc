@@ -40,11 +40,6 @@ void CutBefore(std::string_view key, bool reverse, KeyRange* range) {
 // So many keys are kept whatever the limit of the query.
 constexpr uint64_t kCollectedMin = 1024;
 
-// Memory of a collected key.
-uint64_t SizeOf(const std::string& key) {
-  return sizeof(std::string) + (key.size() > 15 ? key.size() + 16 : 0);
-}
-
 }  // namespace
 
 // --- Ordered.
@@ -161,52 +156,70 @@ absl::StatusOr<bool> CollectedKeys::Next(size_t count, KeyGroup* keys) {
     PEAT_RETURN_IF_ERROR(Collect());
   }
   const size_t end = std::min(next_ + count, keys_.size());
-  for (; next_ < end; ++next_) keys->Add(keys_[next_]);
+  for (; next_ < end; ++next_) keys->Add(At(keys_[next_]));
   return next_ < keys_.size() || !is_last_pass_;
+}
+
+bool CollectedKeys::IsBefore(const Key& a, const Key& b) const {
+  if (a.head != b.head) return reverse_ ? b.head < a.head : a.head < b.head;
+  return reverse_ ? At(b) < At(a) : At(a) < At(b);
 }
 
 absl::Status CollectedKeys::Collect() {
   keys_.clear();
+  bytes_.clear();
   next_ = 0;
-  bytes_ = 0;
-  is_last_pass_ = true;  // until something did not find room
+  is_last_pass_ = true;  // until something does not find room
   LogScan scan(parts_.gate, parts_.reader, view_, parts_.despite_damage);
   KeyRange wanted = range_;
   for (;;) {
     PEAT_ASSIGN_OR_RETURN(const bool has_more,
                           scan.Next([&](const format::Record& record) {
                             if (!wanted.Contains(record.key)) return;
-                            keys_.emplace_back(record.key);
-                            bytes_ += SizeOf(keys_.back());
+                            keys_.push_back({.head = index::HeadOf(record.key),
+                                             .offset = bytes_.size(),
+                                             .size = record.key.size()});
+                            bytes_.append(record.key);
                           }));
     if (!has_more) break;
     // Twice the memory, so that a selection is paid for by what it drops.
-    if (bytes_ / 2 > parts_.collected_bytes_max ||
-        keys_.size() / 2 > std::max(limit_, kCollectedMin)) {
+    if (keys_.size() / 2 > RoomFor()) {
       KeepFirst();
-      CutBefore(keys_.back(), reverse_, &wanted);
+      CutBefore(At(keys_.back()), reverse_, &wanted);
     }
   }
   KeepFirst();
-  if (!keys_.empty()) CutBehind(keys_.back(), reverse_, &range_);
+  std::sort(keys_.begin(), keys_.end(),
+            [this](const Key& a, const Key& b) { return IsBefore(a, b); });
+  if (!keys_.empty()) CutBehind(At(keys_.back()), reverse_, &range_);
   return absl::OkStatus();
 }
 
+size_t CollectedKeys::RoomFor() const {
+  const uint64_t wanted = std::max(limit_, kCollectedMin);
+  const uint64_t used = keys_.size() * sizeof(Key) + bytes_.size();
+  if (used <= parts_.collected_bytes_max) return wanted;
+  const uint64_t room = keys_.size() * parts_.collected_bytes_max / used;
+  return std::max<uint64_t>(1, std::min(wanted, room));
+}
+
+// Of the first keys, the last one comes last, and the others in any order.
 void CollectedKeys::KeepFirst() {
-  std::sort(keys_.begin(), keys_.end(),
-            [this](const std::string& a, const std::string& b) {
-              return reverse_ ? b < a : a < b;
-            });
-  size_t kept = 0;
-  bytes_ = 0;
-  // One at least, however long it is.
-  while (kept < keys_.size() && kept < std::max(limit_, kCollectedMin) &&
-         (kept == 0 || bytes_ < parts_.collected_bytes_max)) {
-    bytes_ += SizeOf(keys_[kept++]);
-  }
-  if (kept == keys_.size()) return;
-  keys_.resize(kept);
+  const size_t room = RoomFor();
+  if (keys_.size() <= room) return;
   is_last_pass_ = false;
+  std::nth_element(
+      keys_.begin(), keys_.begin() + static_cast<std::ptrdiff_t>(room) - 1,
+      keys_.end(),
+      [this](const Key& a, const Key& b) { return IsBefore(a, b); });
+  keys_.resize(room);
+  std::string kept;
+  for (Key& key : keys_) {
+    const std::string_view bytes = At(key);
+    key.offset = kept.size();
+    kept.append(bytes);
+  }
+  bytes_ = std::move(kept);
 }
 
 // --- Any.

@@ -17,6 +17,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -85,8 +86,21 @@ class CollectedKeys final {
   absl::StatusOr<bool> Next(size_t count, index::KeyGroup* keys);
 
  private:
+  struct Key {
+    uint64_t head;    // its first bytes
+    uint64_t offset;  // in bytes_
+    uint64_t size;
+  };
+  std::string_view At(const Key& key) const {
+    return std::string_view(bytes_).substr(key.offset, key.size);
+  }
+  bool IsBefore(const Key& a, const Key& b) const;
+
+  // One pass: takes the next keys, in order.
   absl::Status Collect();
-  // Keeps the first keys, as many as the memory is for, in order.
+  // How many of the keys may be kept, by the size of those that are there.
+  size_t RoomFor() const;
+  // Drops all but the first of them.
   void KeepFirst();
 
   const QueryParts parts_;
@@ -94,9 +108,9 @@ class CollectedKeys final {
   const bool reverse_;
   const uint64_t limit_;
   index::KeyRange range_;  // what no pass has seen yet
-  std::vector<std::string> keys_;
+  std::vector<Key> keys_;
+  std::string bytes_;
   size_t next_ = 0;
-  uint64_t bytes_ = 0;  // of keys_
   bool is_last_pass_ = false;
 };
 

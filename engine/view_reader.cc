@@ -86,12 +86,11 @@ absl::Status ViewReader::FindGroup(const View& view, const KeyGroup& keys,
       // Where the record was is nearly always where it is.
       const Location hint = keys.hint(first + i);
       const Segment* const segment = view.SegmentAt(hint.segment());
-      if (segment != nullptr) segment->Prefetch(hint.offset());
+      if (segment != nullptr) segment->PrefetchBegin(hint.offset());
     }
     for (size_t i = 0; i < count; ++i) {
       candidates[i] = parts_.index->Peek(hashes[i]);
       if (candidates[i].is_none()) continue;
-      if (candidates[i] == keys.hint(first + i)) continue;
       parts_.segments->At(candidates[i].segment())
           .Prefetch(candidates[i].offset());
     }
@@ -112,11 +111,22 @@ absl::StatusOr<bool> ViewReader::Shows(const View& view, const Segment& segment,
   const format::Lsn lsn = record.header.lsn;
   if (lsn > view.lsn() || lsn < parts_.hidden_up_to) return false;
   const Location here(segment.number(), offset);
-  if (parts_.segments->Has(segment) &&
-      parts_.index->FindUnvalidated(hash, [here](Location location) {
-        return location == here ? Verdict::kMatch : Verdict::kOther;
+  bool may_be_moved = false;
+  if (parts_.index->FindUnvalidated(hash, [&](Location location) {
+        if (location == here && parts_.segments->Has(segment)) {
+          return Verdict::kMatch;
+        }
+        may_be_moved |=
+            parts_.segments->At(location.segment()).identity().kind !=
+            format::SegmentKind::kLog;
+        return Verdict::kOther;
       }) == Verdict::kMatch) {
     return true;
+  }
+  // What the index points to in the log, if it is this key, was written later.
+  // So this record is shown only if it was moved, or saved for the view.
+  if (!may_be_moved && !parts_.views->Find(view, record.key).has_value()) {
+    return false;
   }
   Found shown;
   const absl::Status status = FindHashed(view, record.key, hash, {}, &shown);

@@ -19,7 +19,7 @@ namespace peat {
 // What it costs depends on Options::ordered. With an ordered index: the pairs
 // that it yields, wherever they lie. Without: a query for everything, or for a
 // list of keys, likewise; any other reads the whole log, once for each 64 MiB
-// of memory that the matching keys take (each its length and some 40 bytes),
+// of memory that the matching keys take (each its length and 24 bytes),
 // or once if there is a limit and so many keys take less.
 struct Query {
   // From this key on, and up to this key but without it. `from` behind `to` is
