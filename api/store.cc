@@ -10,6 +10,8 @@
 #include "api/store_impl.h"
 #include "engine/engine.h"
 #include "engine/fs/file_system.h"
+#include "format/check.h"
+#include "format/mask.h"
 #include "format/record.h"
 #include "format/status_macros.h"
 
@@ -33,6 +35,38 @@ absl::Status TooLarge(std::string_view key, std::string_view value = {}) {
                       format::kValueSizeMax));
 }
 
+absl::Status CheckMask(std::string_view key, std::string_view reason) {
+  if (!IsKey(key)) return TooLarge(key);
+  if (reason.size() <= format::kReasonSizeMax) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrFormat("reason has %d bytes, %d are allowed", reason.size(),
+                      format::kReasonSizeMax));
+}
+
+bool IsMaskKind(WriteBatch::Kind kind) {
+  return kind != WriteBatch::Kind::kPut && kind != WriteBatch::Kind::kDelete;
+}
+
+engine::Operation OperationOf(WriteBatch::Kind kind) {
+  switch (kind) {
+    case WriteBatch::Kind::kPut:
+      return engine::Operation::kPut;
+    case WriteBatch::Kind::kDelete:
+      return engine::Operation::kDelete;
+    case WriteBatch::Kind::kDisable:
+      return engine::Operation::kDisable;
+    case WriteBatch::Kind::kEnable:
+      return engine::Operation::kEnable;
+    case WriteBatch::Kind::kForget:
+      return engine::Operation::kForget;
+  }
+  PEAT_CHECK(false);
+}
+
+static_assert(static_cast<int>(KeyState::kForgotten) ==
+                  static_cast<int>(engine::KeyState::kForgotten),
+              "State() hands the engine's on");
+
 std::vector<CutRange> Copy(const std::vector<engine::CutRange>& ranges) {
   std::vector<CutRange> copy;
   copy.reserve(ranges.size());
@@ -44,6 +78,18 @@ std::vector<CutRange> Copy(const std::vector<engine::CutRange>& ranges) {
 }
 
 }  // namespace
+
+absl::Status CheckKey(std::string_view key) {
+  return IsKey(key) ? absl::OkStatus() : TooLarge(key);
+}
+
+ForgetReceipt ReceiptOf(const engine::ForgetReceipt& receipt,
+                        const engine::Engine& engine) {
+  return {.store_id = engine.store_id(),
+          .lsn = receipt.lsn,
+          .key_digest = receipt.key_digest,
+          .value_digest = receipt.value_digest};
+}
 
 Store::Store(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
@@ -95,10 +141,9 @@ absl::Status Store::MultiGet(std::span<const std::string_view> keys,
 absl::StatusOr<KeyState> Store::State(std::string_view key) const {
   if (!IsKey(key)) [[unlikely]]
     return TooLarge(key);
-  const absl::Status status = impl_->engine().Exists(key);
-  if (absl::IsNotFound(status)) return KeyState::kAbsent;
-  PEAT_RETURN_IF_ERROR(status);
-  return KeyState::kLive;
+  PEAT_ASSIGN_OR_RETURN(const engine::KeyState state,
+                        impl_->engine().State(key));
+  return static_cast<KeyState>(state);
 }
 
 absl::Status Store::Put(std::string_view key, std::string_view value) {
@@ -135,19 +180,49 @@ absl::StatusOr<bool> Store::Delete(std::string_view key) {
   return impl_->engine().Delete(key);
 }
 
+absl::Status Store::Disable(std::string_view key, const MaskOptions& options) {
+  PEAT_RETURN_IF_ERROR(CheckMask(key, options.reason));
+  return impl_->engine().Disable(key, options.reason);
+}
+
+absl::Status Store::Enable(std::string_view key, const MaskOptions& options) {
+  PEAT_RETURN_IF_ERROR(CheckMask(key, options.reason));
+  return impl_->engine().Enable(key, options.reason);
+}
+
+absl::StatusOr<ForgetReceipt> Store::Forget(std::string_view key,
+                                            const MaskOptions& options) {
+  PEAT_RETURN_IF_ERROR(CheckMask(key, options.reason));
+  PEAT_ASSIGN_OR_RETURN(const engine::ForgetReceipt receipt,
+                        impl_->engine().Forget(key, options.reason));
+  return ReceiptOf(receipt, impl_->engine());
+}
+
+absl::StatusOr<ForgetAllResult> Store::ForgetAll(
+    std::string_view prefix, const ForgetAllOptions& options) {
+  PEAT_RETURN_IF_ERROR(CheckMask(prefix, options.reason));
+  PEAT_ASSIGN_OR_RETURN(
+      const engine::ForgetAllResult result,
+      impl_->engine().ForgetAll(prefix, options.reason, options.dry_run));
+  return ForgetAllResult{.key_count = result.key_count,
+                         .byte_count = result.byte_count};
+}
+
 absl::Status Store::Write(const WriteBatch& batch) {
   std::vector<engine::BatchOperation> operations;
   operations.reserve(batch.size());
   for (size_t i = 0; i < batch.size(); ++i) {
-    const WriteBatch::Operation operation = batch.operation(i);
-    if (!IsPair(operation.key, operation.value)) {
-      return TooLarge(operation.key, operation.value);
+    const WriteBatch::Operation from = batch.operation(i);
+    engine::BatchOperation operation{.operation = OperationOf(from.kind),
+                                     .key = from.key};
+    if (IsMaskKind(from.kind)) {
+      PEAT_RETURN_IF_ERROR(CheckMask(from.key, from.value));
+      operation.reason = from.value;
+    } else {
+      if (!IsPair(from.key, from.value)) return TooLarge(from.key, from.value);
+      operation.value = from.value;
     }
-    operations.push_back({.kind = operation.kind == WriteBatch::Kind::kPut
-                                      ? engine::BatchOperation::Kind::kPut
-                                      : engine::BatchOperation::Kind::kDelete,
-                          .key = operation.key,
-                          .value = operation.value});
+    operations.push_back(operation);
   }
   return impl_->engine().Write(operations);
 }
@@ -158,6 +233,8 @@ Stats Store::GetStats() const {
   const engine::Stats from = impl_->engine().GetStats();
   Stats stats;
   stats.key_count = from.key_count;
+  stats.disabled_key_count = from.disabled_key_count;
+  stats.forgotten_key_count = from.forgotten_key_count;
   stats.live_bytes = from.live_bytes;
   stats.dead_bytes = from.dead_bytes;
   stats.used_bytes = from.used_bytes;

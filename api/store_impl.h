@@ -4,30 +4,46 @@
 #define PEAT_API_STORE_IMPL_H_
 
 #include <memory>
+#include <string_view>
 #include <utility>
 
+#include "absl/status/status.h"
 #include "engine/engine.h"
+#include "peat/masks.h"
 #include "peat/store.h"
 
 namespace peat {
 
+// Shared with what may outlive the store; closed when the store ends.
 class Store::Impl {
  public:
   explicit Impl(std::unique_ptr<engine::Engine> engine)
       : engine_(std::move(engine)) {}
   ~Impl() {
     // In a forked child the locks may be held by threads that do not exist, and
-    // the files are the parent's: nothing is touched.
-    if (engine_->is_foreign()) (void)engine_.release();
+    // the files are the parent's: nothing is touched, and nobody else does.
+    if (engine_->is_foreign()) {
+      (void)std::make_unique<std::shared_ptr<engine::Engine>>(engine_)
+          .release();
+      return;
+    }
+    (void)engine_->Close();
   }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
   engine::Engine& engine() { return *engine_; }
+  const std::shared_ptr<engine::Engine>& shared_engine() { return engine_; }
 
  private:
-  std::unique_ptr<engine::Engine> engine_;
+  std::shared_ptr<engine::Engine> engine_;
 };
+
+// OK, or why a key may not be one.
+absl::Status CheckKey(std::string_view key);
+
+ForgetReceipt ReceiptOf(const engine::ForgetReceipt& receipt,
+                        const engine::Engine& engine);
 
 }  // namespace peat
 

@@ -3,14 +3,27 @@
 namespace peat {
 
 void WriteBatch::Put(std::string_view key, std::string_view value) {
-  operations_.push_back({Kind::kPut, bytes_.size(), key.size(), value.size()});
-  bytes_.append(key);
-  bytes_.append(value);
+  Add(Kind::kPut, key, value);
 }
 
-void WriteBatch::Delete(std::string_view key) {
-  operations_.push_back({Kind::kDelete, bytes_.size(), key.size(), 0});
+void WriteBatch::Delete(std::string_view key) { Add(Kind::kDelete, key, {}); }
+
+void WriteBatch::Disable(std::string_view key, const MaskOptions& options) {
+  Add(Kind::kDisable, key, options.reason);
+}
+
+void WriteBatch::Enable(std::string_view key, const MaskOptions& options) {
+  Add(Kind::kEnable, key, options.reason);
+}
+
+void WriteBatch::Forget(std::string_view key, const MaskOptions& options) {
+  Add(Kind::kForget, key, options.reason);
+}
+
+void WriteBatch::Add(Kind kind, std::string_view key, std::string_view value) {
+  operations_.push_back({kind, bytes_.size(), key.size(), value.size()});
   bytes_.append(key);
+  bytes_.append(value);
 }
 
 void WriteBatch::Clear() {

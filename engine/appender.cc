@@ -7,6 +7,7 @@
 
 #include "engine/seeded_bug.h"
 #include "format/check.h"
+#include "format/mask.h"
 
 namespace peat::engine {
 namespace {
@@ -158,6 +159,9 @@ Location Appender::WriteUnitRecord(const AppendRecord& record,
   const uint64_t offset =
       Write(header, record.payload_hash, record.key, record.value);
   end_.last_lsn = lsn;
+  if (record.kind == RecordKind::kForget) [[unlikely]] {
+    last_forget_lsn_ = lsn;
+  }
   active_->last_lsn = lsn;
   if (active_->first_lsn == 0) active_->first_lsn = lsn;
   return Location(active_->segment->number(), offset);
@@ -168,9 +172,12 @@ void Appender::CountLive(const AppendRecord& record) {
     record.superseded->MoveLiveBytes(
         -static_cast<int64_t>(record.superseded_size));
   }
-  if (record.kind == RecordKind::kPut && record.is_current) {
-    active_->segment->MoveLiveBytes(static_cast<int64_t>(record.size()));
-  }
+  if (record.kind == RecordKind::kTombstone) return;
+  const uint64_t lasting =
+      record.is_current
+          ? record.size()
+          : format::LastingSize(record.kind, record.key.size(), record.value);
+  active_->segment->MoveLiveBytes(static_cast<int64_t>(lasting));
 }
 
 void Appender::CountTail(uint64_t tail_before, bool* wake) {
@@ -265,6 +272,7 @@ Appender::Sample Appender::TakeSample() {
   }
   sample.active = active_;
   sample.end = end_;
+  sample.last_forget_lsn = last_forget_lsn_;
   sampled_bytes_ = appended_bytes_;
   return sample;
 }

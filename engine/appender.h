@@ -53,8 +53,8 @@ struct AppendRecord {
   std::string_view value = {};
   uint64_t payload_hash = 0;
 
-  // The record that this one takes the place of, in the index: its segment
-  // and its size. Null: none.
+  // The record that this one takes the place of, in the index: its segment,
+  // and how many of its bytes may go now. Null: none.
   Segment* superseded = nullptr;
   uint64_t superseded_size = 0;
   format::Lsn superseded_lsn = 0;
@@ -133,6 +133,7 @@ class Appender {
         rolled;                       // not yet synced, oldest first
     std::shared_ptr<LogFile> active;  // null: none yet
     LogEnd end;
+    format::Lsn last_forget_lsn = 0;  // since the store was opened; 0: none
   };
   Sample TakeSample() ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -207,6 +208,7 @@ class Appender {
   LogEnd end_ ABSL_GUARDED_BY(mutex_);  // segment: of the last record
   std::optional<LogEnd> pending_mark_ ABSL_GUARDED_BY(mutex_);
   format::Lsn durable_lsn_ ABSL_GUARDED_BY(mutex_);
+  format::Lsn last_forget_lsn_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t appended_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t durable_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t sampled_bytes_ ABSL_GUARDED_BY(mutex_) = 0;

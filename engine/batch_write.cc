@@ -1,10 +1,10 @@
 // Writer::Write: a batch, all or nothing.
 //
-// All values are hashed, and large ones written, before any lock. Then all
-// shards of the batch are locked, what is there is looked up, the records are
-// appended as one unit, and the index is moved between BeginPublish and
-// EndPublish, so that no reader sees a part of it. Nothing is read from disk
-// after the append: it could fail, and the unit is in the log by then.
+// All values are hashed, large ones written, and masks made, before any lock.
+// Then all shards of the batch are locked, what is there is looked up, the
+// records are appended as one unit, and the index is moved between BeginPublish
+// and EndPublish, so that no reader sees a part of it. Nothing is read from
+// disk after the append: it could fail, and the unit is in the log by then.
 
 #include <deque>
 #include <memory>
@@ -13,9 +13,11 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/hash/hash.h"
 #include "absl/strings/str_format.h"
+#include "engine/logged_mask.h"
 #include "engine/logged_value.h"
 #include "engine/writer.h"
 #include "format/check.h"
+#include "format/mask.h"
 #include "format/status_macros.h"
 
 namespace peat::engine {
@@ -32,32 +34,33 @@ class Writer::Batch {
     uint64_t size = 0;
     for (const BatchOperation& operation : operations) {
       Step& step = steps_.emplace_back();
-      step.hash = (*writer_.parts_.hasher)(operation.key);
-      step.is_put = operation.kind == BatchOperation::Kind::kPut;
-      step.value =
-          std::make_unique<LoggedValue>(writer, operation.key, operation.value);
-      step.key = KeyOf(step.hash, operation.key);
-      shard_bits_ |= uint64_t{1} << HashIndex::ShardOf(step.hash);
-      adds_data_ |= step.is_put;
-      size += step.value->record().size();
+      const uint64_t hash = (*writer_.parts_.hasher)(operation.key);
+      step.operation = operation.operation;
+      MakePayload(operation, &step);
+      step.key = KeyOf(hash, operation.key);
+      shard_bits_ |= uint64_t{1} << HashIndex::ShardOf(hash);
+      adds_data_ |= !RemovesData(operation.operation);
+      size += step.value != nullptr
+                  ? step.value->record().size()
+                  : format::RecordSize(operation.key.size(),
+                                       operation.reason.size());
     }
     is_too_large_ = size > kBatchSizeMax;
   }
 
   bool is_too_large() const { return is_too_large_; }
-  Action action() const { return adds_data_ ? Action::kPut : Action::kDelete; }
+  Need need() const { return adds_data_ ? Need::kAddData : Need::kRemoveData; }
 
-  // Writes large values, and brings what will be looked at under the locks into
-  // memory.
+  // Writes large values, makes masks, and brings what will be looked at under
+  // the locks into memory.
   absl::Status Prepare() {
     for (const Step& step : steps_) {
-      if (step.is_put) PEAT_RETURN_IF_ERROR(step.value->Prepare());
-      writer_.parts_.index->Prefetch(step.hash);
+      if (step.value != nullptr) PEAT_RETURN_IF_ERROR(step.value->Prepare());
     }
-    for (const Key& key : keys_) {
-      Seen seen;
-      PEAT_RETURN_IF_ERROR(writer_.Look(key.hash, key.bytes, &seen));
-    }
+    for (const Key& key : keys_) writer_.parts_.index->Prefetch(key.hash);
+    PEAT_RETURN_IF_ERROR(LookAtAll());
+    // What it says is said again under the locks, and counts there.
+    (void)ChooseRecords();
     return absl::OkStatus();
   }
 
@@ -67,16 +70,22 @@ class Writer::Batch {
   absl::StatusOr<Attempt> Try(format::Lsn* lsn, bool* wake) {
     const HashIndex::ManyShardsLock lock(*writer_.parts_.index, shard_bits_);
     PEAT_RETURN_IF_ERROR(LookAtAll());
-    ChooseRecords();
+    PEAT_RETURN_IF_ERROR(ChooseRecords());
     if (records_.empty()) return Attempt::kDone;
+    if (logged_size() > kBatchSizeMax) return TooLarge();  // masks hold values
     std::vector<Appended> appended(records_.size());
     if (!Append(appended, wake)) return Attempt::kNeedsSegment;
     *lsn = appended.back().lsn;
     for (const Step& step : steps_) {
-      if (step.is_put) step.value->Keep();
+      if (step.value != nullptr) step.value->Keep(*lsn);
     }
     Publish(appended);
     return Attempt::kDone;
+  }
+
+  static absl::Status TooLarge() {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "batch is larger than %d bytes encoded", kBatchSizeMax));
   }
 
  private:
@@ -85,65 +94,91 @@ class Writer::Batch {
   struct Key {
     uint64_t hash = 0;
     std::string_view bytes = {};
-    bool existed = false;
-    Location old_location = {};
-    uint64_t old_size = 0;
-    format::Lsn old_lsn = 0;
-    bool exists = false;            // as the batch goes on
-    size_t last_record = SIZE_MAX;  // in records_; SIZE_MAX: none
+    Seen seen = {};
+    KeyState state = KeyState::kAbsent;  // as the batch goes on
+    LoggedMask::Source value = {};       // that a mask would preserve
+    size_t value_record = SIZE_MAX;  // in records_, of the put that wrote it
+    size_t last_record = SIZE_MAX;   // in records_; SIZE_MAX: none
   };
+  // Of its payloads one at most: none for a delete.
   struct Step {
-    uint64_t hash = 0;
-    bool is_put = false;
+    Operation operation = Operation::kPut;
     size_t key = 0;  // in keys_
     std::unique_ptr<LoggedValue> value;
+    std::unique_ptr<LoggedMask> mask;
   };
+
+  void MakePayload(const BatchOperation& operation, Step* step) {
+    const RecordKind kind = RecordKindOf(operation.operation);
+    if (kind == RecordKind::kPut) {
+      step->value = std::make_unique<LoggedValue>(&writer_, operation.key,
+                                                  operation.value);
+    } else if (format::IsMask(kind)) {
+      step->mask = std::make_unique<LoggedMask>(&writer_, kind, operation.key,
+                                                operation.reason);
+    }
+  }
 
   size_t KeyOf(uint64_t hash, std::string_view bytes) {
     const auto [it, inserted] = key_numbers_.try_emplace(bytes, keys_.size());
-    if (inserted) keys_.push_back({.hash = hash, .bytes = bytes});
+    if (inserted) {
+      Key& key = keys_.emplace_back();
+      key.hash = hash;
+      key.bytes = bytes;
+    }
     return it->second;
   }
 
   absl::Status LookAtAll() {
     for (Key& key : keys_) {
-      Seen seen;
-      PEAT_RETURN_IF_ERROR(writer_.Look(key.hash, key.bytes, &seen));
-      key.existed = seen.exists;
-      key.old_location = seen.exists ? seen.position.location : Location();
-      key.old_size = seen.exists ? RecordSize(seen.record.header) : 0;
-      key.old_lsn = seen.exists ? seen.record.header.lsn : 0;
-      key.exists = seen.exists;
+      key.seen = Seen();
+      PEAT_RETURN_IF_ERROR(writer_.Look(key.hash, key.bytes, &key.seen));
+      key.state = key.seen.state;
+      key.value = LoggedMask::SourceOf(key.seen);
+      key.value_record = SIZE_MAX;
       key.last_record = SIZE_MAX;
     }
     return absl::OkStatus();
   }
 
-  // A delete of a key that is absent, at its turn, writes nothing.
-  void ChooseRecords() {
+  // The records of all operations that write something, or the answer to the
+  // first that may not be done.
+  absl::Status ChooseRecords() {
     records_.clear();
-    for (const Step& step : steps_) {
+    for (Step& step : steps_) {
       Key& key = keys_[step.key];
-      if (!step.is_put && !key.exists) continue;
-      key.exists = step.is_put;
-      AppendRecord record;
-      if (step.is_put) {
-        record = step.value->record();
-      } else {
-        record.kind = RecordKind::kTombstone;
-        record.key = key.bytes;
-        record.payload_hash = format::PayloadHash(key.bytes, {});
-      }
+      const Ruling ruling = RulingOn(step.operation, key.state);
+      if (ruling == Ruling::kNoChange) continue;
+      if (ruling != Ruling::kProceed) return StatusOf(ruling, key.state);
+      PEAT_ASSIGN_OR_RETURN(AppendRecord record, RecordOf(step, key));
       if (key.last_record != SIZE_MAX) {
         records_[key.last_record].is_current = false;
-      } else if (key.existed) {
-        record.superseded =
-            &writer_.parts_.segments->At(key.old_location.segment());
-        record.superseded_size = key.old_size;
+      } else if (key.seen.has_record) {
+        writer_.Supersede(key.seen, &record);
       }
+      key.state = StateAfter(record.kind);
       key.last_record = records_.size();
+      if (record.kind == RecordKind::kPut) {
+        key.value_record = records_.size();
+        key.value = {.has_value = true,
+                     .value = record.value,
+                     .in_file = (record.flags & format::kFlagValueFile) != 0,
+                     .lsn_counts_back = true};
+      }
       records_.push_back(record);
     }
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<AppendRecord> RecordOf(Step& step, const Key& key) {
+    if (step.value != nullptr) return step.value->record();
+    if (step.mask == nullptr) return LoggedTombstone(key.bytes).record();
+    LoggedMask::Source source;
+    if (IsReadable(key.state)) source = key.value;
+    // A value of this batch has no lsn yet, but a place in it.
+    if (source.lsn_counts_back) source.lsn = records_.size() - key.value_record;
+    PEAT_RETURN_IF_ERROR(step.mask->Prepare(source));
+    return step.mask->record();
   }
 
   bool Append(std::span<Appended> appended, bool* wake) {
@@ -159,26 +194,28 @@ class Writer::Batch {
     index.BeginPublish(shard_bits_);
     for (const Key& key : keys_) {
       if (key.last_record == SIZE_MAX) continue;
+      const bool existed = key.seen.has_record;
       // By its location: needs no look at the record.
+      const Location old_location = key.seen.position.location;
       const HashIndex::Position position =
-          index.Locate(key.hash, [&key](Location location) {
-            return key.existed && location == key.old_location
-                       ? Verdict::kMatch
-                       : Verdict::kOther;
+          index.Locate(key.hash, [&](Location location) {
+            return existed && location == old_location ? Verdict::kMatch
+                                                       : Verdict::kOther;
           });
-      PEAT_CHECK((position.verdict == Verdict::kMatch) == key.existed);
+      PEAT_CHECK((position.verdict == Verdict::kMatch) == existed);
       AppendRecord& record = records_[key.last_record];
-      record.superseded_lsn = key.old_lsn;
+      if (existed) record.superseded_lsn = key.seen.record.header.lsn;
       // A key that is born and dies in the batch never gets into the index.
-      if (record.kind == RecordKind::kTombstone && !key.existed) continue;
+      if (record.kind == RecordKind::kTombstone && !existed) continue;
       writer_.PointTo(key.hash, position, record, appended[key.last_record]);
+      writer_.parts_.mask_counts->Move(key.seen.state, key.state);
     }
     index.EndPublish(shard_bits_);
   }
 
   Writer& writer_;
   std::deque<Step> steps_;
-  std::vector<Key> keys_;
+  std::deque<Key> keys_;  // never moved: a Seen looks into itself
   absl::flat_hash_map<std::string_view, size_t, absl::Hash<std::string_view>,
                       std::equal_to<std::string_view>>
       key_numbers_;
@@ -192,19 +229,17 @@ absl::Status Writer::Write(std::span<const BatchOperation> operations) {
   PEAT_RETURN_IF_ERROR(parts_.poison->status());
   if (operations.empty()) return absl::OkStatus();
   Batch batch(this, operations);
-  if (batch.is_too_large()) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "batch is larger than %d bytes encoded", kBatchSizeMax));
-  }
-  PEAT_RETURN_IF_ERROR(CheckWritable(batch.action()));
+  if (batch.is_too_large()) return Batch::TooLarge();
+  PEAT_RETURN_IF_ERROR(CheckWritable(batch.need()));
   PEAT_RETURN_IF_ERROR(batch.Prepare());
   for (;;) {
-    PEAT_RETURN_IF_ERROR(CheckWritable(batch.action()));
+    PEAT_RETURN_IF_ERROR(CheckWritable(batch.need()));
     format::Lsn lsn = 0;
     bool wake = false;
     PEAT_ASSIGN_OR_RETURN(const Attempt attempt, batch.Try(&lsn, &wake));
     if (attempt == Attempt::kDone) return Acknowledge(lsn, wake);
-    PEAT_RETURN_IF_ERROR(Prepare(batch.logged_size(), batch.action()));
+    PEAT_RETURN_IF_ERROR(
+        parts_.supply->PrepareFor(batch.logged_size(), batch.need()));
   }
 }
 

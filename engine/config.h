@@ -16,6 +16,13 @@ enum class Access { kReadWrite, kReadOnly, kReadOnlyDespiteDamage };
 enum class SyncPolicy { kExplicit, kEveryWrite, kInterval };
 enum class ReadMethod { kMapped, kPositional };
 
+inline uint64_t WallClock() {
+  return static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(
+          std::chrono::system_clock::now().time_since_epoch())
+          .count());
+}
+
 struct Config {
   Access access = Access::kReadWrite;
   bool create_if_missing = true;
@@ -27,7 +34,8 @@ struct Config {
   // For tests: the bounds of the segment size (powers of two), who runs the
   // background, how many threads recovery uses, a hash so weak that keys
   // collide (bits that are kept; 0: the real one), the memory that a query on
-  // a store without order may take, and what time it is.
+  // a store without order may take, and what time it is: since some instant,
+  // and since 1970-01-01 UTC, in microseconds.
   uint64_t segment_size_min = format::kSegmentSizeMin;
   uint64_t segment_size_max = format::kSegmentSizeMax;
   bool background_threads = true;
@@ -36,6 +44,7 @@ struct Config {
   uint64_t collected_bytes_max = uint64_t{64} << 20;  // see key_source.h
   std::function<std::chrono::steady_clock::time_point()> now =
       std::chrono::steady_clock::now;
+  std::function<uint64_t()> wall_clock = WallClock;
 };
 
 // A value larger than this lies in a file of its own.

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "format/check.h"
+#include "format/mask.h"
 #include "format/status_macros.h"
 
 namespace peat::engine {
@@ -42,19 +43,38 @@ void Cursor::Advance() {
   if (!parts_.gate->is_open()) [[unlikely]] {
     return End(parts_.gate->WhyNot());
   }
-  if (next_ == group_.size()) {
-    const absl::StatusOr<bool> filled = Fill();
-    if (!filled.ok()) return End(filled.status());
-    if (!*filled && parts_.despite_damage) {
-      return End(absl::DataLossError(
-          "an unreadable range of the store could hold more keys"));
+  for (;;) {
+    if (next_ == group_.size()) {
+      const absl::StatusOr<bool> filled = Fill();
+      if (!filled.ok()) return End(filled.status());
+      if (!*filled) return End(AtEnd());
     }
-    if (!*filled) return End(absl::OkStatus());
+    const format::Record& record = group_[next_++];
+    absl::Status shown = CheckNotForgotten(record);
+    if (absl::IsNotFound(shown)) continue;
+    if (shown.ok()) shown = Show(record);
+    if (!shown.ok()) return End(std::move(shown));
+    --left_;
+    is_valid_ = true;
+    return;
   }
-  const absl::Status shown = Show(group_[next_++]);
-  if (!shown.ok()) return End(shown);
-  --left_;
-  is_valid_ = true;
+}
+
+absl::Status Cursor::AtEnd() const {
+  if (!parts_.despite_damage) return absl::OkStatus();
+  return absl::DataLossError(
+      "an unreadable range of the store could hold more keys");
+}
+
+// Only if any key was forgotten since the group was made.
+absl::Status Cursor::CheckNotForgotten(const format::Record& record) {
+  const Visit visit(*parts_.gate);
+  if (!visit.is_inside()) return parts_.gate->WhyNot();
+  if (parts_.mask_counts->forgotten() == forgotten_count_) [[likely]] {
+    return absl::OkStatus();
+  }
+  ViewReader::Found found;
+  return parts_.reader->Find(*view_, record.key, &found);
 }
 
 // Gives up the view, too: a cursor that has ended holds nothing.
@@ -75,6 +95,11 @@ absl::StatusOr<bool> Cursor::Fill() {
   next_ = 0;
   owners_.clear();
   copies_.clear();
+  {
+    const Visit visit(*parts_.gate);
+    if (!visit.is_inside()) return parts_.gate->WhyNot();
+    forgotten_count_ = parts_.mask_counts->forgotten();
+  }
   while (group_.empty() && has_more_) {
     PEAT_RETURN_IF_ERROR(log_.has_value() ? FillFromLog(&has_more_)
                                           : FillFromKeys(&has_more_));
@@ -123,7 +148,7 @@ absl::Status Cursor::Show(const format::Record& record) {
   value_ = {};
   if (keys_only_) return absl::OkStatus();
   if ((record.header.flags & format::kFlagValueFile) == 0) [[likely]] {
-    value_ = record.value;
+    value_ = format::StoredValue(record);
     return absl::OkStatus();
   }
   const Visit visit(*parts_.gate);

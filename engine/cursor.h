@@ -56,6 +56,9 @@ class Cursor final {
   void Advance();
   // Replaces the group; false: there are no more.
   absl::StatusOr<bool> Fill();
+  absl::Status AtEnd() const;
+  // NotFound: it must not be shown any more.
+  absl::Status CheckNotForgotten(const format::Record& record);
   absl::Status FillFromKeys(bool* has_more);
   absl::Status FillFromLog(bool* has_more);
   void Add(const format::Record& record, bool is_mapped);
@@ -75,6 +78,7 @@ class Cursor final {
   size_t group_size_ = 0;
   std::vector<format::Record> group_;
   size_t next_ = 0;
+  uint64_t forgotten_count_ = 0;  // of the store's keys, before the group
   bool has_more_ = true;
   // What the group's pairs look at, if the view does not keep it.
   std::vector<std::shared_ptr<const Segment>> owners_;

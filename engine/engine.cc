@@ -7,7 +7,6 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_format.h"
-#include "engine/load_ordered.h"
 #include "engine/recovery.h"
 #include "format/check.h"
 #include "format/file_name.h"
@@ -20,16 +19,6 @@ using format::Lsn;
 using format::Manifest;
 using format::ManifestSegment;
 using format::SegmentId;
-
-// Attempts to read beside a process that writes: each sees files vanish or
-// change under it only if that process has gone on meanwhile.
-constexpr int kReadAttempts = 20;
-
-int ThreadCount(const Config& config) {
-  if (config.recovery_threads > 0) return config.recovery_threads;
-  const auto cores = static_cast<int>(std::thread::hardware_concurrency());
-  return std::clamp(cores, 1, 4);
-}
 
 index::KeyHasher MakeHasher(const Config& config, const Manifest& manifest) {
   if (config.weak_hash_bits > 0) {
@@ -67,13 +56,6 @@ absl::Status ForeignStatus() {
       "the store was opened before this process was forked");
 }
 
-uint64_t MillisecondsSince(std::chrono::steady_clock::time_point begin) {
-  return static_cast<uint64_t>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(
-          std::chrono::steady_clock::now() - begin)
-          .count());
-}
-
 }  // namespace
 
 Engine::Log::Log(Engine& engine, std::unique_ptr<DirectoryLock> directory_lock,
@@ -87,7 +69,8 @@ Engine::Log::Log(Engine& engine, std::unique_ptr<DirectoryLock> directory_lock,
               .appender = &appender,
               .poison = &engine.poison_,
               .config = engine.config_}),
-      syncer(engine.directory_.get(), &appender, &engine.poison_, end.last_lsn),
+      syncer(engine.directory_.get(), &appender, &engine.manifest_,
+             &engine.poison_, end.last_lsn),
       writer({.file_system = &engine.file_system_,
               .directory = engine.directory_.get(),
               .manifest = &engine.manifest_,
@@ -101,7 +84,9 @@ Engine::Log::Log(Engine& engine, std::unique_ptr<DirectoryLock> directory_lock,
               .poison = &engine.poison_,
               .views = &engine.views_,
               .ordered = engine.ordered_.get(),
+              .mask_counts = &engine.mask_counts_,
               .sync_policy = engine.config_.sync,
+              .wall_clock = engine.config_.wall_clock,
               .wake_background =
                   [this] {
                     if (!supply_task.has_value()) return;
@@ -132,186 +117,6 @@ Engine::Engine(FileSystem& file_system, std::unique_ptr<Directory> directory,
       manifest_(directory_.get(), manifest, &poison_),
       hasher_(MakeHasher(config, manifest.manifest)),
       views_(&segments_, &index_, gate_) {}
-
-absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(
-    FileSystem& file_system, const std::filesystem::path& path,
-    const Config& config) {
-  const auto begin = std::chrono::steady_clock::now();
-  absl::StatusOr<std::unique_ptr<Engine>> engine =
-      config.access == Access::kReadWrite
-          ? OpenToWrite(file_system, path, config)
-          : OpenToRead(file_system, path, config);
-  if (!engine.ok()) {
-    return absl::Status(
-        engine.status().code(),
-        absl::StrFormat("%s: %s", path.string(),
-                        std::string(engine.status().message())));
-  }
-  (*engine)->open_stats_.milliseconds = MillisecondsSince(begin);
-  return engine;
-}
-
-absl::StatusOr<std::unique_ptr<Engine>> Engine::OpenToWrite(
-    FileSystem& file_system, const std::filesystem::path& path,
-    const Config& config) {
-  if (config.background_threads) {
-    PEAT_RETURN_IF_ERROR(BackgroundTask::StartWorkers());
-  }
-  absl::StatusOr<std::unique_ptr<Directory>> directory =
-      file_system.OpenDirectory(path);
-  if (absl::IsNotFound(directory.status()) && config.create_if_missing) {
-    const absl::Status created = file_system.CreateDirectory(path);
-    if (!absl::IsAlreadyExists(created)) PEAT_RETURN_IF_ERROR(created);
-    directory = file_system.OpenDirectory(path);
-  }
-  PEAT_RETURN_IF_ERROR(directory.status());
-  // Before the lock: nothing is created in a directory of somebody else.
-  PEAT_ASSIGN_OR_RETURN(Contents contents, Inspect(**directory));
-  if (contents != Contents::kStore && !config.create_if_missing) {
-    return absl::NotFoundError("there is no store");
-  }
-  PEAT_ASSIGN_OR_RETURN(std::unique_ptr<DirectoryLock> lock,
-                        (*directory)->Lock(format::kLockFileName));
-  PEAT_ASSIGN_OR_RETURN(contents, Inspect(**directory));
-  NewestManifest manifest;
-  if (contents == Contents::kStore) {
-    PEAT_ASSIGN_OR_RETURN(manifest, ReadManifest(**directory));
-  } else {
-    manifest.manifest = NewManifest(file_system);
-  }
-  std::unique_ptr<Engine> engine(
-      new Engine(file_system, *std::move(directory), config, manifest));
-  if (contents != Contents::kStore) {
-    // Once more for the directory's own name: whoever made it may have been
-    // killed before it was durable.
-    const absl::Status created = file_system.CreateDirectory(path);
-    if (!absl::IsAlreadyExists(created)) PEAT_RETURN_IF_ERROR(created);
-    PEAT_RETURN_IF_ERROR(engine->manifest_.Reserve(0));
-    PEAT_RETURN_IF_ERROR(engine->manifest_.Edit([](Manifest&) {}));
-  }
-  PEAT_RETURN_IF_ERROR(engine->RecoverToWrite(std::move(lock)));
-  return engine;
-}
-
-absl::Status Engine::RecoverToWrite(std::unique_ptr<DirectoryLock> lock) {
-  PEAT_RETURN_IF_ERROR(manifest_.Reserve(manifest_.Current().segments.size()));
-  PEAT_RETURN_IF_ERROR(CheckIds(*directory_, manifest_.Current()));
-  std::vector<ManifestSegment> unused;
-  LogEnd end;
-  {
-    PEAT_ASSIGN_OR_RETURN(
-        LogTail tail,
-        FindLogTail(*directory_, manifest_.Current(), OpenMode::kReadWrite));
-    PEAT_RETURN_IF_ERROR(tail.damage);
-    PEAT_RETURN_IF_ERROR(Mend(tail, *directory_, manifest_));
-    for (const TailSegment& segment : tail.unused) {
-      unused.push_back(segment.entry);
-    }
-    open_stats_.clean = tail.used.empty() && tail.dropped.empty();
-    open_stats_.cut = std::move(tail.cut);
-    end = tail.end;
-  }
-  PEAT_ASSIGN_OR_RETURN(const std::vector<ReplaySource> sources,
-                        OpenSealed(*directory_, manifest_.Current(),
-                                   config_.read_method, &segments_));
-  PEAT_RETURN_IF_ERROR(ReplayInto(sources, std::nullopt));
-  RemoveOrphans(*directory_, manifest_.Current(), value_files_at_open_);
-  log_ = std::make_unique<Log>(*this, std::move(lock), end);
-  views_.SetAppender(&log_->appender);
-  for (const ManifestSegment& entry : unused) {
-    PEAT_RETURN_IF_ERROR(log_->supply.Reuse(entry));
-  }
-  // On a full disk the store opens; adding data waits for space.
-  const absl::Status reserve = log_->supply.RefillReserve();
-  if (!absl::IsResourceExhausted(reserve)) PEAT_RETURN_IF_ERROR(reserve);
-  return absl::OkStatus();
-}
-
-absl::Status Engine::ReplayInto(const std::vector<ReplaySource>& sources,
-                                std::optional<LogDamage> log_damage) {
-  const bool despite_damage = config_.access == Access::kReadOnlyDespiteDamage;
-  PEAT_ASSIGN_OR_RETURN(ReplayResult result,
-                        Replay(sources, {.segments = &segments_,
-                                         .index = &index_,
-                                         .hasher = &hasher_,
-                                         .thread_count = ThreadCount(config_),
-                                         .despite_damage = despite_damage,
-                                         .log_damage = std::move(log_damage)}));
-  open_stats_.records_replayed = result.record_count;
-  open_stats_.bytes_replayed = result.byte_count;
-  open_stats_.damaged = std::move(result.damaged);
-  open_stats_.last_lsn = result.last_lsn;
-  value_files_at_open_ = std::move(result.value_files);
-  reader_.emplace(Reader::Parts{.index = &index_,
-                                .segments = &segments_,
-                                .hasher = &hasher_,
-                                .directory = directory_.get(),
-                                .store_id = manifest_.Current().store_id,
-                                .is_damaged = !open_stats_.damaged.empty(),
-                                .hidden_up_to = result.hidden_up_to});
-  view_reader_.emplace(ViewReader::Parts{.index = &index_,
-                                         .segments = &segments_,
-                                         .hasher = &hasher_,
-                                         .views = &views_,
-                                         .hidden_up_to = result.hidden_up_to});
-  if (!config_.ordered) return absl::OkStatus();
-  ordered_ = std::make_unique<index::OrderedIndex>();
-  return LoadOrdered(index_, segments_, ordered_.get());
-}
-
-absl::StatusOr<std::unique_ptr<Engine>> Engine::OpenToRead(
-    FileSystem& file_system, const std::filesystem::path& path,
-    const Config& config) {
-  absl::Status failure;
-  uint64_t failed_generation = 0;
-  for (int attempt = 0; attempt < kReadAttempts; ++attempt) {
-    PEAT_ASSIGN_OR_RETURN(std::unique_ptr<Directory> directory,
-                          file_system.OpenDirectory(path));
-    PEAT_ASSIGN_OR_RETURN(const Contents contents, Inspect(*directory));
-    if (contents != Contents::kStore) {
-      return absl::NotFoundError("there is no store");
-    }
-    absl::StatusOr<NewestManifest> manifest = ReadManifest(*directory);
-    uint64_t generation = 0;
-    if (manifest.ok()) {
-      generation = manifest->manifest.generation;
-      std::unique_ptr<Engine> engine(new Engine(
-          file_system, std::move(directory), config, *std::move(manifest)));
-      failure = engine->RecoverToRead();
-      if (failure.ok()) return engine;
-    } else {
-      failure = manifest.status();
-    }
-    // The same twice with nothing changed between is how it is.
-    if (attempt > 0 && generation == failed_generation) return failure;
-    failed_generation = generation;
-  }
-  return failure;
-}
-
-absl::Status Engine::RecoverToRead() {
-  const Manifest manifest = manifest_.Current();
-  const bool despite_damage = config_.access == Access::kReadOnlyDespiteDamage;
-  PEAT_ASSIGN_OR_RETURN(LogTail tail,
-                        FindLogTail(*directory_, manifest, OpenMode::kRead));
-  if (!despite_damage) PEAT_RETURN_IF_ERROR(tail.damage);
-  PEAT_ASSIGN_OR_RETURN(
-      std::vector<ReplaySource> sources,
-      OpenSealed(*directory_, manifest, config_.read_method, &segments_));
-  PEAT_RETURN_IF_ERROR(
-      OpenTail(*directory_, tail, despite_damage, &segments_, &sources));
-  open_stats_.clean = tail.used.empty() && tail.dropped.empty();
-  open_stats_.cut = std::move(tail.cut);
-  std::optional<LogDamage> log_damage;
-  if (!tail.damage.ok()) {
-    const format::SegmentId id = tail.end.segment;
-    log_damage = LogDamage{
-        .where = {.file = id == 0 ? "log" : format::SegmentFileName(id),
-                  .offset = tail.end.end},
-        .durable_lsn = manifest.durable_lsn};
-  }
-  return ReplayInto(sources, std::move(log_damage));
-}
 
 Engine::~Engine() {
   PEAT_CHECK(!is_foreign());
@@ -385,11 +190,11 @@ absl::Status Engine::MultiGet(std::span<const std::string_view> keys,
   return absl::OkStatus();
 }
 
-absl::Status Engine::Exists(std::string_view key) const {
+absl::StatusOr<KeyState> Engine::State(std::string_view key) const {
   const index::EpochGuard guard;
   if (!IsOpen(guard)) [[unlikely]]
     return WhyNot();
-  return reader_->Exists(key);
+  return reader_->State(key);
 }
 
 absl::Status Engine::Put(std::string_view key, std::string_view value) {
@@ -431,11 +236,72 @@ absl::StatusOr<bool> Engine::Delete(std::string_view key) {
   return log_->writer.Delete(key);
 }
 
+absl::Status Engine::Disable(std::string_view key, std::string_view reason) {
+  const index::EpochGuard guard;
+  if (!IsWritable(guard)) return WhyNot();
+  return log_->writer.Disable(key, reason);
+}
+
+absl::Status Engine::Enable(std::string_view key, std::string_view reason) {
+  const index::EpochGuard guard;
+  if (!IsWritable(guard)) return WhyNot();
+  return log_->writer.Enable(key, reason);
+}
+
+absl::StatusOr<ForgetReceipt> Engine::Forget(std::string_view key,
+                                             std::string_view reason) {
+  const index::EpochGuard guard;
+  if (!IsWritable(guard)) return WhyNot();
+  return log_->writer.Forget(key, reason);
+}
+
 absl::Status Engine::Write(std::span<const BatchOperation> operations) {
   const index::EpochGuard guard;
   if (!IsWritable(guard)) [[unlikely]]
     return WhyNot();
   return log_->writer.Write(operations);
+}
+
+absl::StatusOr<std::vector<SegmentSource>> Engine::Sources() const {
+  const index::EpochGuard guard;
+  if (!IsOpen(guard)) return WhyNot();
+  if (log_ != nullptr) log_->appender.UpdateEnd();
+  return TakeSources(manifest_, segments_);
+}
+
+absl::StatusOr<ForgetAllResult> Engine::ForgetAll(std::string_view prefix,
+                                                  std::string_view reason,
+                                                  bool dry_run) {
+  PEAT_ASSIGN_OR_RETURN(const std::vector<SegmentSource> sources, Sources());
+  const auto look = [this](std::string_view key) -> absl::StatusOr<ValueFacts> {
+    const index::EpochGuard guard;
+    if (!IsWritable(guard)) return WhyNot();
+    return reader_->Look(key);
+  };
+  const auto write = [this](std::span<const BatchOperation> operations) {
+    return Write(operations);
+  };
+  return engine::ForgetAll(sources, prefix, reason, dry_run,
+                           {.look = look, .write = write});
+}
+
+absl::StatusOr<std::unique_ptr<MaskScan>> Engine::ScanMasks(
+    const MaskQuery& query) const {
+  PEAT_ASSIGN_OR_RETURN(std::vector<SegmentSource> sources, Sources());
+  return std::make_unique<MaskScan>(std::move(sources), query);
+}
+
+absl::Status Engine::CopyValue(const format::Record& record,
+                               std::string* value) const {
+  const index::EpochGuard guard;
+  if (!IsOpen(guard)) return WhyNot();
+  return reader_->CopyValue(record, value);
+}
+
+absl::Status Engine::Reveal(std::string_view key, std::string* value) const {
+  const index::EpochGuard guard;
+  if (!IsOpen(guard)) return WhyNot();
+  return reader_->Reveal(key, value);
 }
 
 absl::StatusOr<Lsn> Engine::Flush() {
@@ -453,7 +319,9 @@ Stats Engine::GetStats() const {
   stats.open = open_stats_;
   if (!IsOpen(guard)) return stats;
   const Manifest manifest = manifest_.Current();
-  stats.key_count = index_.size();
+  stats.disabled_key_count = mask_counts_.disabled();
+  stats.forgotten_key_count = mask_counts_.forgotten();
+  stats.key_count = index_.size() - stats.forgotten_key_count;
   stats.index_bytes = index_.memory_bytes();
   if (ordered_ != nullptr) {
     stats.ordered_index_bytes = ordered_->memory_bytes();

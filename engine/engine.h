@@ -25,6 +25,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -32,6 +33,7 @@
 #include "engine/appender.h"
 #include "engine/config.h"
 #include "engine/cursor.h"
+#include "engine/forget_all.h"
 #include "engine/fs/file_system.h"
 #include "engine/fs/fork.h"
 #include "engine/gate.h"
@@ -39,11 +41,14 @@
 #include "engine/key_source.h"
 #include "engine/log_syncer.h"
 #include "engine/manifest_store.h"
+#include "engine/mask_counts.h"
+#include "engine/mask_scan.h"
 #include "engine/poison.h"
 #include "engine/query.h"
 #include "engine/reader.h"
 #include "engine/replay.h"
 #include "engine/segment_set.h"
+#include "engine/segment_sources.h"
 #include "engine/segment_supply.h"
 #include "engine/snapshot.h"
 #include "engine/stats.h"
@@ -76,11 +81,17 @@ class Engine {
   // True in a process that was forked from the one that opened this.
   bool is_foreign() const { return fork_generation_ != ForkGeneration(); }
 
+  // OK, or why calls are refused.
+  absl::Status CheckOpen() const {
+    const index::EpochGuard guard;
+    return IsOpen(guard) ? absl::OkStatus() : WhyNot();
+  }
+
   absl::Status Get(std::string_view key, std::string* value) const;
   absl::StatusOr<Pinned> GetPinned(std::string_view key) const;
   absl::Status MultiGet(std::span<const std::string_view> keys,
                         Reader::Answer answer) const;
-  absl::Status Exists(std::string_view key) const;
+  absl::StatusOr<KeyState> State(std::string_view key) const;
 
   absl::Status Put(std::string_view key, std::string_view value);
   absl::StatusOr<bool> PutIfAbsent(std::string_view key,
@@ -91,9 +102,24 @@ class Engine {
                                      std::optional<std::string_view> expected,
                                      std::string_view desired);
   absl::StatusOr<bool> Delete(std::string_view key);
+  absl::Status Disable(std::string_view key, std::string_view reason);
+  absl::Status Enable(std::string_view key, std::string_view reason);
+  absl::StatusOr<ForgetReceipt> Forget(std::string_view key,
+                                       std::string_view reason);
+  absl::StatusOr<ForgetAllResult> ForgetAll(std::string_view prefix,
+                                            std::string_view reason,
+                                            bool dry_run);
   absl::Status Write(std::span<const BatchOperation> operations);
   absl::StatusOr<format::Lsn> Flush();
 
+  // For the audit: all masks; the value of the put or mask `record`, of this
+  // store; the preserved value of a key that is disabled or forgotten.
+  absl::StatusOr<std::unique_ptr<MaskScan>> ScanMasks(
+      const MaskQuery& query) const;
+  absl::Status CopyValue(const format::Record& record,
+                         std::string* value) const;
+  absl::Status Reveal(std::string_view key, std::string* value) const;
+  format::StoreId store_id() const { return manifest_.Current().store_id; }
   // Never null; it may be a snapshot or cursor that says why it could not be
   // opened.
   std::unique_ptr<Snapshot> OpenSnapshot() const;
@@ -144,6 +170,7 @@ class Engine {
     return IsOpen(guard) && log_ != nullptr;
   }
   absl::Status WhyNot() const;
+  absl::StatusOr<std::vector<SegmentSource>> Sources() const;
   absl::Status CloseLog();
   QueryParts PartsForQueries() const;
 
@@ -158,11 +185,12 @@ class Engine {
   index::HashIndex index_;
   const std::shared_ptr<Gate> gate_ = std::make_shared<Gate>();
   mutable Views views_;
-  std::unique_ptr<index::OrderedIndex>
-      ordered_;                            // set once, by Open(), or null
-  std::optional<ViewReader> view_reader_;  // set once, by Open()
-  std::optional<Reader> reader_;           // set once, by Open()
-  std::unique_ptr<Log> log_;  // set once, by Open(); null: to read only
+  MaskCounts mask_counts_;
+  // Set once, by Open().
+  std::unique_ptr<index::OrderedIndex> ordered_;  // null: there is none
+  std::optional<ViewReader> view_reader_;
+  std::optional<Reader> reader_;
+  std::unique_ptr<Log> log_;  // null: to read only
   OpenStats open_stats_;
   absl::flat_hash_set<format::SegmentId> value_files_at_open_;
 

@@ -24,6 +24,7 @@
 #include "absl/status/statusor.h"
 #include "engine/gate.h"
 #include "engine/log_scan.h"
+#include "engine/mask_counts.h"
 #include "engine/query.h"
 #include "engine/view_reader.h"
 #include "engine/views.h"
@@ -37,6 +38,7 @@ struct QueryParts {
   const ViewReader* reader = nullptr;
   const Views* views = nullptr;
   const index::OrderedIndex* ordered = nullptr;  // null: there is none
+  const MaskCounts* mask_counts = nullptr;
   bool despite_damage = false;
   uint64_t collected_bytes_max = 0;  // memory for the keys of one pass
 };

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/key_state.h"
 #include "format/record.h"
 #include "format/status_macros.h"
 #include "index/epoch.h"
@@ -59,27 +60,30 @@ class Loader {
     segments_.At(location.segment()).Prefetch(location.offset());
   }
 
-  absl::Status Read(Location location, std::string* key) {
+  absl::Status Read(Location location, std::string* key, bool* is_readable) {
     format::Record record;
     PEAT_RETURN_IF_ERROR(
         segments_.At(location.segment())
             .ReadRecord(location.offset(), &scratch_, &record));
     key->assign(record.key);
+    *is_readable = IsReadable(StateAfter(record.header.kind));
     return absl::OkStatus();
   }
 
   absl::Status ReadHeads() {
     const index::EpochGuard guard;
     std::string key;
+    bool is_readable = false;
     for (size_t i = 0; i < entries_.size(); ++i) {
       PrefetchFrom(i + kPrefetchDistance);
-      PEAT_RETURN_IF_ERROR(Read(entries_[i].location, &key));
+      PEAT_RETURN_IF_ERROR(Read(entries_[i].location, &key, &is_readable));
       entries_[i].head = index::HeadOf(key);
     }
     return absl::OkStatus();
   }
 
-  // Some keys on, with all of the same head, in order.
+  // Some keys on, those that are forgotten left out, with all of the same head,
+  // in order.
   absl::Status NextKeys(KeyGroup* keys) {
     struct Key {
       std::string bytes;
@@ -92,7 +96,9 @@ class Loader {
       PrefetchFrom(next_ + kPrefetchDistance);
       Key& key = group.emplace_back();
       key.location = entries_[next_++].location;
-      PEAT_RETURN_IF_ERROR(Read(key.location, &key.bytes));
+      bool is_readable = false;
+      PEAT_RETURN_IF_ERROR(Read(key.location, &key.bytes, &is_readable));
+      if (!is_readable) group.pop_back();
     }
     std::sort(group.begin(), group.end(),
               [](const Key& a, const Key& b) { return a.bytes < b.bytes; });

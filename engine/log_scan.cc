@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "engine/key_state.h"
 #include "format/check.h"
 #include "format/segment_header.h"
 #include "format/status_macros.h"
@@ -97,8 +98,7 @@ absl::StatusOr<bool> LogScan::ReadGroup() {
       continue;
     }
     const format::Record& record = scanner_->record();
-    if (!TakesLsn(record.header.kind)) continue;
-    if (record.header.kind == format::RecordKind::kTombstone) continue;
+    if (!IsReadable(StateAfter(record.header.kind))) continue;
     // In the log, all that follows is newer still.
     if (record.header.lsn > view_->lsn()) {
       if (segment_->identity().kind == format::SegmentKind::kLog) return false;

@@ -1,5 +1,6 @@
 #include "engine/log_syncer.h"
 
+#include <algorithm>
 #include <thread>
 
 #include "engine/seeded_bug.h"
@@ -10,10 +11,11 @@ namespace peat::engine {
 
 using format::Lsn;
 
-LogSyncer::LogSyncer(Directory* directory, Appender* appender, Poison* poison,
-                     Lsn durable_lsn)
+LogSyncer::LogSyncer(Directory* directory, Appender* appender,
+                     ManifestStore* manifest, Poison* poison, Lsn durable_lsn)
     : directory_(directory),
       appender_(appender),
+      manifest_(manifest),
       poison_(poison),
       durable_lsn_(durable_lsn) {}
 
@@ -86,9 +88,20 @@ absl::StatusOr<Lsn> LogSyncer::Sync() {
     }
   }
   if (!status.ok()) return poison_->Set(status);
+  PEAT_RETURN_IF_ERROR(RecordForget(sample));
   sync_count_.fetch_add(1, std::memory_order_relaxed);
   appender_->SetDurable(sample.end);
   return sample.end.last_lsn;
+}
+
+absl::Status LogSyncer::RecordForget(const Appender::Sample& sample) {
+  if (sample.last_forget_lsn <= durable_lsn() ||
+      HasBug(Bug::kForgetNotRecorded)) {
+    return absl::OkStatus();
+  }
+  return manifest_->Edit([&sample](format::Manifest& manifest) {
+    manifest.durable_lsn = std::max(manifest.durable_lsn, sample.end.last_lsn);
+  });
 }
 
 }  // namespace peat::engine

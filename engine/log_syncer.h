@@ -5,7 +5,9 @@
 // them. A leader who was not alone the last time gives the others a moment to
 // come again, since one sync for all costs as much as one for half of them.
 // Value files are synced before the log that refers to them, segments oldest to
-// newest. A failed sync poisons the store and is never retried.
+// newest. A sync that covers a forget also records in the manifest how far the
+// log is durable: a copy of the unsealed segment from before the forget, put
+// back, is noticed then. A failed sync poisons the store and is never retried.
 //
 // Thread-safe.
 
@@ -20,6 +22,7 @@
 #include "absl/status/status.h"
 #include "engine/appender.h"
 #include "engine/fs/file_system.h"
+#include "engine/manifest_store.h"
 #include "engine/poison.h"
 #include "format/location.h"
 #include "index/mutex.h"
@@ -28,9 +31,9 @@ namespace peat::engine {
 
 class LogSyncer {
  public:
-  // All three must outlive this. The log is durable up to `durable_lsn`.
-  LogSyncer(Directory* directory, Appender* appender, Poison* poison,
-            format::Lsn durable_lsn);
+  // All of them must outlive this. The log is durable up to `durable_lsn`.
+  LogSyncer(Directory* directory, Appender* appender, ManifestStore* manifest,
+            Poison* poison, format::Lsn durable_lsn);
 
   // Returns once everything up to `lsn` (which must have been appended) is
   // durable, or the store is poisoned. Costs nothing when it is so already.
@@ -46,12 +49,15 @@ class LogSyncer {
  private:
   // Syncs everything appended so far. One thread at a time.
   absl::StatusOr<format::Lsn> Sync();
+  // After a sync of `sample`.
+  absl::Status RecordForget(const Appender::Sample& sample);
   // Waits until `expected` callers have come in all, but no longer than
   // `at_most`.
   void AwaitArrivals(uint64_t expected, std::chrono::nanoseconds at_most);
 
   Directory* const directory_;
   Appender* const appender_;
+  ManifestStore* const manifest_;
   Poison* const poison_;
 
   index::Mutex mutex_;

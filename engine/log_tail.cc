@@ -12,6 +12,7 @@
 #include "engine/value_files.h"
 #include "format/check.h"
 #include "format/file_name.h"
+#include "format/mask.h"
 #include "format/record.h"
 #include "format/status_macros.h"
 
@@ -186,7 +187,7 @@ class ChainWalk {
   void NoteValue(const Record& record) {
     if ((record.header.flags & format::kFlagValueFile) == 0) return;
     const absl::StatusOr<ValueReference> reference =
-        format::DecodeValueReference(record.value);
+        format::DecodeValueReference(format::StoredValue(record));
     values_.push_back({.unit_first_lsn = unit_first_lsn_,
                        .lsn = record.header.lsn,
                        .reference = reference.value_or(ValueReference{})});

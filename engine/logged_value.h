@@ -1,5 +1,6 @@
 // A value on its way into the log: itself, or, when it is large, a reference
-// to a file that is written for it.
+// to a file that is written for it. And the same interface for no value: a
+// tombstone.
 //
 // Externally synchronised; part of one call.
 
@@ -40,7 +41,9 @@ class LoggedValue {
   LoggedValue(const LoggedValue&) = delete;
   LoggedValue& operator=(const LoggedValue&) = delete;
 
-  // Writes a large value's file, if that has not happened yet.
+  // Writes a large value's file, if that has not happened yet, whatever is
+  // there.
+  absl::Status Prepare(const Writer::Seen&) { return Prepare(); }
   absl::Status Prepare() {
     if (large_ == nullptr) [[likely]] {
       return absl::OkStatus();
@@ -52,7 +55,7 @@ class LoggedValue {
   // Lives as long as this.
   const AppendRecord& record() const { return record_; }
   // A record that refers to it is in the log.
-  void Keep() {
+  void Keep(format::Lsn) {
     if (large_ != nullptr) [[unlikely]]
       large_->kept = true;
   }
@@ -71,6 +74,21 @@ class LoggedValue {
   Writer* const writer_;
   AppendRecord record_;
   std::unique_ptr<Large> large_;  // null for a small value
+};
+
+class LoggedTombstone {
+ public:
+  explicit LoggedTombstone(std::string_view key) {
+    record_.kind = format::RecordKind::kTombstone;
+    record_.key = key;
+    record_.payload_hash = format::PayloadHash(key, {});
+  }
+  static absl::Status Prepare(const Writer::Seen&) { return absl::OkStatus(); }
+  const AppendRecord& record() const { return record_; }
+  void Keep(format::Lsn) {}
+
+ private:
+  AppendRecord record_;
 };
 
 }  // namespace peat::engine

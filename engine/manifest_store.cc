@@ -61,6 +61,7 @@ absl::Status CheckAgree(const Manifest& a, const Manifest& b) {
 
 absl::StatusOr<NewestManifest> ReadManifest(const Directory& directory) {
   std::optional<NewestManifest> newest;
+  bool both_newest = false;
   size_t sound_count = 0;
   absl::Status failure = absl::NotFoundError("no manifest");
   for (size_t copy = 0; copy < std::size(format::kManifestFileNames); ++copy) {
@@ -74,12 +75,14 @@ absl::StatusOr<NewestManifest> ReadManifest(const Directory& directory) {
     ++sound_count;
     if (newest.has_value()) {
       PEAT_RETURN_IF_ERROR(CheckAgree(newest->manifest, *manifest));
+      both_newest = newest->manifest.generation == manifest->generation;
       if (newest->manifest.generation >= manifest->generation) continue;
     }
     newest = NewestManifest{.manifest = *std::move(manifest), .copy = copy};
   }
   if (newest.has_value()) {
     newest->both_sound = sound_count == 2;
+    newest->both_newest = both_newest;
     return *std::move(newest);
   }
   if (absl::IsOutOfRange(failure)) {
@@ -94,6 +97,7 @@ ManifestStore::ManifestStore(Directory* directory, NewestManifest current,
       poison_(poison),
       current_(std::move(current.manifest)),
       newest_copy_(current.copy),
+      is_confirmed_(current.both_newest),
       names_durable_(current.both_sound),
       unused_id_(current_.next_id) {}
 
@@ -160,7 +164,16 @@ absl::Status ManifestStore::EditLocked(
     if (!status.ok()) return poison_->Set(status);
   }
   current_ = std::move(next);
+  is_confirmed_ = true;
   return absl::OkStatus();
+}
+
+absl::Status ManifestStore::Confirm() {
+  index::MutexLock lock(&mutex_);
+  if (is_confirmed_ || HasBug(Bug::kManifestUnconfirmed)) {
+    return absl::OkStatus();
+  }
+  return EditLocked([](Manifest&) {});
 }
 
 Manifest ManifestStore::Current() const {

@@ -28,7 +28,8 @@ namespace peat::engine {
 struct NewestManifest {
   format::Manifest manifest;
   size_t copy = 0;
-  bool both_sound = false;  // each of the two files has a manifest
+  bool both_sound = false;   // each of the two files has a manifest
+  bool both_newest = false;  // and it is the same
 };
 
 // NotFound if there is no manifest file; DataLoss if no copy is sound, or if
@@ -51,6 +52,11 @@ class ManifestStore {
   absl::Status Edit(absl::FunctionRef<void(format::Manifest&)> change)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // Makes sure that what was read is durable, as an edit does, too. Of an edit
+  // that never reached the second file, the first may be in the page cache
+  // alone: whoever wrote it was killed before the sync, or the sync failed.
+  absl::Status Confirm() ABSL_LOCKS_EXCLUDED(mutex_);
+
   format::Manifest Current() const ABSL_LOCKS_EXCLUDED(mutex_);
 
   // A new id: durably never given out before. Takes a manifest edit every so
@@ -69,6 +75,7 @@ class ManifestStore {
   mutable index::Mutex mutex_;
   format::Manifest current_ ABSL_GUARDED_BY(mutex_);
   size_t newest_copy_ ABSL_GUARDED_BY(mutex_);  // written last
+  bool is_confirmed_ ABSL_GUARDED_BY(mutex_);
   // Whoever created a file that no edit has completed may have ended, or
   // failed, before its name was synced.
   bool names_durable_ ABSL_GUARDED_BY(mutex_);

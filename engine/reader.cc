@@ -4,14 +4,17 @@
 #include <array>
 #include <utility>
 
+#include "engine/seeded_bug.h"
 #include "engine/value_files.h"
 #include "format/check.h"
+#include "format/mask.h"
 #include "format/status_macros.h"
 
 namespace peat::engine {
 namespace {
 
 using format::Location;
+using format::RecordKind;
 using index::HashIndex;
 using index::Verdict;
 
@@ -34,21 +37,41 @@ inline Verdict Reader::Match(std::string_view key, Location location,
   return found->record.key == key ? Verdict::kMatch : Verdict::kOther;
 }
 
-inline absl::Status Reader::Conclude(Verdict verdict, const Found& found,
-                                     absl::Status&& status) const {
+inline absl::Status Reader::ConcludeRecord(Verdict verdict, const Found& found,
+                                           absl::Status&& status) const {
   if (verdict == Verdict::kStop) [[unlikely]] {
     return std::move(status);
   }
-  if (parts_.is_damaged) [[unlikely]] {
-    if (verdict == Verdict::kOther ||
-        found.record.header.lsn < parts_.hidden_up_to) {
-      return absl::DataLossError(
-          "an unreadable range of the store could hold this key");
-    }
+  // Nothing that is hidden can undo a forget.
+  if (parts_.is_damaged && (verdict == Verdict::kOther ||
+                            (found.record.header.lsn < parts_.hidden_up_to &&
+                             found.record.header.kind != RecordKind::kForget)))
+      [[unlikely]] {
+    return absl::DataLossError(
+        "an unreadable range of the store could hold this key");
   }
   if (verdict == Verdict::kOther) return absl::NotFoundError("");
-  PEAT_DCHECK(found.record.header.kind == format::RecordKind::kPut);
+  PEAT_DCHECK(found.record.header.kind != RecordKind::kTombstone);
   return absl::OkStatus();
+}
+
+inline absl::Status Reader::Conclude(Verdict verdict, const Found& found,
+                                     absl::Status&& status) const {
+  PEAT_RETURN_IF_ERROR(ConcludeRecord(verdict, found, std::move(status)));
+  if (!IsReadable(StateAfter(found.record.header.kind)) &&
+      !HasBug(Bug::kForgottenVisible)) [[unlikely]] {
+    return absl::NotFoundError("");
+  }
+  return absl::OkStatus();
+}
+
+inline absl::Status Reader::FindRecord(std::string_view key,
+                                       Found* found) const {
+  absl::Status status;
+  const Verdict verdict = parts_.index->Find(
+      (*parts_.hasher)(key),
+      [&](Location location) { return Match(key, location, found, &status); });
+  return ConcludeRecord(verdict, *found, std::move(status));
 }
 
 inline absl::Status Reader::Find(std::string_view key, Found* found) const {
@@ -67,13 +90,19 @@ absl::Status Reader::Get(std::string_view key, std::string* value) const {
 
 absl::Status Reader::CopyValue(const format::Record& record,
                                std::string* value) const {
+  const std::string_view stored = format::StoredValue(record);
   if ((record.header.flags & format::kFlagValueFile) != 0) [[unlikely]] {
     PEAT_ASSIGN_OR_RETURN(const format::ValueReference reference,
-                          format::DecodeValueReference(record.value));
-    return ReadValueFile(*parts_.directory, parts_.store_id, reference, value);
+                          format::DecodeValueReference(stored));
+    return CopyReferred(reference, value);
   }
-  value->assign(record.value);
+  value->assign(stored);
   return absl::OkStatus();
+}
+
+absl::Status Reader::CopyReferred(const format::ValueReference& reference,
+                                  std::string* value) const {
+  return ReadValueFile(*parts_.directory, parts_.store_id, reference, value);
 }
 
 absl::StatusOr<Pinned> Reader::GetPinned(std::string_view key) const {
@@ -89,7 +118,7 @@ inline absl::Status Reader::Pin(const Found& found, Pinned* pinned) const {
       (found.record.header.flags & format::kFlagValueFile) != 0;
   if (!in_file && found.segment->is_mapped()) [[likely]] {
     pinned->owner = found.segment->shared_from_this();
-    pinned->value = found.record.value;
+    pinned->value = format::StoredValue(found.record);
     return absl::OkStatus();
   }
   auto copy = std::make_shared<std::string>();
@@ -99,9 +128,38 @@ inline absl::Status Reader::Pin(const Found& found, Pinned* pinned) const {
   return absl::OkStatus();
 }
 
-absl::Status Reader::Exists(std::string_view key) const {
+absl::StatusOr<ValueFacts> Reader::Look(std::string_view key) const {
   Found found;
-  return Find(key, &found);
+  PEAT_RETURN_IF_ERROR(Find(key, &found));
+  const std::string_view stored = format::StoredValue(found.record);
+  ValueFacts facts{.lsn = found.record.header.lsn, .value_size = stored.size()};
+  if ((found.record.header.flags & format::kFlagValueFile) != 0) {
+    PEAT_ASSIGN_OR_RETURN(const format::ValueReference reference,
+                          format::DecodeValueReference(stored));
+    facts.value_size = reference.size;
+  }
+  return facts;
+}
+
+absl::StatusOr<KeyState> Reader::State(std::string_view key) const {
+  Found found;
+  const absl::Status status = FindRecord(key, &found);
+  if (absl::IsNotFound(status)) return KeyState::kAbsent;
+  PEAT_RETURN_IF_ERROR(status);
+  return StateAfter(found.record.header.kind);
+}
+
+absl::Status Reader::Reveal(std::string_view key, std::string* value) const {
+  Found found;
+  PEAT_RETURN_IF_ERROR(FindRecord(key, &found));
+  const RecordKind kind = found.record.header.kind;
+  if (kind != RecordKind::kDisable && kind != RecordKind::kForget) {
+    return absl::NotFoundError("the key is neither disabled nor forgotten");
+  }
+  if (!format::DecodeMask(found.record).has_value()) {
+    return absl::NotFoundError("nothing was stored");
+  }
+  return CopyValue(found.record, value);
 }
 
 void Reader::MultiGet(std::span<const std::string_view> keys,

@@ -14,6 +14,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "engine/key_state.h"
 #include "engine/segment_set.h"
 #include "format/record.h"
 #include "format/segment_header.h"
@@ -26,6 +27,12 @@ namespace peat::engine {
 struct Pinned {
   std::shared_ptr<const void> owner;
   std::string_view value;
+};
+
+// Of the record that holds a key's value.
+struct ValueFacts {
+  format::Lsn lsn = 0;
+  uint64_t value_size = 0;
 };
 
 class Reader {
@@ -53,12 +60,20 @@ class Reader {
       absl::FunctionRef<void(size_t index, absl::Status status, Pinned value)>;
   void MultiGet(std::span<const std::string_view> keys, Answer answer) const;
 
-  // OK if the key is there.
-  absl::Status Exists(std::string_view key) const;
+  // NotFound if the key cannot be read. Reads no value file.
+  absl::StatusOr<ValueFacts> Look(std::string_view key) const;
 
-  // The value of a record that is a put, from its value file if it has one.
+  absl::StatusOr<KeyState> State(std::string_view key) const;
+
+  // For the audit alone: the preserved value of a key that is disabled or
+  // forgotten. NotFound if it is neither, or nothing was stored.
+  absl::Status Reveal(std::string_view key, std::string* value) const;
+
+  // The value of a put or mask, from its value file if it has one.
   absl::Status CopyValue(const format::Record& record,
                          std::string* value) const;
+  absl::Status CopyReferred(const format::ValueReference& reference,
+                            std::string* value) const;
 
  private:
   // What the index led to. The record's views live as long as the epoch guard
@@ -68,12 +83,16 @@ class Reader {
     Segment* segment = nullptr;
     std::string scratch;
   };
-  // NotFound, DataLoss, or OK with `*found`.
+  // NotFound, DataLoss, or OK with `*found`. Find() finds what callers may
+  // read, FindRecord() also what is forgotten.
   absl::Status Find(std::string_view key, Found* found) const;
+  absl::Status FindRecord(std::string_view key, Found* found) const;
   // Compares the record at `location`; sets `*status` when it is damaged.
   index::Verdict Match(std::string_view key, format::Location location,
                        Found* found, absl::Status* status) const;
-  // What a look with this outcome means.
+  // What a look with this outcome means to a caller of FindRecord() and Find().
+  absl::Status ConcludeRecord(index::Verdict verdict, const Found& found,
+                              absl::Status&& status) const;
   absl::Status Conclude(index::Verdict verdict, const Found& found,
                         absl::Status&& status) const;
   absl::Status Pin(const Found& found, Pinned* pinned) const;

@@ -134,7 +134,7 @@ Manifest NewManifest(FileSystem& file_system) {
 absl::Status Mend(LogTail& tail, Directory& directory,
                   ManifestStore& manifest) {
   PEAT_CHECK(tail.damage.ok());
-  if (tail.used.empty() && tail.dropped.empty()) return absl::OkStatus();
+  if (tail.used.empty() && tail.dropped.empty()) return manifest.Confirm();
   for (TailSegment& segment : tail.used) {
     PEAT_CHECK(segment.first_lsn != 0);
     if (!HasBug(Bug::kTailNotStoredAgain)) {

@@ -9,11 +9,13 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "engine/key_state.h"
 #include "engine/seeded_bug.h"
 #include "engine/segment_scanner.h"
 #include "engine/worker.h"
 #include "format/check.h"
 #include "format/file_name.h"
+#include "format/mask.h"
 #include "format/record.h"
 #include "format/status_macros.h"
 #include "index/epoch.h"
@@ -48,7 +50,7 @@ struct Found {
   Location location;
   Lsn lsn;
   uint32_t size;
-  bool is_tombstone;
+  RecordKind kind;
 };
 
 struct Tombstone {
@@ -161,20 +163,19 @@ class Reader {
     result_.hidden_up_to = std::max(result_.hidden_up_to, lsn);
   }
 
-  absl::Status Note(const Segment& segment, const SegmentScanner& scanner) {
+  absl::Status Note(Segment& segment, const SegmentScanner& scanner) {
     const Record& record = scanner.record();
     const RecordKind kind = record.header.kind;
-    if (!TakesLsn(kind)) return absl::OkStatus();
-    if (kind != RecordKind::kPut && kind != RecordKind::kTombstone) {
-      return absl::UnimplementedError(absl::StrFormat(
-          "%s offset %d: a record of kind %d needs a newer version",
-          segment.file_name(), scanner.offset(), static_cast<int>(kind)));
+    if (kind == RecordKind::kAuditStub) {
+      segment.AddLiveBytes(static_cast<int64_t>(RecordSize(record.header)));
     }
+    if (!TakesLsn(kind)) return absl::OkStatus();
     ++result_.record_count;
     result_.last_lsn = std::max(result_.last_lsn, record.header.lsn);
     const uint64_t hash = (*parts_.hasher)(record.key);
     if ((record.header.flags & format::kFlagValueFile) != 0) {
-      const auto reference = format::DecodeValueReference(record.value);
+      const auto reference =
+          format::DecodeValueReference(format::StoredValue(record));
       if (reference.ok()) result_.value_files.insert(reference->file);
     }
     lists_[static_cast<size_t>(HashIndex::ShardOf(hash))].push_back(
@@ -182,7 +183,7 @@ class Reader {
          .location = Location(segment.number(), scanner.offset()),
          .lsn = record.header.lsn,
          .size = static_cast<uint32_t>(RecordSize(record.header)),
-         .is_tombstone = kind == RecordKind::kTombstone});
+         .kind = kind});
     return absl::OkStatus();
   }
 
@@ -248,16 +249,37 @@ class ShardFiller {
     PEAT_RETURN_IF_ERROR(status);
     const bool is_known = position.verdict == Verdict::kMatch;
     // A record listed twice has its own lsn.
-    if (is_known && old.header.lsn >= found.lsn) return absl::OkStatus();
+    if (is_known && old.header.lsn >= found.lsn) {
+      return CountSuperseded(found, old.header.lsn);
+    }
     if (is_known) {
       parts_.segments->At(position.location.segment())
-          .AddLiveBytes(-static_cast<int64_t>(RecordSize(old.header)));
+          .AddLiveBytes(-static_cast<int64_t>(
+              RecordSize(old.header) -
+              format::LastingSize(old.header.kind, old.key.size(), old.value)));
     }
+    parts_.mask_counts->Move(
+        is_known ? StateAfter(old.header.kind) : KeyState::kAbsent,
+        StateAfter(found.kind));
     parts_.segments->At(found.location.segment()).AddLiveBytes(found.size);
     parts_.index->Set(found.hash, position, found.location);
-    if (found.is_tombstone) {
+    if (found.kind == RecordKind::kTombstone) {
       tombstones_.push_back({found.hash, found.location});
     }
+    return absl::OkStatus();
+  }
+
+  // Of a record that a newer one came before: what lasts of it.
+  absl::Status CountSuperseded(const Found& found, Lsn newer) {
+    if (!format::IsMask(found.kind) || newer == found.lsn) {
+      return absl::OkStatus();
+    }
+    Segment& segment = parts_.segments->At(found.location.segment());
+    Record record;
+    PEAT_RETURN_IF_ERROR(
+        segment.ReadRecord(found.location.offset(), &scratch_, &record));
+    segment.AddLiveBytes(static_cast<int64_t>(
+        format::LastingSize(found.kind, record.key.size(), record.value)));
     return absl::OkStatus();
   }
 

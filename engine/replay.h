@@ -19,6 +19,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
+#include "engine/mask_counts.h"
 #include "engine/segment.h"
 #include "engine/segment_set.h"
 #include "engine/stats.h"
@@ -47,6 +48,7 @@ struct ReplayParts {
   const SegmentSet* segments = nullptr;
   index::HashIndex* index = nullptr;  // empty
   const index::KeyHasher* hasher = nullptr;
+  MaskCounts* mask_counts = nullptr;
   int thread_count = 1;
   // False: damage is an error. True: it is passed over and listed.
   bool despite_damage = false;

@@ -16,6 +16,7 @@ enum class Bug {
   kNoValueSync,            // the log is synced, its value files are not
   kNoValueDirectorySync,   // nor their names
   kNoManifestSync,         // an lsn is given out before the cut is durable
+  kManifestUnconfirmed,    // a manifest that was read is taken for durable
   kManifestNewerFirst,     // an edit overwrites the only good copy
   kAppendAfterTear,        // what lies behind the log's end is written over
   kCutSealed,              // a sealed segment ends at its first bad record
@@ -32,6 +33,9 @@ enum class Bug {
   kKeyNotCompared,         // on write
   kPartialOnFull,          // a batch leaves its frame where it does not fit
   kValuesUnproven,         // recovery believes that value files are whole
+  kForgottenVisible,       // reads do not ask whether the key is forgotten
+  kEnableUnforgets,        // a forgotten key is enabled
+  kForgetNotRecorded,      // in the manifest, by the flush that covers it
   kCount,
 };
 

@@ -28,6 +28,8 @@ struct OpenStats {
 
 struct Stats {
   uint64_t key_count = 0;
+  uint64_t disabled_key_count = 0;
+  uint64_t forgotten_key_count = 0;
   uint64_t live_bytes = 0;
   uint64_t dead_bytes = 0;
   uint64_t used_bytes = 0;

@@ -4,6 +4,8 @@
 #include <array>
 #include <optional>
 
+#include "engine/key_state.h"
+#include "engine/seeded_bug.h"
 #include "format/check.h"
 #include "format/status_macros.h"
 
@@ -17,6 +19,11 @@ using index::Verdict;
 
 // Keys whose memory accesses overlap: see reader.cc.
 constexpr size_t kGroupSize = 64;
+
+bool IsForgotten(const Record& record) {
+  return !IsReadable(StateAfter(record.header.kind)) &&
+         !HasBug(Bug::kForgottenVisible);
+}
 
 }  // namespace
 
@@ -47,6 +54,7 @@ absl::Status ViewReader::FindHashed(const View& view, std::string_view key,
     return status;
   }
   if (verdict == Verdict::kMatch) {
+    if (IsForgotten(found->record)) return absl::NotFoundError("");
     const format::Lsn lsn = found->record.header.lsn;
     if (lsn < parts_.hidden_up_to) return absl::NotFoundError("");
     if (lsn <= view.lsn()) [[likely]] {

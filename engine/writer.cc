@@ -2,9 +2,11 @@
 
 #include <utility>
 
+#include "engine/logged_mask.h"
 #include "engine/logged_value.h"
 #include "engine/seeded_bug.h"
 #include "format/check.h"
+#include "format/mask.h"
 #include "format/status_macros.h"
 
 namespace peat::engine {
@@ -15,70 +17,69 @@ using format::RecordKind;
 using index::HashIndex;
 using index::Verdict;
 
-template <typename Decide>
-absl::Status Writer::Apply(std::string_view key, std::string_view value,
-                           Decide decide) {
+template <typename MakePayload, typename Decide>
+absl::Status Writer::Apply(Operation operation, std::string_view key,
+                           MakePayload make_payload, Decide decide) {
   if (parts_.poison->is_set()) [[unlikely]] {
     return parts_.poison->status();
   }
+  const Need need = RemovesData(operation) ? Need::kRemoveData : Need::kAddData;
   const uint64_t hash = (*parts_.hasher)(key);
   const int shard = HashIndex::ShardOf(hash);
   parts_.index->Prefetch(hash);
-  LoggedValue logged(this, key, value);
+  decltype(auto) payload = make_payload();
   for (;;) {
     const uint64_t version = parts_.index->BatchVersion(shard);
     Seen seen;
     PEAT_RETURN_IF_ERROR(Look(hash, key, &seen));
-    Action action;
-    PEAT_RETURN_IF_ERROR(decide(seen, &action));
-    if (action == Action::kNothing) {
+    const Ruling ruling = RulingOn(operation, seen.state);
+    bool writes = ruling == Ruling::kProceed;
+    absl::Status status;
+    if (writes || ruling == Ruling::kNoChange) [[likely]] {
+      status = decide(seen, &writes);
+    } else {
+      status = StatusOf(ruling, seen.state);
+    }
+    if (!writes || !status.ok()) {
       // What was seen counts only if it was not half of a batch.
-      if (parts_.index->BatchVersionIs(shard, version)) return absl::OkStatus();
+      if (parts_.index->BatchVersionIs(shard, version)) return status;
       continue;
     }
-    PEAT_RETURN_IF_ERROR(CheckWritable(action));
-    if (action == Action::kPut) PEAT_RETURN_IF_ERROR(logged.Prepare());
-    AppendRecord record = logged.record();
-    if (seen.exists) {
-      record.superseded =
-          &parts_.segments->At(seen.position.location.segment());
-      record.superseded_size = RecordSize(seen.record.header);
-      record.superseded_lsn = seen.record.header.lsn;
-    }
-    if (action == Action::kDelete) {
-      PEAT_DCHECK(value.empty());
-      record.kind = RecordKind::kTombstone;
-    }
+    PEAT_RETURN_IF_ERROR(CheckWritable(need));
+    PEAT_RETURN_IF_ERROR(payload.Prepare(seen));
+    AppendRecord record = payload.record();
+    if (seen.has_record) Supersede(seen, &record);
     Appended appended;
     bool wake = false;
     switch (TryAppend(hash, seen, record, &appended, &wake)) {
       case Attempt::kDone:
-        if (action == Action::kPut) logged.Keep();
+        payload.Keep(appended.lsn);
         return Acknowledge(appended.lsn, wake);
       case Attempt::kChanged:
         continue;
       case Attempt::kNeedsSegment:
-        PEAT_RETURN_IF_ERROR(Prepare(record.size(), action));
+        PEAT_RETURN_IF_ERROR(parts_.supply->PrepareFor(record.size(), need));
         continue;
     }
   }
 }
 
 absl::Status Writer::Put(std::string_view key, std::string_view value) {
-  return Apply(key, value, [](const Seen&, Action* action) {
-    *action = Action::kPut;
-    return absl::OkStatus();
-  });
+  return Apply(
+      Operation::kPut, key, [&] { return LoggedValue(this, key, value); },
+      [](const Seen&, bool*) { return absl::OkStatus(); });
 }
 
 absl::StatusOr<bool> Writer::PutIfAbsent(std::string_view key,
                                          std::string_view value) {
   bool inserted = false;
-  PEAT_RETURN_IF_ERROR(Apply(key, value, [&](const Seen& seen, Action* action) {
-    inserted = !seen.exists;
-    *action = inserted ? Action::kPut : Action::kNothing;
-    return absl::OkStatus();
-  }));
+  PEAT_RETURN_IF_ERROR(Apply(
+      Operation::kPutIfAbsent, key,
+      [&] { return LoggedValue(this, key, value); },
+      [&](const Seen& seen, bool*) {
+        inserted = seen.state == KeyState::kAbsent;
+        return absl::OkStatus();
+      }));
   return inserted;
 }
 
@@ -86,12 +87,13 @@ absl::StatusOr<std::optional<std::string>> Writer::Update(
     std::string_view key, std::string_view value) {
   bool existed = false;
   std::string previous;
-  PEAT_RETURN_IF_ERROR(Apply(key, value, [&](const Seen& seen, Action* action) {
-    *action = Action::kPut;
-    existed = seen.exists;
-    if (!existed) return absl::OkStatus();
-    return parts_.reader->CopyValue(seen.record, &previous);
-  }));
+  PEAT_RETURN_IF_ERROR(Apply(
+      Operation::kUpdate, key, [&] { return LoggedValue(this, key, value); },
+      [&](const Seen& seen, bool*) {
+        existed = seen.state == KeyState::kLive;
+        if (!existed) return absl::OkStatus();
+        return parts_.reader->CopyValue(seen.record, &previous);
+      }));
   if (!existed) return std::nullopt;
   return std::optional<std::string>(std::move(previous));
 }
@@ -100,15 +102,18 @@ absl::StatusOr<bool> Writer::CompareAndSet(
     std::string_view key, std::optional<std::string_view> expected,
     std::string_view desired) {
   bool is_equal = false;
-  PEAT_RETURN_IF_ERROR(
-      Apply(key, desired, [&](const Seen& seen, Action* action) {
-        is_equal = seen.exists == expected.has_value();
-        if (is_equal && seen.exists) {
+  PEAT_RETURN_IF_ERROR(Apply(
+      Operation::kCompareAndSet, key,
+      [&] { return LoggedValue(this, key, desired); },
+      [&](const Seen& seen, bool* writes) {
+        const bool exists = seen.state == KeyState::kLive;
+        is_equal = exists == expected.has_value();
+        if (is_equal && exists) {
           std::string value;
           PEAT_RETURN_IF_ERROR(parts_.reader->CopyValue(seen.record, &value));
           is_equal = value == *expected;
         }
-        *action = is_equal ? Action::kPut : Action::kNothing;
+        *writes = is_equal;
         return absl::OkStatus();
       }));
   return is_equal;
@@ -116,12 +121,53 @@ absl::StatusOr<bool> Writer::CompareAndSet(
 
 absl::StatusOr<bool> Writer::Delete(std::string_view key) {
   bool existed = false;
-  PEAT_RETURN_IF_ERROR(Apply(key, {}, [&](const Seen& seen, Action* action) {
-    existed = seen.exists;
-    *action = existed ? Action::kDelete : Action::kNothing;
-    return absl::OkStatus();
-  }));
+  PEAT_RETURN_IF_ERROR(Apply(
+      Operation::kDelete, key, [&] { return LoggedTombstone(key); },
+      [&](const Seen& seen, bool*) {
+        existed = seen.state == KeyState::kLive;
+        return absl::OkStatus();
+      }));
   return existed;
+}
+
+absl::Status Writer::ApplyMask(Operation operation, std::string_view key,
+                               LoggedMask& mask) {
+  return Apply(
+      operation, key, [&]() -> LoggedMask& { return mask; },
+      [&](const Seen& seen, bool*) {
+        mask.SetLsnBefore(seen.has_record ? seen.record.header.lsn : 0);
+        return absl::OkStatus();
+      });
+}
+
+absl::Status Writer::Disable(std::string_view key, std::string_view reason) {
+  LoggedMask mask(this, RecordKind::kDisable, key, reason);
+  return ApplyMask(Operation::kDisable, key, mask);
+}
+
+absl::Status Writer::Enable(std::string_view key, std::string_view reason) {
+  LoggedMask mask(this, RecordKind::kEnable, key, reason);
+  return ApplyMask(Operation::kEnable, key, mask);
+}
+
+absl::StatusOr<ForgetReceipt> Writer::Forget(std::string_view key,
+                                             std::string_view reason) {
+  LoggedMask mask(this, RecordKind::kForget, key, reason);
+  PEAT_RETURN_IF_ERROR(ApplyMask(Operation::kForget, key, mask));
+  ForgetReceipt receipt{.lsn = mask.lsn()};
+  if (!mask.was_logged()) return receipt;
+  receipt.key_digest = DigestOf(key);
+  receipt.value_digest = mask.value_digest();
+  return receipt;
+}
+
+void Writer::Supersede(const Seen& seen, AppendRecord* record) const {
+  record->superseded = &parts_.segments->At(seen.position.location.segment());
+  record->superseded_lsn = seen.record.header.lsn;
+  record->superseded_size =
+      RecordSize(seen.record.header) -
+      format::LastingSize(seen.record.header.kind, seen.record.key.size(),
+                          seen.record.value);
 }
 
 absl::Status Writer::Look(uint64_t hash, std::string_view key,
@@ -135,7 +181,8 @@ absl::Status Writer::Look(uint64_t hash, std::string_view key,
                ? Verdict::kMatch
                : Verdict::kOther;
   });
-  seen->exists = seen->position.verdict == Verdict::kMatch;
+  seen->has_record = seen->position.verdict == Verdict::kMatch;
+  if (seen->has_record) seen->state = StateAfter(seen->record.header.kind);
   return status;
 }
 
@@ -144,7 +191,7 @@ Writer::Attempt Writer::TryAppend(uint64_t hash, const Seen& seen,
                                   Appended* appended, bool* wake) {
   const HashIndex::ShardLock lock(*parts_.index, HashIndex::ShardOf(hash));
   if (!parts_.index->IsCurrent(hash, seen.position)) return Attempt::kChanged;
-  if (HasBug(Bug::kIndexBeforeAppend) && seen.exists &&
+  if (HasBug(Bug::kIndexBeforeAppend) && seen.has_record &&
       record.kind == RecordKind::kTombstone) {
     parts_.index->Erase(hash, seen.position);
     return parts_.appender->Append(record, appended, wake)
@@ -155,6 +202,8 @@ Writer::Attempt Writer::TryAppend(uint64_t hash, const Seen& seen,
     return Attempt::kNeedsSegment;
   }
   PointTo(hash, seen.position, record, *appended);
+  const KeyState after = StateAfter(record.kind);
+  if (seen.state != after) parts_.mask_counts->Move(seen.state, after);
   return Attempt::kDone;
 }
 
@@ -176,22 +225,21 @@ void Writer::PointTo(uint64_t hash, const HashIndex::Position& position,
     return;
   }
   parts_.index->Set(hash, position, appended.location);
-  if (is_new && parts_.ordered != nullptr) {
+  if (parts_.ordered == nullptr) return;
+  const bool is_listed = IsReadable(StateAfter(record.kind));
+  if (is_new && is_listed) {
     parts_.ordered->Insert(record.key, appended.location);
+  } else if (!is_listed) {
+    parts_.ordered->Erase(record.key);
   }
 }
 
-absl::Status Writer::CheckWritable(Action action) {
+absl::Status Writer::CheckWritable(Need need) {
   if (parts_.poison->is_set()) return parts_.poison->status();
-  if (action == Action::kDelete || parts_.supply->reserve_complete()) {
+  if (need == Need::kRemoveData || parts_.supply->reserve_complete()) {
     return absl::OkStatus();
   }
   return parts_.supply->RefillReserve();
-}
-
-absl::Status Writer::Prepare(uint64_t size, Action action) {
-  return parts_.supply->PrepareFor(
-      size, action == Action::kDelete ? Need::kRemoveData : Need::kAddData);
 }
 
 absl::Status Writer::Acknowledge(Lsn lsn, bool wake) {

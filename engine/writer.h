@@ -24,8 +24,11 @@
 #include "absl/status/statusor.h"
 #include "engine/appender.h"
 #include "engine/config.h"
+#include "engine/digest.h"
+#include "engine/key_state.h"
 #include "engine/log_syncer.h"
 #include "engine/manifest_store.h"
+#include "engine/mask_counts.h"
 #include "engine/poison.h"
 #include "engine/reader.h"
 #include "engine/segment_set.h"
@@ -40,14 +43,23 @@ namespace peat::engine {
 
 inline constexpr uint64_t kBatchSizeMax = uint64_t{128} << 20;
 
-// One operation of a batch.
+// One operation of a batch: a put, delete, disable, enable or forget.
 struct BatchOperation {
-  enum class Kind { kPut, kDelete };
-  Kind kind = Kind::kPut;
+  Operation operation = Operation::kPut;
   std::string_view key = {};
-  std::string_view value = {};
+  std::string_view value = {};   // of a put
+  std::string_view reason = {};  // of a mask
 };
 
+// What was forgotten. Without digests if the key was forgotten already.
+struct ForgetReceipt {
+  format::Lsn lsn = 0;
+  std::optional<Digest> key_digest = {};
+  std::optional<Digest> value_digest = {};  // nor if there was no value
+};
+
+class LoggedMask;
+class LoggedTombstone;
 class LoggedValue;
 
 class Writer {
@@ -67,7 +79,9 @@ class Writer {
     const Poison* poison;
     Views* views;
     index::OrderedIndex* ordered;  // null: there is none
+    MaskCounts* mask_counts;
     SyncPolicy sync_policy = SyncPolicy::kExplicit;
+    std::function<uint64_t()> wall_clock;
     std::function<void()> wake_background;
   };
   explicit Writer(const Parts& parts) : parts_(parts) {}
@@ -82,43 +96,52 @@ class Writer {
                                      std::optional<std::string_view> expected,
                                      std::string_view desired);
   absl::StatusOr<bool> Delete(std::string_view key);
+  absl::Status Disable(std::string_view key, std::string_view reason);
+  absl::Status Enable(std::string_view key, std::string_view reason);
+  absl::StatusOr<ForgetReceipt> Forget(std::string_view key,
+                                       std::string_view reason);
   absl::Status Write(std::span<const BatchOperation> operations);
 
  private:
-  // What a write does, once it knows what is there.
-  enum class Action { kNothing, kPut, kDelete };
-
   // What a write found. The record's views live as long as the epoch guard and
   // `scratch`.
   struct Seen {
     index::HashIndex::Position position;
-    bool exists = false;
+    bool has_record = false;  // a forgotten key has one, too
+    KeyState state = KeyState::kAbsent;
     format::Record record;
     std::string scratch;
   };
   // A batch on its way into the log: see batch_write.cc.
   class Batch;
+  friend class LoggedMask;
+  friend class LoggedTombstone;
   friend class LoggedValue;
 
   enum class Attempt { kDone, kChanged, kNeedsSegment };
 
-  // `decide` tells, of a Seen, the Action or an error; it may be called more
-  // than once, and what it said last holds. A template, so that the plain put
-  // pays for no indirection.
-  template <typename Decide>
-  absl::Status Apply(std::string_view key, std::string_view value,
-                     Decide decide);
+  // Does `operation`, if the key's state allows it. `make_payload` makes what
+  // will be logged (or returns a reference to it). `decide` takes the call's
+  // answer from a Seen, and may clear the flag that says whether to write; it
+  // may be called more than once, and what it said last holds. A template, so
+  // that the plain put pays for no indirection.
+  template <typename MakePayload, typename Decide>
+  absl::Status Apply(Operation operation, std::string_view key,
+                     MakePayload make_payload, Decide decide);
+  absl::Status ApplyMask(Operation operation, std::string_view key,
+                         LoggedMask& mask);
   // Rechecks `seen` under the shard's lock, appends and publishes.
   Attempt TryAppend(uint64_t hash, const Seen& seen, const AppendRecord& record,
                     Appended* appended, bool* wake);
+  // Says in `record` whose place it takes.
+  void Supersede(const Seen& seen, AppendRecord* record) const;
   absl::Status Look(uint64_t hash, std::string_view key, Seen* seen) const;
   // Whether the store takes this write: not poisoned, and not full.
-  absl::Status CheckWritable(Action action);
+  absl::Status CheckWritable(Need need);
   // Points the index from what was there to `record`, which has been appended,
   // and saves for views what was there.
   void PointTo(uint64_t hash, const index::HashIndex::Position& position,
                const AppendRecord& record, const Appended& appended);
-  absl::Status Prepare(uint64_t size, Action action);
   absl::Status Acknowledge(format::Lsn lsn, bool wake);
 
   const Parts parts_;

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "absl/strings/str_format.h"
+#include "format/mask.h"
 #include "format/segment_header.h"
 
 namespace peat::format {
@@ -40,12 +41,12 @@ constexpr KindRule StructuralRule(uint32_t value_size) {
 }
 
 constexpr KindRule KeyedRule(bool takes_lsn, uint8_t flags,
-                             uint64_t value_size_max) {
+                             uint64_t value_size_min, uint64_t value_size_max) {
   return {.is_known = true,
           .takes_lsn = takes_lsn,
           .flags = flags,
           .key_size_max = kKeySizeMax,
-          .value_size_min = 0,
+          .value_size_min = static_cast<uint32_t>(value_size_min),
           .value_size_max = static_cast<uint32_t>(value_size_max)};
 }
 
@@ -56,12 +57,15 @@ constexpr std::array<KindRule, kKindCount> MakeKindRules() {
   const auto set = [&rules](RecordKind kind, KindRule rule) {
     rules[static_cast<size_t>(kind)] = rule;
   };
-  set(RecordKind::kPut, KeyedRule(true, kKnownFlags, kValueSizeMax));
-  set(RecordKind::kTombstone, KeyedRule(true, kFlagInFrame, 0));
-  set(RecordKind::kDisable, KeyedRule(true, kKnownFlags, kValueSizeMax));
-  set(RecordKind::kEnable, KeyedRule(true, kKnownFlags, kValueSizeMax));
-  set(RecordKind::kForget, KeyedRule(true, kKnownFlags, kValueSizeMax));
-  set(RecordKind::kAuditStub, KeyedRule(false, 0, kValueSizeMax));
+  set(RecordKind::kPut, KeyedRule(true, kKnownFlags, 0, kValueSizeMax));
+  set(RecordKind::kTombstone, KeyedRule(true, kFlagInFrame, 0, 0));
+  constexpr KindRule mask =
+      KeyedRule(true, kKnownFlags, kMaskHeaderSize, kValueSizeMax);
+  set(RecordKind::kDisable, mask);
+  set(RecordKind::kEnable, mask);
+  set(RecordKind::kForget, mask);
+  set(RecordKind::kAuditStub,
+      KeyedRule(false, 0, kMaskHeaderSize, kMaskHeaderSize + kReasonSizeMax));
   set(RecordKind::kMark, StructuralRule(kMarkValueSize));
   set(RecordKind::kLink, StructuralRule(kLinkValueSize));
   set(RecordKind::kFrame, StructuralRule(kFrameValueSize));
@@ -71,12 +75,23 @@ constexpr std::array<KindRule, kKindCount> MakeKindRules() {
 constexpr std::array<KindRule, kKindCount> kKindRules = MakeKindRules();
 static_assert(!kKindRules[0].is_known, "zeros must never be a record");
 
-// A put of a value file holds the reference and nothing else. What else a mask
-// holds beside it is reserved, so there the size is only a lower bound.
+// A put of a value file holds the reference and nothing else; a mask holds it
+// at its end (HasMaskForm).
 bool HasValidReferenceSize(const RecordHeader& header) {
-  return header.kind == RecordKind::kPut
-             ? header.value_size == kValueReferenceSize
-             : header.value_size >= kValueReferenceSize;
+  return header.kind != RecordKind::kPut ||
+         header.value_size == kValueReferenceSize;
+}
+
+// Whether a payload that matched its checksum has the form of its kind.
+bool HasPayloadForm(const Record& record) {
+  if (record.header.kind == RecordKind::kPut) [[likely]] {
+    return true;
+  }
+  if (!IsMask(record.header.kind) &&
+      record.header.kind != RecordKind::kAuditStub) {
+    return true;
+  }
+  return HasMaskForm(record.header, record.value);
 }
 
 // Whether a record with this header may exist: checked before a header is
@@ -225,8 +240,9 @@ RecordCheck CheckRecord(ByteView bytes, Place place, Record* record) {
   }
   const uint64_t used =
       kRecordHeaderSize + uint64_t{header.key_size} + header.value_size;
-  return HasZeroPadding(bytes, used, size) ? RecordCheck::kValid
-                                           : RecordCheck::kPayloadDamaged;
+  return HasZeroPadding(bytes, used, size) && HasPayloadForm(*record)
+             ? RecordCheck::kValid
+             : RecordCheck::kPayloadDamaged;
 }
 
 absl::StatusOr<Record> DecodeRecord(ByteView bytes, Place place) {

@@ -34,12 +34,13 @@
 namespace peat::format {
 
 enum class RecordKind : uint8_t {
+  kNone = 0,  // of no record
   kPut = 1,
   kTombstone = 2,
-  kDisable = 3,    // reserved: masks
-  kEnable = 4,     // reserved
-  kForget = 5,     // reserved
-  kAuditStub = 6,  // reserved
+  kDisable = 3,  // masks: see mask.h
+  kEnable = 4,
+  kForget = 5,
+  kAuditStub = 6,
   kMark = 16,
   kLink = 17,
   kFrame = 18,

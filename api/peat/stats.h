@@ -31,7 +31,12 @@ struct Stats {
   // Keys that Get() would find.
   uint64_t key_count = 0;
 
-  // Bytes of records that the index points to, and of all others that lie in
+  // Of these, how many are disabled; and keys that are forgotten.
+  uint64_t disabled_key_count = 0;
+  uint64_t forgotten_key_count = 0;
+
+  // Bytes of records that must stay (of keys that can be read, masks, and what
+  // the audit needs of superseded masks), and of all others that lie in
   // segments: superseded ones, tombstones, and what holds the log together.
   uint64_t live_bytes = 0;
   uint64_t dead_bytes = 0;

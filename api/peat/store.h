@@ -32,6 +32,22 @@
 //   Unavailable         the directory is open already
 //   Unimplemented       the files are of a newer version
 //
+// A key goes from absent to live to disabled to forgotten (peat/masks.h), and
+// each call asks for its state:
+//
+//                    absent            live          disabled    forgotten
+//   Get (all kinds)  NotFound          value         value       NotFound
+//   Put              live              overwrites    refused     refused
+//   PutIfAbsent      true              false         false       refused
+//   Update           nullopt, live     previous      refused     refused
+//   CompareAndSet    nullopt: true     compares      refused     refused
+//   Delete           false             true          refused     refused
+//   Disable          NotFound          disabled      no change   refused
+//   Enable           NotFound          no change     live        refused
+//   Forget           forgotten         forgotten     forgotten   no change
+//
+// Refused is FailedPrecondition; IsDisabled() and IsForgotten() tell which.
+//
 // Keys are 0 to 65,535 bytes, values 0 to 1 GiB, a batch up to 128 MiB.
 // After fork() every call in the child is FailedPrecondition.
 
@@ -45,10 +61,12 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "peat/cursor.h"
+#include "peat/masks.h"
 #include "peat/options.h"
 #include "peat/pinned_value.h"
 #include "peat/query.h"
@@ -58,10 +76,10 @@
 
 namespace peat {
 
+class AuditToken;  // peat/audit.h
+
 // A log sequence number: a write's position in the store's order of writes.
 using Lsn = uint64_t;
-
-enum class KeyState { kAbsent, kLive, kDisabled, kForgotten };
 
 // One answer of MultiGet(). `value` is meaningful when `status` is OK.
 struct Lookup {
@@ -143,6 +161,27 @@ class Store {
   // True: the key was there.
   absl::StatusOr<bool> Delete(std::string_view key);
 
+  // --- Masks. What is masked keeps a copy of its value in the log; a mask
+  // costs about as much as a put of that value.
+
+  // The key can be read but not written any more, until it is enabled again.
+  absl::Status Disable(std::string_view key, const MaskOptions& options = {});
+  absl::Status Enable(std::string_view key, const MaskOptions& options = {});
+
+  // For ever: no call, option, restore or repair makes a forgotten key readable
+  // or writable again. What was stored stays, for an AuditReader
+  // (peat/audit.h). An absent key can be forgotten, too. Works on a full disk,
+  // until a reserve is spent.
+  absl::StatusOr<ForgetReceipt> Forget(std::string_view key,
+                                       const MaskOptions& options = {});
+
+  // Forgets every key that begins with `prefix` and is live or disabled as the
+  // call is made, in batches of up to 1,000 keys. Each batch is atomic; after a
+  // failure or crash in the middle, call it again to go on. Costs a pass over
+  // the log.
+  absl::StatusOr<ForgetAllResult> ForgetAll(
+      std::string_view prefix, const ForgetAllOptions& options = {});
+
   // Applies all of `batch` or nothing. Blocks other writers of the same
   // shards of the index meanwhile.
   absl::Status Write(const WriteBatch& batch);
@@ -150,8 +189,9 @@ class Store {
   // Deletes the keys that were there as the call was made: all from `from` up
   // to `to` and without it, or all that begin with `prefix`; returns how many.
   // In batches of up to 1,000 keys, each of them atomic, all together not:
-  // after a failure or crash in the middle, call it again to go on. Costs a
-  // query for the keys, and a delete each.
+  // after a failure or crash in the middle, call it again to go on. A batch with
+  // a key that is disabled is refused and ends the call. Costs a query for the
+  // keys, and a delete each.
   absl::StatusOr<uint64_t> DeleteRange(std::string_view from,
                                        std::string_view to);
   absl::StatusOr<uint64_t> DeletePrefix(std::string_view prefix);
@@ -165,6 +205,10 @@ class Store {
   Stats GetStats() const;
 
  private:
+  friend class AuditReader;  // peat/audit.h
+  friend absl::StatusOr<std::pair<std::unique_ptr<Store>, AuditToken>>
+  OpenWithAudit(const std::filesystem::path& path, const Options& options);
+
   class Impl;
   explicit Store(std::unique_ptr<Impl> impl);
   absl::StatusOr<uint64_t> DeleteAll(Query query);

@@ -9,10 +9,14 @@
 #include <string_view>
 #include <vector>
 
+#include "peat/masks.h"
+
 namespace peat {
 
 // Writes that Store::Write() applies together: readers and every recovery see
 // all of them or none. They apply in order; a later one sees the earlier ones.
+// If one may not be done (see the table in peat/store.h), none is, and Write()
+// returns that one's status.
 // The batch owns copies of its keys and values. Externally synchronised.
 class WriteBatch {
  public:
@@ -20,24 +24,32 @@ class WriteBatch {
   // Deleting a key that is absent is not an error and writes nothing.
   void Delete(std::string_view key);
 
+  // As Store's calls of these names. The receipt of a forget in a batch comes
+  // from the AuditReader (peat/audit.h).
+  void Disable(std::string_view key, const MaskOptions& options = {});
+  void Enable(std::string_view key, const MaskOptions& options = {});
+  void Forget(std::string_view key, const MaskOptions& options = {});
+
   void Clear();
 
-  // Operations in the batch, and the bytes of their keys and values.
+  // Operations in the batch, and the bytes of their keys, values and reasons.
   size_t size() const { return operations_.size(); }
   size_t byte_size() const { return bytes_.size(); }
 
   // For the engine.
-  enum class Kind : uint8_t { kPut, kDelete };
+  enum class Kind : uint8_t { kPut, kDelete, kDisable, kEnable, kForget };
   struct Operation {
     Kind kind;
     std::string_view key;
-    std::string_view value;
+    std::string_view value;  // of a mask: the reason
   };
   // Operation `index`, in the order of the calls. Its views live until the
   // batch changes.
   Operation operation(size_t index) const;
 
  private:
+  void Add(Kind kind, std::string_view key, std::string_view value);
+
   struct Entry {
     Kind kind;
     size_t offset;  // in bytes_

@@ -1,5 +1,5 @@
 // Queries through the door, with and without an ordered index, mapped and read
-// by position: what they list, what bad input does, and what outlives what.
+// by position: what they list, and what bad input does.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,83 +7,29 @@
 #include <algorithm>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "tests/api/query_fixture.h"
 #include "tests/support/child_process.h"
-#include "tests/support/store_fixture.h"
 
 namespace peat {
 namespace {
 
-using absl::StatusCode;
+using ::peat::testing::Drain;
 using ::peat::testing::IsOk;
-using ::peat::testing::StatusIs;
+using ::peat::testing::Pairs;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::Pair;
 using ::testing::UnorderedElementsAre;
 
-using Pairs = std::vector<std::pair<std::string, std::string>>;
+using ::peat::testing::QueryTest;
 
-Pairs Drain(Cursor& cursor) {
-  Pairs pairs;
-  for (const auto [key, value] : cursor) pairs.emplace_back(key, value);
-  EXPECT_OK(cursor.status());
-  return pairs;
-}
-
-struct Variant {
-  const char* name;
-  bool ordered;
-  ReadMethod read_method;
-};
-
-void PrintTo(const Variant& variant, std::ostream* out) {
-  *out << variant.name;
-}
-
-class QueryTest : public ::peat::testing::StoreFixture,
-                  public ::testing::WithParamInterface<Variant> {
- protected:
-  QueryTest() : store_(Open(TheOptions())) {}
-
-  static Options TheOptions() {
-    return {.read_method = GetParam().read_method,
-            .ordered = GetParam().ordered};
-  }
-
-  void Put(std::string_view key, std::string_view value = "") {
-    ASSERT_OK(store_->Put(key, value));
-  }
-  void Delete(std::string_view key) {
-    ASSERT_OK_AND_ASSIGN(const bool existed, store_->Delete(key));
-    ASSERT_TRUE(existed);
-  }
-  void PutAll(const std::vector<std::string>& keys) {
-    for (const std::string& key : keys) Put(key, "value of " + key);
-  }
-
-  Pairs Scan(const Query& query) { return Drain(*store_->Scan(query)); }
-  std::vector<std::string> Keys(const Query& query) {
-    std::vector<std::string> keys;
-    for (auto& [key, value] : Scan(query)) keys.push_back(std::move(key));
-    return keys;
-  }
-
-  std::unique_ptr<Store> store_;
-};
-
-INSTANTIATE_TEST_SUITE_P(
-    Variants, QueryTest,
-    ::testing::Values(
-        Variant{"ordered", true, ReadMethod::kMapped},
-        Variant{"unordered", false, ReadMethod::kMapped},
-        Variant{"ordered_positional", true, ReadMethod::kPositional},
-        Variant{"unordered_positional", false, ReadMethod::kPositional}),
-    [](const auto& variant) { return std::string(variant.param.name); });
+INSTANTIATE_TEST_SUITE_P(Variants, QueryTest,
+                         ::peat::testing::AllQueryVariants(),
+                         ::peat::testing::NameOf);
 
 // --- What is listed.
 
@@ -223,117 +169,6 @@ TEST_P(QueryTest, ReadsBesideAWriter) {
   EXPECT_EQ(reader->GetStats().view_count, 0U);
 }
 
-// --- One lsn.
-
-TEST_P(QueryTest, ShowsTheStoreAsItWas) {
-  PutAll({"kept", "changed", "deleted", "again"});
-  const std::unique_ptr<Snapshot> snapshot = store_->OpenSnapshot();
-
-  Put("changed", "new");
-  Delete("deleted");
-  Delete("again");
-  Put("again", "new");
-  Put("added", "new");
-
-  const auto old = [](const std::string& key) {
-    return Pair(key, "value of " + key);
-  };
-  for (const bool reverse : {false, true}) {
-    Pairs pairs = Drain(*snapshot->Scan({.from = "", .reverse = reverse}));
-    if (reverse) std::reverse(pairs.begin(), pairs.end());
-    EXPECT_THAT(pairs, ElementsAre(old("again"), old("changed"), old("deleted"),
-                                   old("kept")));
-  }
-  EXPECT_THAT(Drain(*snapshot->Scan({})),
-              UnorderedElementsAre(old("again"), old("changed"), old("deleted"),
-                                   old("kept")));
-  EXPECT_THAT(Drain(*snapshot->Scan({.keys = {"added", "deleted"}})),
-              ElementsAre(old("deleted")));
-  std::string value;
-  ASSERT_OK(snapshot->Get("deleted", &value));
-  EXPECT_EQ(value, "value of deleted");
-  EXPECT_THAT(snapshot->Get("added", &value), StatusIs(StatusCode::kNotFound));
-  EXPECT_THAT(Keys({.from = ""}),
-              ElementsAre("added", "again", "changed", "kept"));
-}
-
-TEST_P(QueryTest, KeepsWhatOlderSnapshotsNeedWhenNewerOnesClose) {
-  Put("a", "1");
-  Put("b", "1");
-  const auto first = store_->OpenSnapshot();
-  Put("a", "2");
-  auto second = store_->OpenSnapshot();
-  Put("a", "3");
-  Put("b", "3");
-  auto third = store_->OpenSnapshot();
-  Delete("a");
-  Delete("b");
-
-  EXPECT_THAT(Drain(*first->Scan({})),
-              UnorderedElementsAre(Pair("a", "1"), Pair("b", "1")));
-  EXPECT_THAT(Drain(*second->Scan({.from = ""})),
-              ElementsAre(Pair("a", "2"), Pair("b", "1")));
-  EXPECT_THAT(Drain(*third->Scan({.from = ""})),
-              ElementsAre(Pair("a", "3"), Pair("b", "3")));
-  second.reset();
-  EXPECT_EQ(store_->GetStats().view_count, 2U);
-  EXPECT_THAT(Drain(*first->Scan({.from = ""})),
-              ElementsAre(Pair("a", "1"), Pair("b", "1")));
-  third.reset();
-  EXPECT_THAT(Drain(*first->Scan({.from = ""})),
-              ElementsAre(Pair("a", "1"), Pair("b", "1")));
-  EXPECT_EQ(store_->GetStats().view_saved_count, 2U);
-}
-
-TEST_P(QueryTest, CostsNothingOnceAllViewsAreClosed) {
-  PutAll({"a", "b", "c"});
-  {
-    const auto snapshot = store_->OpenSnapshot();
-    const auto cursor = store_->Scan({.from = ""});
-    Put("a", "new");
-    Put("a", "newer");
-    Delete("b");
-    const Stats stats = store_->GetStats();
-    EXPECT_EQ(stats.view_count, 2U);
-    EXPECT_EQ(stats.view_saved_count, 2U);
-    EXPECT_GT(stats.view_saved_bytes, 0U);
-  }
-  Put("c", "new");
-
-  const Stats stats = store_->GetStats();
-  EXPECT_EQ(stats.view_count, 0U);
-  EXPECT_EQ(stats.view_saved_count, 0U);
-  EXPECT_EQ(stats.view_saved_bytes, 0U);
-}
-
-TEST_P(QueryTest, LetsGoOfItsViewAtTheEnd) {
-  PutAll({"a", "b"});
-
-  const auto cursor = store_->Scan({});
-  EXPECT_EQ(store_->GetStats().view_count, 1U);
-  Drain(*cursor);
-
-  EXPECT_EQ(store_->GetStats().view_count, 0U);
-}
-
-TEST_P(QueryTest, FindsManyKeysThatWereDeletedSince) {
-  std::vector<std::string> keys;
-  for (int i = 1000; i < 4000; ++i) keys.push_back("key" + std::to_string(i));
-  PutAll(keys);
-  const auto snapshot = store_->OpenSnapshot();
-  for (const std::string& key : keys) {
-    if (key.back() != '7') Delete(key);
-  }
-
-  Pairs up = Drain(*snapshot->Scan({.from = "", .keys_only = true}));
-  Pairs down = Drain(*snapshot->Scan({.keys_only = true, .reverse = true}));
-  ASSERT_EQ(up.size(), keys.size());
-  for (size_t i = 0; i < up.size(); ++i) EXPECT_EQ(up[i].first, keys[i]);
-  std::reverse(down.begin(), down.end());
-  EXPECT_EQ(up, down);
-  EXPECT_EQ(Keys({.from = ""}).size(), 300U);
-}
-
 // --- Deleting.
 
 TEST_P(QueryTest, DeletesARangeAndAPrefix) {
@@ -394,78 +229,6 @@ TEST_P(QueryTest, TakesAListOfAMillionKeys) {
   }
 
   EXPECT_THAT(Keys(query), ElementsAre("key1", "key999999"));
-}
-
-TEST_P(QueryTest, FailsOnAClosedStore) {
-  PutAll({"a"});
-  ASSERT_OK(store_->Close());
-
-  const auto cursor = store_->Scan({});
-  EXPECT_FALSE(cursor->Valid());
-  cursor->Next();
-  EXPECT_THAT(cursor->status(), StatusIs(StatusCode::kFailedPrecondition));
-  std::string value;
-  EXPECT_THAT(store_->OpenSnapshot()->Get("a", &value),
-              StatusIs(StatusCode::kFailedPrecondition));
-  EXPECT_THAT(store_->DeletePrefix(""),
-              StatusIs(StatusCode::kFailedPrecondition));
-}
-
-TEST_P(QueryTest, OutlivesItsStore) {
-  std::vector<std::string> keys;
-  for (int i = 0; i < 1000; ++i) keys.push_back("key" + std::to_string(i));
-  PutAll(keys);
-  const auto cursor = store_->Scan({});
-  const auto sorted = store_->Scan({.from = ""});
-  const auto snapshot = store_->OpenSnapshot();
-  Put("key1", "new");
-  cursor->Next();
-  const std::string key(cursor->key());
-
-  store_.reset();
-
-  ASSERT_TRUE(cursor->Valid());
-  EXPECT_EQ(cursor->key(), key);  // what it shows stays
-  EXPECT_EQ(cursor->value(), "value of " + key);
-  for (Cursor* one : {cursor.get(), sorted.get()}) {
-    one->Next();
-    EXPECT_FALSE(one->Valid());
-    EXPECT_THAT(one->status(), StatusIs(StatusCode::kFailedPrecondition));
-  }
-  std::string value;
-  EXPECT_THAT(snapshot->Get("key1", &value),
-              StatusIs(StatusCode::kFailedPrecondition));
-  EXPECT_FALSE(snapshot->Scan({})->Valid());
-}
-
-TEST_P(QueryTest, FailsInAForkedChild) {
-  PutAll({"a", "b"});
-  auto cursor = store_->Scan({});
-  auto snapshot = store_->OpenSnapshot();
-
-  EXPECT_EQ(::peat::testing::RunInChild([&] {
-              cursor->Next();
-              const bool failed = !cursor->Valid() && !cursor->status().ok() &&
-                                  !snapshot->Scan({})->status().ok();
-              cursor.reset();
-              snapshot.reset();
-              return failed ? 0 : 1;
-            }),
-            0);
-  EXPECT_EQ(Drain(*cursor).size(), 2U);
-}
-
-TEST_P(QueryTest, MovesCursors) {
-  PutAll({"a", "b"});
-  Cursor first = std::move(*store_->Scan({.from = ""}));
-  Cursor second = std::move(first);
-
-  EXPECT_FALSE(first.Valid());  // NOLINT(bugprone-use-after-move)
-  EXPECT_THAT(first.status(), StatusIs(StatusCode::kFailedPrecondition));
-  first = std::move(second);
-
-  EXPECT_THAT(Drain(first),
-              ElementsAre(Pair("a", "value of a"), Pair("b", "value of b")));
 }
 
 }  // namespace

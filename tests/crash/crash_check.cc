@@ -90,6 +90,11 @@ absl::Status GoOn(CrashRun& run, uint64_t seed) {
   }
   PEAT_RETURN_IF_ERROR(run.Do({.kind = Kind::kFlush}));
   PEAT_RETURN_IF_ERROR(run.CheckState());
+  // All that it needs was made durable, not only what it was told to flush.
+  PEAT_RETURN_IF_ERROR(Under(
+      OpenAgain(run.disk().CrashImage(CrashKind::kPowerLossNothing, 0),
+                run.settings(), run.oracle(), CrashKind::kPowerLossNothing),
+      "a power loss after the flush"));
   PEAT_RETURN_IF_ERROR(run.Do({.kind = Kind::kReopen}));
   PEAT_RETURN_IF_ERROR(run.CheckState());
   PEAT_RETURN_IF_ERROR(run.Do({.kind = Kind::kReopen}));

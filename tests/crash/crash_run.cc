@@ -13,19 +13,39 @@ namespace {
 
 using engine::BatchOperation;
 using engine::Engine;
+using engine::KeyState;
+using engine::Operation;
 using Kind = ScriptStep::Kind;
 
+// What a step does to the model, if it is not refused.
 ModelUnit UnitOf(const ScriptStep& step, const Model& model) {
   ModelUnit unit;
   for (const ScriptWrite& write : step.writes) {
-    unit.push_back({.is_put = write.is_put,
-                    .key = KeyOf(write.key),
-                    .value = write.is_put ? ValueOf(write) : std::string()});
+    ModelWrite& add = unit.emplace_back();
+    add.operation = write.operation;
+    add.key = KeyOf(write.key);
+    if (write.operation == Operation::kPut) add.value = ValueOf(write);
+    add.reason = ReasonOf(write);
   }
-  if (step.kind == Kind::kPutIfAbsent && model.state().contains(unit[0].key)) {
+  if (step.kind == Kind::kPutIfAbsent &&
+      model.ValueOf(unit[0].key) != nullptr) {
     unit.clear();
   }
   return unit;
+}
+
+bool IsAnswer(const absl::Status& status, ModelAnswer answer) {
+  switch (answer) {
+    case ModelAnswer::kDone:
+      return status.ok();
+    case ModelAnswer::kNotFound:
+      return absl::IsNotFound(status);
+    case ModelAnswer::kDisabled:
+      return engine::RefusingState(status) == KeyState::kDisabled;
+    case ModelAnswer::kForgotten:
+      return engine::RefusingState(status) == KeyState::kForgotten;
+  }
+  return false;
 }
 
 absl::Status Broken(std::string message) {
@@ -47,20 +67,99 @@ std::map<std::string, std::string> FilesOf(const SimFileSystem& disk) {
 
 }  // namespace
 
+namespace {
+
+// The key as the store shows it, everywhere; absent: no fingerprint.
+absl::Status DumpKey(const Engine& store, const std::string& key, Dump* dump,
+                     std::optional<std::string>* value) {
+  PEAT_ASSIGN_OR_RETURN(const KeyState state, store.State(key));
+  ModelKey content{.state = state};
+  std::string bytes;
+  const absl::Status got = store.Get(key, &bytes);
+  if (!got.ok() && !absl::IsNotFound(got)) return got;
+  if (got.ok() != engine::IsReadable(state)) {
+    return Broken("Get and State differ");
+  }
+  if (got.ok()) content.value = bytes;
+  std::string preserved;
+  const absl::Status revealed = store.Reveal(key, &preserved);
+  if (!revealed.ok() && !absl::IsNotFound(revealed)) return revealed;
+  if (state == KeyState::kDisabled &&
+      !(revealed.ok() && preserved == *content.value)) {
+    return Broken("a disabled value is not preserved");
+  }
+  if (state == KeyState::kForgotten && revealed.ok()) {
+    content.value = preserved;
+  }
+  if (state != KeyState::kAbsent) {
+    dump->fingerprint += Fingerprint(key, content);
+  }
+  if (!got.ok()) return absl::OkStatus();
+  ++dump->key_count;
+  *value = std::move(bytes);
+  return absl::OkStatus();
+}
+
+// Every mask that was ever set, whole or as a stub, in both orders.
+absl::Status DumpMasks(const Engine& store, Dump* dump) {
+  uint64_t count = 0;
+  for (const bool newest_first : {false, true}) {
+    PEAT_ASSIGN_OR_RETURN(const std::unique_ptr<engine::MaskScan> scan,
+                          store.ScanMasks({.newest_first = newest_first}));
+    uint64_t last = newest_first ? UINT64_MAX : 0;
+    while (scan->Next()) {
+      const uint64_t lsn = scan->record().header.lsn;
+      if (newest_first ? lsn >= last : lsn <= last) {
+        return Broken("masks are out of order");
+      }
+      last = lsn;
+      if (scan->mask().time != kTestTime) return Broken("a mask's time");
+      count += newest_first ? -1 : 1;
+      if (newest_first) continue;
+      dump->fingerprint += MaskFingerprint(scan->record().key, scan->kind(),
+                                           lsn, scan->mask().reason);
+    }
+    PEAT_RETURN_IF_ERROR(scan->status());
+  }
+  return Expect(count == 0, "fewer masks newest first");
+}
+
+// `pairs`, in the order of the log and from the last to the first.
+absl::Status CompareScans(const Engine& store,
+                          const std::map<std::string, std::string>& pairs) {
+  for (const bool any_order : {true, false}) {
+    engine::Query query;
+    query.any_order = any_order;
+    query.reverse = !any_order;
+    const std::unique_ptr<engine::Cursor> cursor = store.Scan(query);
+    uint64_t count = 0;
+    auto expected = pairs.rbegin();
+    for (; cursor->is_valid(); cursor->Next(), ++count) {
+      const auto found = pairs.find(std::string(cursor->key()));
+      if (found == pairs.end() || found->second != cursor->value()) {
+        return Broken("Scan shows what Get does not");
+      }
+      if (!any_order && (expected++)->first != cursor->key()) {
+        return Broken("Scan is out of order");
+      }
+    }
+    PEAT_RETURN_IF_ERROR(cursor->status());
+    PEAT_RETURN_IF_ERROR(Expect(count == pairs.size(), "Scan misses a key"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
 absl::StatusOr<Dump> DumpStore(const Engine& store, uint32_t key_count) {
   Dump dump;
   std::vector<std::string> keys;
   std::vector<std::optional<std::string>> values(key_count);
   for (uint32_t i = 0; i < key_count; ++i) {
     keys.push_back(KeyOf(i));
-    std::string value;
-    const absl::Status status = store.Get(keys[i], &value);
-    if (absl::IsNotFound(status)) continue;
-    PEAT_RETURN_IF_ERROR(status);
-    dump.fingerprint += Fingerprint(keys[i], value);
-    ++dump.key_count;
-    values[i] = std::move(value);
+    PEAT_RETURN_IF_ERROR(DumpKey(store, keys[i], &dump, &values[i]));
   }
+  PEAT_RETURN_IF_ERROR(DumpMasks(store, &dump));
   const std::vector<std::string_view> views(keys.begin(), keys.end());
   absl::Status answers;
   PEAT_RETURN_IF_ERROR(store.MultiGet(
@@ -71,6 +170,11 @@ absl::StatusOr<Dump> DumpStore(const Engine& store, uint32_t key_count) {
         if (!same) answers = Broken("MultiGet and Get differ");
       }));
   PEAT_RETURN_IF_ERROR(answers);
+  std::map<std::string, std::string> pairs;
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (values[i].has_value()) pairs.emplace(keys[i], *values[i]);
+  }
+  PEAT_RETURN_IF_ERROR(CompareScans(store, pairs));
   const engine::Stats stats = store.GetStats();
   dump.last_lsn = stats.last_lsn;
   if (stats.key_count != dump.key_count) {
@@ -185,9 +289,15 @@ absl::Status CrashRun::Write(const ScriptStep& step) {
   ModelUnit unit = UnitOf(step, oracle_.model);
   // Its answer is judged by the state before it.
   Model& model = oracle_.model;
-  const absl::Status status = Call(step);
+  const ModelAnswer answer = model.AnswerTo(unit);
+  absl::Status status = Call(step);
   model.Add(std::move(unit));
   if (!is_alive()) return absl::OkStatus();
+  if (answer != ModelAnswer::kDone) {
+    if (status.ok()) return Broken("a write was not refused");
+    // A unit that changes nothing is as good as acknowledged.
+    if (IsAnswer(status, answer)) status = absl::OkStatus();
+  }
   if (absl::IsInternal(status)) return status;
   if (status.ok()) {
     oracle_.acknowledged = model.unit_count();
@@ -222,9 +332,9 @@ absl::Status CrashRun::CallOne(const ScriptStep& step,
                                const ScriptWrite& write) {
   const std::string key = KeyOf(write.key);
   const std::string value = ValueOf(write);
-  const auto& state = oracle_.model.state();
-  const auto at = state.find(key);
-  const bool exists = at != state.end();
+  const std::string reason = ReasonOf(write);
+  const std::string* const old = oracle_.model.ValueOf(key);
+  const bool exists = old != nullptr;
   switch (step.kind) {
     case Kind::kPut:
       return store_->Put(key, value);
@@ -236,16 +346,30 @@ absl::Status CrashRun::CallOne(const ScriptStep& step,
     case Kind::kUpdate: {
       PEAT_ASSIGN_OR_RETURN(const std::optional<std::string> previous,
                             store_->Update(key, value));
-      const bool right = previous.has_value() == exists &&
-                         (!exists || *previous == at->second);
+      const bool right =
+          previous.has_value() == exists && (!exists || *previous == *old);
       return Expect(right || !is_alive(), "Update returned a wrong value");
     }
     case Kind::kCompareAndSet: {
       std::optional<std::string> expected;
-      if (exists) expected = at->second;
+      if (exists) expected = *old;
       PEAT_ASSIGN_OR_RETURN(const bool was_equal,
                             store_->CompareAndSet(key, expected, value));
       return Expect(was_equal || !is_alive(), "CompareAndSet is wrong");
+    }
+    case Kind::kDisable:
+      return store_->Disable(key, reason);
+    case Kind::kEnable:
+      return store_->Enable(key, reason);
+    case Kind::kForget: {
+      const bool is_new = oracle_.model.StateOf(key) != KeyState::kForgotten;
+      PEAT_ASSIGN_OR_RETURN(const engine::ForgetReceipt receipt,
+                            store_->Forget(key, reason));
+      const bool right =
+          receipt.key_digest.has_value() == is_new &&
+          receipt.value_digest.has_value() == exists &&
+          (!exists || *receipt.value_digest == engine::DigestOf(*old));
+      return Expect(right || !is_alive(), "Forget gave a wrong receipt");
     }
     default: {
       PEAT_ASSIGN_OR_RETURN(const bool existed, store_->Delete(key));
@@ -256,15 +380,16 @@ absl::Status CrashRun::CallOne(const ScriptStep& step,
 
 absl::Status CrashRun::CallBatch(const ScriptStep& step) {
   std::vector<std::string> bytes;
-  bytes.reserve(2 * step.writes.size());
+  bytes.reserve(3 * step.writes.size());
   std::vector<BatchOperation> operations;
   for (const ScriptWrite& write : step.writes) {
     const std::string& key = bytes.emplace_back(KeyOf(write.key));
     const std::string& value = bytes.emplace_back(ValueOf(write));
-    operations.push_back({.kind = write.is_put ? BatchOperation::Kind::kPut
-                                               : BatchOperation::Kind::kDelete,
+    const std::string& reason = bytes.emplace_back(ReasonOf(write));
+    operations.push_back({.operation = write.operation,
                           .key = key,
-                          .value = value});
+                          .value = value,
+                          .reason = reason});
   }
   return store_->Write(operations);
 }
@@ -326,7 +451,8 @@ absl::StatusOr<size_t> CrashRun::CheckReadOnly(size_t floor) const {
   size_t k = 0;
   if (store.ok()) {
     PEAT_ASSIGN_OR_RETURN(k, FindPrefix(**store, floor));
-  } else if (floor > 0 || !absl::IsNotFound(store.status())) {
+  } else if (oracle_.model.last_lsn(floor) > 0 ||
+             !absl::IsNotFound(store.status())) {
     return Broken("read-only open failed: " + store.status().ToString());
   }
   if (FilesOf(*disk_) != before) return Broken("reading has changed a file");

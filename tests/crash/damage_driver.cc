@@ -79,9 +79,10 @@ class DamageHistory final {
     }
     PEAT_RETURN_IF_ERROR(run_.Do({.kind = Kind::kFlush}));
     marked_ = run_.oracle().durable;
+    PEAT_RETURN_IF_ERROR(NoteForgets());
     const ScriptStep put{
         .kind = Kind::kPut,
-        .writes = {{.key = 2, .value_size = 24, .value_seed = 77}}};
+        .writes = {{.key = WritableKey(), .value_size = 24, .value_seed = 77}}};
     PEAT_RETURN_IF_ERROR(run_.Do(put));
     if (random_.Chance(4)) {
       PEAT_RETURN_IF_ERROR(run_.Do({.kind = Kind::kReopen}));
@@ -92,6 +93,8 @@ class DamageHistory final {
     PEAT_ASSIGN_OR_RETURN(
         const format::Manifest manifest,
         format::DecodeManifest(format::AsBytes(files_.at("MANIFEST-0"))));
+    // Whatever becomes of the unsealed part: a flushed forget is never undone.
+    sealed_lsn_ = forget_lsn_;
     for (const format::ManifestSegment& entry : manifest.segments) {
       if (entry.state != format::SegmentState::kSealed) {
         unsealed_.insert(format::SegmentFileName(entry.id));
@@ -100,6 +103,22 @@ class DamageHistory final {
       }
     }
     return absl::OkStatus();
+  }
+
+  absl::Status NoteForgets() {
+    PEAT_ASSIGN_OR_RETURN(
+        const auto scan,
+        run_.store()->ScanMasks(
+            {.disables = false, .enables = false, .newest_first = true}));
+    if (scan->Next()) forget_lsn_ = scan->record().header.lsn;
+    return scan->status();
+  }
+
+  uint32_t WritableKey() const {
+    for (uint32_t key = 2; key < kKeyCount; ++key) {
+      if (model().StateOf(KeyOf(key)) <= KeyState::kLive) return key;
+    }
+    return 0;
   }
 
   // Damages a copy of the disk in one way and checks what comes of it.
@@ -278,9 +297,8 @@ class DamageHistory final {
   }
 
   // Each key has the value of `state`, or cannot be read.
-  static absl::Status CheckValues(
-      const Engine& store, const std::map<std::string, std::string>& state,
-      bool* is_hidden) {
+  static absl::Status CheckValues(const Engine& store, const ModelState& state,
+                                  bool* is_hidden) {
     for (uint32_t i = 0; i < kKeyCount; ++i) {
       const std::string key = KeyOf(i);
       const auto at = state.find(key);
@@ -291,12 +309,16 @@ class DamageHistory final {
       } else if (status.ok()) {
         if (at == state.end())
           return Broken(absl::StrFormat("key %d is back", i));
-        if (at->second != value) {
+        if (at->second.state == KeyState::kForgotten) {
+          return Broken(absl::StrFormat("key %d is un-forgotten", i));
+        }
+        if (*at->second.value != value) {
           return Broken(absl::StrFormat("key %d has a wrong value", i));
         }
       } else if (!absl::IsNotFound(status)) {
         return Broken("get: " + status.ToString());
-      } else if (at != state.end()) {
+      } else if (at != state.end() &&
+                 at->second.state != KeyState::kForgotten) {
         return Broken(absl::StrFormat("key %d is silently lost", i));
       }
     }
@@ -313,6 +335,7 @@ class DamageHistory final {
   size_t marked_ = 0;
   std::set<std::string> unsealed_;
   uint64_t sealed_lsn_ = 0;
+  uint64_t forget_lsn_ = 0;  // of the last forget, which was flushed
 };
 
 }  // namespace

@@ -10,17 +10,40 @@ namespace peat::testing {
 namespace {
 
 using Kind = ScriptStep::Kind;
+using engine::Operation;
 
-constexpr size_t kKindCount = 11;
+constexpr size_t kKindCount = 14;
 constexpr const char* kKindNames[] = {
-    "put",    "put-if-absent", "update",        "compare-and-set",
-    "delete", "batch",         "flush",         "supply",
-    "sync",   "reopen",        "fail-writeback"};
+    "put",     "put-if-absent", "update", "compare-and-set", "delete",
+    "disable", "enable",        "forget", "batch",           "flush",
+    "supply",  "sync",          "reopen", "fail-writeback"};
 static_assert(std::size(kKindNames) == kKindCount);
+
+// By Operation.
+constexpr std::array<char, 8> kOperationSigns = {'+', '+', '+', '+',
+                                                 '-', '!', '?', 'x'};
 
 constexpr size_t kKeySizeMax = 65'535;
 
 bool Writes(Kind kind) { return kind <= Kind::kBatch; }
+
+Operation OperationOf(Kind kind) {
+  switch (kind) {
+    case Kind::kDelete:
+      return Operation::kDelete;
+    case Kind::kDisable:
+      return Operation::kDisable;
+    case Kind::kEnable:
+      return Operation::kEnable;
+    case Kind::kForget:
+      return Operation::kForget;
+    default:
+      return Operation::kPut;
+  }
+}
+
+constexpr std::array<Kind, 3> kMaskKinds = {Kind::kDisable, Kind::kEnable,
+                                            Kind::kForget};
 
 // Draws scripts of one mix.
 class Generator final {
@@ -29,6 +52,8 @@ class Generator final {
       : random_(random), shape_(shape) {
     const uint64_t segment_size = uint64_t{8192} << random_.Below(3);
     script_.config = TestConfig(segment_size);
+    // Drawn from nothing, so that a seed means what it meant before.
+    script_.config.ordered = segment_size == 16384;
     large_value_size_ = engine::LargeValueSize(segment_size);
     if (random_.Chance(3)) {
       script_.config.weak_hash_bits = static_cast<int>(random_.Below(3)) + 1;
@@ -45,6 +70,10 @@ class Generator final {
       weight = random_.Chance(2) ? 0 : 1 + random_.Below(4);
     }
     weights_[Index(Kind::kPut)] += 3;
+    has_masks_ = random_.Chance(6);
+    for (const Kind kind : kMaskKinds) {
+      if (!has_masks_) weights_[Index(kind)] = 0;
+    }
     if (!shape_.fail_writeback) weights_[Index(Kind::kFailWriteback)] = 0;
     longest_key_ = random_.Chance(shape_.small ? 0 : 1);
     for (uint64_t& weight : size_weights_) weight = random_.Below(4);
@@ -83,13 +112,21 @@ class Generator final {
     }
     for (size_t i = 0; i < count; ++i) step.writes.push_back(Write());
     if (step.kind != Kind::kBatch) {
-      step.writes[0].is_put = step.kind != Kind::kDelete;
+      step.writes[0].operation = OperationOf(step.kind);
+    }
+    for (ScriptWrite& write : step.writes) {
+      if (write.operation == Operation::kForget) write.key = ForgottenKey();
     }
     return step;
   }
 
   ScriptWrite Write() {
-    return {.is_put = !random_.Chance(2),
+    Operation operation = Operation::kPut;
+    if (random_.Chance(2)) operation = Operation::kDelete;
+    if (has_masks_ && random_.Chance(3)) {
+      operation = OperationOf(kMaskKinds[random_.Below(kMaskKinds.size())]);
+    }
+    return {.operation = operation,
             .key = Key(),
             .value_size = ValueSize(),
             .value_seed = static_cast<uint32_t>(random_.Next())};
@@ -98,6 +135,12 @@ class Generator final {
   uint32_t Key() {
     const auto key = static_cast<uint32_t>(random_.Below(script_.key_count));
     return key == 1 && !longest_key_ ? 2 : key;
+  }
+
+  // What is forgotten is so for ever: not all keys are.
+  uint32_t ForgottenKey() {
+    const uint32_t third = script_.key_count / 3;
+    return third + static_cast<uint32_t>(random_.Below(third + 1));
   }
 
   // Empty, small, about a sector, about a page, inline at most, or in a file of
@@ -125,6 +168,7 @@ class Generator final {
   std::array<uint64_t, kKindCount> weights_ = {};
   std::array<uint64_t, 5> size_weights_ = {};
   bool longest_key_ = false;
+  bool has_masks_ = false;
 };
 
 ScriptStep Put(uint32_t key, uint32_t size) {
@@ -152,23 +196,25 @@ std::string ValueOf(const ScriptWrite& write) {
   return value;
 }
 
+std::string ReasonOf(const ScriptWrite& write) {
+  return absl::StrFormat("reason %d", write.value_seed % 1000);
+}
+
 std::string ToString(const Script& script) {
   const engine::Config& config = script.config;
   std::string text = absl::StrFormat(
       "segment size %d, weak hash bits %d, sync policy %d, read method %d, "
-      "%d keys\n",
+      "ordered %d, %d keys\n",
       config.segment_size_min, config.weak_hash_bits,
       static_cast<int>(config.sync), static_cast<int>(config.read_method),
-      script.key_count);
+      config.ordered ? 1 : 0, script.key_count);
   for (const ScriptStep& step : script.steps) {
     text += kKindNames[static_cast<size_t>(step.kind)];
     for (const ScriptWrite& write : step.writes) {
-      if (write.is_put) {
-        absl::StrAppendFormat(&text, " +k%d:%d#%d", write.key, write.value_size,
-                              write.value_seed);
-      } else {
-        absl::StrAppendFormat(&text, " -k%d", write.key);
-      }
+      absl::StrAppendFormat(
+          &text, " %ck%d:%d#%d",
+          kOperationSigns[static_cast<size_t>(write.operation)], write.key,
+          write.value_size, write.value_seed);
     }
     text += '\n';
   }
@@ -184,19 +230,41 @@ std::vector<Script> HandWrittenScripts() {
     return Script{.config = TestConfig(8192), .steps = std::move(steps)};
   };
   const ScriptStep flush = Do(Kind::kFlush);
-  const ScriptStep erase{.kind = Kind::kDelete,
-                         .writes = {{.is_put = false, .key = 2}}};
+  const ScriptStep erase{
+      .kind = Kind::kDelete,
+      .writes = {{.operation = Operation::kDelete, .key = 2}}};
   const ScriptStep batch{.kind = Kind::kBatch,
                          .writes = {{.key = 0, .value_size = 10},
                                     {.key = 2, .value_size = 20},
-                                    {.is_put = false, .key = 2},
+                                    {.operation = Operation::kDelete, .key = 2},
                                     {.key = 0, .value_size = 30}}};
   const ScriptStep wide_batch{.kind = Kind::kBatch,
                               .writes = {{.key = 2, .value_size = 2000},
                                          {.key = 3, .value_size = 2001},
                                          {.key = 4, .value_size = 2002},
                                          {.key = 5, .value_size = 2100}}};
+  const auto mask = [](Kind kind, uint32_t key) {
+    return ScriptStep{.kind = kind,
+                      .writes = {{.operation = OperationOf(kind), .key = key}}};
+  };
+  const ScriptStep disable = mask(Kind::kDisable, 2);
+  const ScriptStep enable = mask(Kind::kEnable, 2);
+  const ScriptStep forget = mask(Kind::kForget, 2);
+  const ScriptStep mask_batch{
+      .kind = Kind::kBatch,
+      .writes = {{.key = 3, .value_size = 10},
+                 {.operation = Operation::kDisable, .key = 3},
+                 {.operation = Operation::kEnable, .key = 2},
+                 {.operation = Operation::kForget, .key = 3},
+                 {.operation = Operation::kForget, .key = 4}}};
   return {
+      script({Put(2, 8), disable, flush, enable, Put(2, 9), forget, flush,
+              Put(3, 1)}),
+      script({Put(2, 2500), disable, Do(Kind::kReopen), enable, forget,
+              Do(Kind::kReopen), Put(2, 7)}),
+      script({Put(2, 1800), disable, Put(3, 1900), mask_batch, flush,
+              Do(Kind::kRunSync), forget, forget, flush}),
+      script({forget, flush, Put(2, 8), erase, Do(Kind::kReopen), enable}),
       script({Put(2, 8), flush, Put(3, 8), Do(Kind::kReopen), Put(2, 9)}),
       script({Put(0, 0), flush, erase, Put(2, 4), flush, erase}),
       script({Put(2, 1900), Put(3, 1901), Put(4, 1902), flush, Put(5, 1903),
@@ -215,6 +283,7 @@ engine::Config TestConfig(uint64_t segment_size) {
   config.segment_size_max = segment_size;
   config.background_threads = false;
   config.recovery_threads = 1;
+  config.wall_clock = [] { return kTestTime; };
   return config;
 }
 

@@ -12,12 +12,13 @@
 #include <vector>
 
 #include "engine/config.h"
+#include "engine/key_state.h"
 #include "tests/support/sim_random.h"
 
 namespace peat::testing {
 
 struct ScriptWrite {
-  bool is_put = true;
+  engine::Operation operation = engine::Operation::kPut;
   uint32_t key = 2;
   uint32_t value_size = 8;
   uint32_t value_seed = 0;
@@ -30,6 +31,9 @@ struct ScriptStep {
     kUpdate,
     kCompareAndSet,  // expects what is there
     kDelete,
+    kDisable,
+    kEnable,
+    kForget,
     kBatch,
     kFlush,
     kRunSupply,
@@ -49,6 +53,7 @@ struct Script {
 
 std::string KeyOf(uint32_t number);
 std::string ValueOf(const ScriptWrite& write);
+std::string ReasonOf(const ScriptWrite& write);
 
 // One line a step, as C++ could not be shorter: "put k3 120 #7".
 std::string ToString(const Script& script);
@@ -66,6 +71,9 @@ Script RandomScript(SimRandom& random, const ScriptShape& shape);
 
 // Written by hand, one for each way in which bytes reach the disk.
 std::vector<Script> HandWrittenScripts();
+
+// When every mask of these tests is set: microseconds since 1970.
+inline constexpr uint64_t kTestTime = 1'700'000'000'123'456;
 
 // The settings that all tests of crashes share: nothing runs by itself.
 engine::Config TestConfig(uint64_t segment_size);

@@ -15,6 +15,7 @@
 #include "absl/strings/str_split.h"
 #include "format/checksum.h"
 #include "format/manifest.h"
+#include "format/mask.h"
 #include "format/record.h"
 #include "format/segment_header.h"
 #include "tests/support/status_matchers.h"
@@ -100,8 +101,14 @@ std::string NameOf(RecordKind kind) {
       return "link";
     case RecordKind::kFrame:
       return "frame";
+    case RecordKind::kDisable:
+      return "disable";
+    case RecordKind::kForget:
+      return "forget";
+    case RecordKind::kAuditStub:
+      return "audit_stub";
     default:
-      return "reserved";
+      return "without a dump";
   }
 }
 
@@ -114,6 +121,10 @@ std::string EncodeValueAgain(const Record& record) {
       return EncodeLink(*DecodeLink(record.value));
     case RecordKind::kFrame:
       return EncodeFrame(*DecodeFrame(record.value));
+    case RecordKind::kDisable:
+    case RecordKind::kForget:
+    case RecordKind::kAuditStub:
+      return EncodeMask(record.header.kind, DecodeMask(record));
     default:
       break;
   }
@@ -151,7 +162,7 @@ TEST(FormatSpecTest, HasAHexDumpOfEachStructure) {
   }
   for (const char* const name :
        {"segment_header", "manifest", "put", "tombstone", "mark", "link",
-        "frame,put,tombstone"}) {
+        "frame,put,tombstone", "disable", "forget", "audit_stub"}) {
     EXPECT_GE(dumps[name], 1) << name;
   }
 }

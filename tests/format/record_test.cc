@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "format/mask.h"
 #include "tests/support/status_matchers.h"
 
 namespace peat::format {
@@ -49,10 +50,19 @@ std::vector<Sample> Samples() {
       {RecordKind::kPut, 3, kFlagInFrame, "", ""},
       {RecordKind::kPut, 4, kFlagValueFile, "key",
        EncodeValueReference({.file = 9, .size = 1 << 20, .checksum = 5})},
-      {RecordKind::kDisable, 5, 0, "key", "reserved"},
-      {RecordKind::kEnable, 6, 0, "key", "reserved"},
-      {RecordKind::kForget, 7, kFlagInFrame, "key", "reserved"},
-      {RecordKind::kAuditStub, 8, 0, "key", "reserved"},
+      {RecordKind::kDisable, 5, 0, "key",
+       EncodeMask(RecordKind::kDisable,
+                  {.time = 1, .value_lsn = 3, .value = "v"})},
+      {RecordKind::kEnable, 6, 0, "key",
+       EncodeMask(RecordKind::kEnable,
+                  {.time = 2, .value_lsn = 3, .reason = "r", .value = "v"})},
+      {RecordKind::kForget, 7, kFlagInFrame, "key",
+       EncodeMask(RecordKind::kForget, {.time = 3, .reason = "never was"})},
+      {RecordKind::kAuditStub, 8, 0, "key",
+       EncodeMask(RecordKind::kAuditStub, {.time = 4,
+                                           .value_lsn = 3,
+                                           .stub_of = RecordKind::kDisable,
+                                           .reason = "r"})},
       {RecordKind::kMark, 9, 0, "", EncodeMark({.segment = 1, .end = 4104})},
       {RecordKind::kLink, 0, 0, "", EncodeLink({})},
       {RecordKind::kLink, 9, 0, "", EncodeLink({1, 8192, 9, 0xabcd})},
@@ -317,7 +327,8 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         BadHeader{"PutWithoutLsn", {.kind = RecordKind::kPut}},
         BadHeader{"TombstoneWithoutLsn", {.kind = RecordKind::kTombstone}},
-        BadHeader{"ForgetWithoutLsn", {.kind = RecordKind::kForget}},
+        BadHeader{"ForgetWithoutLsn",
+                  {.value_size = kMaskHeaderSize, .kind = RecordKind::kForget}},
         BadHeader{"TombstoneWithValue",
                   {.lsn = 1, .value_size = 1, .kind = RecordKind::kTombstone}},
         BadHeader{"TombstoneInValueFile",
@@ -329,14 +340,16 @@ INSTANTIATE_TEST_SUITE_P(
                   {.lsn = 1,
                    .value_size = kValueReferenceSize + 1,
                    .flags = kFlagValueFile}},
-        BadHeader{"MaskOfValueFileWithoutReference",
+        BadHeader{"MaskTooShort",
                   {.lsn = 1,
-                   .value_size = kValueReferenceSize - 1,
+                   .value_size = kMaskHeaderSize - 1,
                    .kind = RecordKind::kForget,
                    .flags = kFlagValueFile}},
-        BadHeader{
-            "AuditStubInFrame",
-            {.lsn = 1, .kind = RecordKind::kAuditStub, .flags = kFlagInFrame}},
+        BadHeader{"AuditStubInFrame",
+                  {.lsn = 1,
+                   .value_size = kMaskHeaderSize,
+                   .kind = RecordKind::kAuditStub,
+                   .flags = kFlagInFrame}},
         BadHeader{"MarkWithKey",
                   {.lsn = 1,
                    .value_size = kMarkValueSize,

@@ -4,11 +4,12 @@
 //
 // PEAT_MODEL_OPS: how many operations in each variant. PEAT_SEED: another run.
 
+#include "tests/support/model.h"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -96,8 +97,8 @@ class ModelTest : public ::testing::TestWithParam<Variant> {
   }
 
   Value Expected(const std::string& key) const {
-    const auto found = model_.find(key);
-    return found == model_.end() ? Value() : Value(found->second);
+    const std::string* const value = model_.ValueOf(key);
+    return value == nullptr ? Value() : Value(*value);
   }
 
   static Value Get(const Engine& engine, const std::string& key) {
@@ -110,6 +111,9 @@ class ModelTest : public ::testing::TestWithParam<Variant> {
 
   void Step();
   void Change(uint64_t kind);
+  void Mask();
+  void Expect(testing::ModelWrite write, const absl::Status& status);
+  void ExpectUnit(testing::ModelUnit unit, const absl::Status& status);
   void WriteBatch();
   void ReadSome();
   void ReadMany();
@@ -122,7 +126,7 @@ class ModelTest : public ::testing::TestWithParam<Variant> {
   SimFileSystem simulated_;
   TempDir dir_;
   std::vector<std::string> keys_;
-  std::map<std::string, std::string> model_;
+  testing::Model model_;
   std::unique_ptr<Engine> engine_;
 };
 
@@ -131,58 +135,118 @@ void ModelTest::Change(uint64_t kind) {
   const std::string value = RandomValue();
   const Value old = Expected(key);
   if (kind < 4) {
-    ASSERT_OK(engine_->Put(key, value));
-    model_[key] = value;
-  } else if (kind < 7) {
-    ASSERT_OK_AND_ASSIGN(const bool existed, engine_->Delete(key));
-    ASSERT_EQ(existed, old.has_value());
-    model_.erase(key);
+    Expect({.key = key, .value = value}, engine_->Put(key, value));
+  } else if (kind < 6) {
+    const absl::StatusOr<bool> existed = engine_->Delete(key);
+    Expect({.operation = Operation::kDelete, .key = key}, existed.status());
+    if (existed.ok()) {
+      ASSERT_EQ(*existed, old.has_value());
+    }
+  } else if (kind == 6) {
+    const absl::StatusOr<bool> added = engine_->PutIfAbsent(key, value);
+    if (added.ok()) {
+      ASSERT_EQ(*added, !old.has_value());
+    }
+    if (old.has_value()) {
+      ASSERT_OK(added);
+    } else {
+      Expect({.key = key, .value = value}, added.status());
+    }
   } else if (kind == 7) {
-    ASSERT_OK_AND_ASSIGN(const bool added, engine_->PutIfAbsent(key, value));
-    ASSERT_EQ(added, !old.has_value());
-    model_.try_emplace(key, value);
+    const absl::StatusOr<Value> previous = engine_->Update(key, value);
+    Expect({.key = key, .value = value}, previous.status());
+    if (previous.ok()) {
+      ASSERT_EQ(*previous, old);
+    }
   } else if (kind == 8) {
-    ASSERT_OK_AND_ASSIGN(const Value previous, engine_->Update(key, value));
-    ASSERT_EQ(previous, old);
-    model_[key] = value;
-  } else {
     Value guess = old;
     if (random_.Chance(3)) guess = random_.Chance(4) ? Value() : RandomValue();
-    ASSERT_OK_AND_ASSIGN(const bool done,
-                         engine_->CompareAndSet(key, guess, value));
-    ASSERT_EQ(done, guess == old);
-    if (done) model_[key] = value;
+    const absl::StatusOr<bool> done = engine_->CompareAndSet(key, guess, value);
+    if (done.ok()) {
+      ASSERT_EQ(*done, guess == old);
+    }
+    if (done.ok() && !*done) return;
+    Expect({.key = key, .value = value}, done.status());
+  } else {
+    Mask();
   }
 }
 
+// What may be forgotten is a part of the keys, so that some stay in use.
+void ModelTest::Mask() {
+  std::string key = RandomKey();
+  const std::string reason = RandomValue().substr(0, 20);
+  const uint64_t kind = random_.Below(5);
+  if (kind < 2) {
+    Expect({.operation = Operation::kDisable, .key = key, .reason = reason},
+           engine_->Disable(key, reason));
+  } else if (kind < 4) {
+    Expect({.operation = Operation::kEnable, .key = key, .reason = reason},
+           engine_->Enable(key, reason));
+  } else {
+    key = keys_[random_.Below(keys_.size() / 2)];
+    const Value old = Expected(key);
+    const bool is_new = model_.StateOf(key) != KeyState::kForgotten;
+    const absl::StatusOr<ForgetReceipt> receipt = engine_->Forget(key, reason);
+    Expect({.operation = Operation::kForget, .key = key, .reason = reason},
+           receipt.status());
+    ASSERT_OK(receipt);
+    ASSERT_EQ(receipt->key_digest.has_value(), is_new);
+    ASSERT_EQ(receipt->value_digest.has_value(), old.has_value());
+  }
+}
+
+// Adds `write` to the model, which says what `status` must be.
+void ModelTest::Expect(testing::ModelWrite write, const absl::Status& status) {
+  ExpectUnit({std::move(write)}, status);
+}
+
+void ModelTest::ExpectUnit(testing::ModelUnit unit,
+                           const absl::Status& status) {
+  switch (model_.AnswerTo(unit)) {
+    case testing::ModelAnswer::kDone:
+      ASSERT_OK(status);
+      break;
+    case testing::ModelAnswer::kNotFound:
+      ASSERT_THAT(status, StatusIs(absl::StatusCode::kNotFound));
+      break;
+    case testing::ModelAnswer::kDisabled:
+      ASSERT_EQ(RefusingState(status), KeyState::kDisabled) << status;
+      break;
+    case testing::ModelAnswer::kForgotten:
+      ASSERT_EQ(RefusingState(status), KeyState::kForgotten) << status;
+      break;
+  }
+  model_.Add(std::move(unit));
+  ASSERT_EQ(engine_->GetStats().last_lsn, model_.last_lsn(model_.unit_count()));
+}
+
 void ModelTest::WriteBatch() {
-  struct Step {
-    bool is_put;
-    std::string key;
-    std::string value;
-  };
-  std::vector<Step> steps(random_.Below(12));
-  for (Step& step : steps) {
-    step = {random_.Chance(5), RandomKey(), RandomValue()};
-    if (!step.is_put) step.value.clear();
-  }
-  std::vector<BatchOperation> operations;
-  for (const Step& step : steps) {
-    operations.push_back({.kind = step.is_put ? BatchOperation::Kind::kPut
-                                              : BatchOperation::Kind::kDelete,
-                          .key = step.key,
-                          .value = step.value});
-  }
-
-  ASSERT_OK(engine_->Write(operations));
-
-  for (const Step& step : steps) {
-    if (step.is_put) {
-      model_[step.key] = step.value;
+  testing::ModelUnit unit(random_.Below(12));
+  for (testing::ModelWrite& write : unit) {
+    write.key = RandomKey();
+    const uint64_t kind = random_.Below(20);
+    if (kind < 10) {
+      write.value = RandomValue();
+    } else if (kind < 17) {
+      write.operation = Operation::kDelete;
     } else {
-      model_.erase(step.key);
+      write.operation = kind == 17   ? Operation::kDisable
+                        : kind == 18 ? Operation::kEnable
+                                     : Operation::kForget;
+      write.reason = RandomValue().substr(0, 20);
+      if (kind == 19) write.key = keys_[random_.Below(keys_.size() / 2)];
     }
   }
+  std::vector<BatchOperation> operations;
+  for (const testing::ModelWrite& write : unit) {
+    operations.push_back({.operation = write.operation,
+                          .key = write.key,
+                          .value = write.value,
+                          .reason = write.reason});
+  }
+  const absl::Status status = engine_->Write(operations);
+  ExpectUnit(std::move(unit), status);
 }
 
 void ModelTest::ReadSome() {
@@ -194,7 +258,8 @@ void ModelTest::ReadSome() {
   if (pinned.ok()) {
     ASSERT_EQ(pinned->value, *expected);
   }
-  ASSERT_EQ(engine_->Exists(key).ok(), expected.has_value());
+  ASSERT_OK_AND_ASSIGN(const KeyState state, engine_->State(key));
+  ASSERT_EQ(state, model_.StateOf(key));
 }
 
 void ModelTest::ReadMany() {
@@ -214,9 +279,19 @@ void ModelTest::ReadMany() {
 }
 
 void ModelTest::CheckAll(const Engine& engine) {
-  ASSERT_EQ(engine.GetStats().key_count, model_.size());
+  ASSERT_EQ(engine.GetStats().key_count, model_.key_count(model_.unit_count()));
   for (const std::string& key : keys_) {
     ASSERT_EQ(Get(engine, key), Expected(key)) << key.size();
+    ASSERT_OK_AND_ASSIGN(const KeyState state, engine.State(key));
+    ASSERT_EQ(state, model_.StateOf(key));
+    if (state != KeyState::kForgotten) continue;
+    std::string preserved;
+    const absl::Status revealed = engine.Reveal(key, &preserved);
+    const Value& kept = model_.state().at(key).value;
+    ASSERT_EQ(revealed.ok(), kept.has_value()) << revealed;
+    if (kept.has_value()) {
+      ASSERT_EQ(preserved, *kept);
+    }
   }
 }
 
@@ -280,7 +355,7 @@ TEST_P(ModelTest, AgreesWithAMap) {
     for (const std::string& name : simulated_.ListFiles("store")) {
       simulated_.RemoveFile(path() / name);
     }
-    model_.clear();
+    model_ = testing::Model();
     Open();
   }
   CheckAll(*engine_);

@@ -14,6 +14,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 #include <utility>
@@ -90,28 +91,29 @@ class QueryModelTest : public ::testing::TestWithParam<Variant> {
   // Holds the model and the store together.
   std::mutex mutex_;
   State model_;
+  std::set<std::string> forgotten_;
 };
 
-// One unit, of one to a few writes.
+// One unit, of one to a few writes, of keys that may be written.
 void QueryModelTest::Write(SimRandom& random) {
   std::vector<std::pair<std::string, std::string>> writes(
       random.Chance(2) ? 1 + random.Below(8) : 1);
+  const std::lock_guard lock(mutex_);
   std::vector<BatchOperation> operations;
   for (auto& [key, value] : writes) {
     key = RandomKey(random);
+    if (forgotten_.contains(key)) continue;
     const bool is_put = random.Chance(5);
     if (is_put) value = key + "=" + std::to_string(random.Next());
-    if (is_put && random.Below(100) == 0)
-      value.resize(20'000, 'l');  // in a file
-    operations.push_back({.kind = is_put ? BatchOperation::Kind::kPut
-                                         : BatchOperation::Kind::kDelete,
-                          .key = key,
-                          .value = value});
+    if (is_put && random.Below(100) == 0) value.resize(20'000, 'l');  // a file
+    operations.push_back(
+        {.operation = is_put ? Operation::kPut : Operation::kDelete,
+         .key = key,
+         .value = value});
   }
-  const std::lock_guard lock(mutex_);
   ASSERT_OK(engine_->Write(operations));
   for (const BatchOperation& operation : operations) {
-    if (operation.kind == BatchOperation::Kind::kPut) {
+    if (operation.operation == Operation::kPut) {
       model_[std::string(operation.key)] = operation.value;
     } else {
       model_.erase(std::string(operation.key));
@@ -216,6 +218,15 @@ TEST_P(QueryModelTest, AgreesWithAMapAsOfItsLsn) {
                  << "PEAT_SEED=" << seed_ << " view " << i);
     while (written < allowed) std::this_thread::yield();
     allowed += kAhead;
+    if (random.Chance(1)) {
+      // Views do not show it any more either.
+      const std::string& key = RandomKey(random);
+      const std::lock_guard lock(mutex_);
+      ASSERT_OK(engine_->Forget(key, "test"));
+      forgotten_.insert(key);
+      model_.erase(key);
+      for (Open& any : open) any.state.erase(key);
+    }
     Open& one = open[random.Below(open.size())];
     one.snapshot.reset();
     {

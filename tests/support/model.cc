@@ -7,44 +7,129 @@
 #include "format/check.h"
 
 namespace peat::testing {
+namespace {
 
-uint64_t Fingerprint(std::string_view key, std::string_view value) {
-  const std::hash<std::string_view> hash;
-  uint64_t mixed = hash(key) * 0x9e3779b97f4a7c15 + hash(value);
-  mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9;
-  mixed = (mixed ^ (mixed >> 27)) * 0x94d049bb133111eb;
-  return mixed ^ (mixed >> 31);
+uint64_t Mix(uint64_t bits) {
+  bits = (bits ^ (bits >> 30)) * 0xbf58476d1ce4e5b9;
+  bits = (bits ^ (bits >> 27)) * 0x94d049bb133111eb;
+  return bits ^ (bits >> 31);
+}
+
+uint64_t Hash(std::string_view bytes) {
+  return std::hash<std::string_view>()(bytes);
+}
+
+format::RecordKind KindOf(Operation operation) {
+  switch (operation) {
+    case Operation::kDisable:
+      return format::RecordKind::kDisable;
+    case Operation::kEnable:
+      return format::RecordKind::kEnable;
+    default:
+      return format::RecordKind::kForget;
+  }
+}
+
+bool IsReadable(const ModelKey* key) {
+  return key != nullptr && key->state != KeyState::kForgotten;
+}
+
+}  // namespace
+
+uint64_t Fingerprint(std::string_view key, const ModelKey& content) {
+  const uint64_t value =
+      content.value.has_value() ? Hash(*content.value) : 0x5eed;
+  return Mix(Hash(key) * 0x9e3779b97f4a7c15 + value +
+             static_cast<uint64_t>(content.state) * 0x632be59bd9b4e019);
+}
+
+uint64_t MaskFingerprint(std::string_view key, format::RecordKind kind,
+                         uint64_t lsn, std::string_view reason) {
+  return Mix(Mix(Hash(key) + lsn) + Hash(reason) +
+             static_cast<uint64_t>(kind) * 0x9e3779b97f4a7c15);
 }
 
 Model::Model() : marks_(1) {}
 
+ModelAnswer Model::AnswerTo(const ModelUnit& unit) const {
+  ModelState state = state_;
+  Mark mark;
+  return Apply(unit, &state, &mark);
+}
+
 void Model::Add(ModelUnit unit) {
   Mark mark = marks_.back();
-  mark.last_lsn += Apply(unit, &state_, &mark.fingerprint);
-  mark.key_count = state_.size();
+  (void)Apply(unit, &state_, &mark);
   units_.push_back(std::move(unit));
   marks_.push_back(mark);
 }
 
-uint64_t Model::Apply(const ModelUnit& unit,
-                      std::map<std::string, std::string>* state,
-                      uint64_t* fingerprint) {
-  uint64_t records = 0;
+ModelAnswer Model::Apply(const ModelUnit& unit, ModelState* state, Mark* mark) {
+  // A copy of what the unit touches, to take it back.
+  std::map<std::string, std::optional<ModelKey>> before;
+  const Mark mark_before = *mark;
   for (const ModelWrite& write : unit) {
     const auto at = state->find(write.key);
-    if (at != state->end()) {
-      *fingerprint -= Fingerprint(at->first, at->second);
+    before.try_emplace(write.key, at == state->end()
+                                      ? std::nullopt
+                                      : std::optional<ModelKey>(at->second));
+    const ModelAnswer answer = ApplyOne(write, state, mark);
+    if (answer == ModelAnswer::kDone) continue;
+    for (const auto& [key, content] : before) {
+      state->erase(key);
+      if (content.has_value()) state->emplace(key, *content);
     }
-    if (write.is_put) {
-      *fingerprint += Fingerprint(write.key, write.value);
-      (*state)[write.key] = write.value;
-      ++records;
-    } else if (at != state->end()) {
-      state->erase(at);
-      ++records;
-    }
+    *mark = mark_before;
+    return answer;
   }
-  return records;
+  return ModelAnswer::kDone;
+}
+
+// A key's life, told once more than engine/key_state.h tells it.
+ModelAnswer Model::ApplyOne(const ModelWrite& write, ModelState* state,
+                            Mark* mark) {
+  const auto at = state->find(write.key);
+  const ModelKey* const old = at == state->end() ? nullptr : &at->second;
+  const bool is_forget = write.operation == Operation::kForget;
+  const bool is_enable = write.operation == Operation::kEnable;
+  const bool is_disable = write.operation == Operation::kDisable;
+  if (old != nullptr && old->state == KeyState::kForgotten) {
+    return is_forget ? ModelAnswer::kDone : ModelAnswer::kForgotten;
+  }
+  const bool is_disabled = old != nullptr && old->state == KeyState::kDisabled;
+  if (is_disabled && !is_forget && !is_enable && !is_disable) {
+    return ModelAnswer::kDisabled;
+  }
+  if ((is_disable || is_enable) && old == nullptr) {
+    return ModelAnswer::kNotFound;
+  }
+  if (is_disable && is_disabled) return ModelAnswer::kDone;
+  if (is_enable && !is_disabled) return ModelAnswer::kDone;
+  if (write.operation == Operation::kDelete && old == nullptr) {
+    return ModelAnswer::kDone;
+  }
+
+  ++mark->last_lsn;
+  if (IsReadable(old)) --mark->key_count;
+  if (old != nullptr) mark->fingerprint -= Fingerprint(write.key, *old);
+  ModelKey next;
+  if (old != nullptr) next.value = old->value;
+  if (is_forget || is_enable || is_disable) {
+    next.state = is_forget    ? KeyState::kForgotten
+                 : is_disable ? KeyState::kDisabled
+                              : KeyState::kLive;
+    mark->fingerprint += MaskFingerprint(write.key, KindOf(write.operation),
+                                         mark->last_lsn, write.reason);
+  } else if (write.operation == Operation::kDelete) {
+    state->erase(at);
+    return ModelAnswer::kDone;
+  } else {
+    next.value = write.value;
+  }
+  mark->fingerprint += Fingerprint(write.key, next);
+  if (IsReadable(&next)) ++mark->key_count;
+  (*state)[write.key] = std::move(next);
+  return ModelAnswer::kDone;
 }
 
 std::optional<size_t> Model::PrefixOf(uint64_t lsn) const {
@@ -65,12 +150,23 @@ void Model::CutTo(size_t count) {
   marks_.resize(count + 1);
 }
 
-std::map<std::string, std::string> Model::StateAt(size_t count) const {
+const std::string* Model::ValueOf(const std::string& key) const {
+  const auto at = state_.find(key);
+  if (at == state_.end() || !IsReadable(&at->second)) return nullptr;
+  return &*at->second.value;
+}
+
+KeyState Model::StateOf(const std::string& key) const {
+  const auto at = state_.find(key);
+  return at == state_.end() ? KeyState::kAbsent : at->second.state;
+}
+
+ModelState Model::StateAt(size_t count) const {
   PEAT_CHECK(count <= units_.size());
-  std::map<std::string, std::string> state;
-  uint64_t fingerprint = 0;
-  for (size_t i = 0; i < count; ++i) Apply(units_[i], &state, &fingerprint);
-  PEAT_CHECK(fingerprint == marks_[count].fingerprint);
+  ModelState state;
+  Mark mark;
+  for (size_t i = 0; i < count; ++i) (void)Apply(units_[i], &state, &mark);
+  PEAT_CHECK(mark.fingerprint == marks_[count].fingerprint);
   return state;
 }
 

@@ -2,9 +2,11 @@
 // prefix of it.
 //
 // A state is known by a fingerprint: the sum of a hash of each key with its
-// value. So the prefixes that a dump equals are found without a copy of any
-// state, and adding a unit costs its own size. The model also knows which lsn
-// each unit ends with, since deletes of absent keys take none.
+// state and value, and of each mask that was ever set. So the prefixes that a
+// dump equals are found without a copy of any state, and adding a unit costs
+// its own size. The model also knows which lsn each unit ends with, since what
+// changes nothing takes none. It has its own idea of what each operation does
+// in each state of a key.
 //
 // Externally synchronised.
 
@@ -18,24 +20,47 @@
 #include <string_view>
 #include <vector>
 
+#include "engine/key_state.h"
+#include "format/record.h"
+
 namespace peat::testing {
 
-// One put or delete of a unit.
+using engine::KeyState;
+using engine::Operation;
+
+// One write of a unit. kPut, kDelete, kDisable, kEnable or kForget; what else
+// there is becomes one of these or nothing.
 struct ModelWrite {
-  bool is_put = true;
+  Operation operation = Operation::kPut;
   std::string key = {};
-  std::string value = {};
+  std::string value = {};   // of a put
+  std::string reason = {};  // of a mask
 };
 using ModelUnit = std::vector<ModelWrite>;
 
-// The part of a state's fingerprint that one key makes.
-uint64_t Fingerprint(std::string_view key, std::string_view value);
+// A key that is not absent. A forgotten one keeps the value it had, if any.
+struct ModelKey {
+  KeyState state = KeyState::kLive;
+  std::optional<std::string> value = {};
+};
+using ModelState = std::map<std::string, ModelKey>;
+
+// What a unit's call must return.
+enum class ModelAnswer { kDone, kNotFound, kDisabled, kForgotten };
+
+// The parts of a state's fingerprint that one key, and one mask, make.
+uint64_t Fingerprint(std::string_view key, const ModelKey& content);
+uint64_t MaskFingerprint(std::string_view key, format::RecordKind kind,
+                         uint64_t lsn, std::string_view reason);
 
 class Model final {
  public:
   Model();
 
-  // Adds a unit at the end of the history.
+  // What the unit would be answered if it were added now.
+  ModelAnswer AnswerTo(const ModelUnit& unit) const;
+
+  // Adds a unit at the end of the history. One that is refused changes nothing.
   void Add(ModelUnit unit);
 
   // How many units there are; prefixes go from 0 to this.
@@ -53,26 +78,30 @@ class Model final {
   void CutTo(size_t count);
 
   // The newest state.
-  const std::map<std::string, std::string>& state() const { return state_; }
+  const ModelState& state() const { return state_; }
+  // Of a key that can be read; nullptr: none.
+  const std::string* ValueOf(const std::string& key) const;
+  KeyState StateOf(const std::string& key) const;
 
   // The state after the first `count` units, built anew.
-  std::map<std::string, std::string> StateAt(size_t count) const;
+  ModelState StateAt(size_t count) const;
 
  private:
   struct Mark {
     uint64_t fingerprint = 0;
-    uint64_t key_count = 0;
+    uint64_t key_count = 0;  // that can be read
     uint64_t last_lsn = 0;
   };
 
-  // Applies `unit` to `state`; returns how many records it takes.
-  static uint64_t Apply(const ModelUnit& unit,
-                        std::map<std::string, std::string>* state,
-                        uint64_t* fingerprint);
+  // Applies `unit` to `state` and `mark`, all of it or nothing.
+  static ModelAnswer Apply(const ModelUnit& unit, ModelState* state,
+                           Mark* mark);
+  static ModelAnswer ApplyOne(const ModelWrite& write, ModelState* state,
+                              Mark* mark);
 
   std::vector<ModelUnit> units_;
   std::vector<Mark> marks_;  // one more than units
-  std::map<std::string, std::string> state_;
+  ModelState state_;
 };
 
 }  // namespace peat::testing

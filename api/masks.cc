@@ -1,0 +1,15 @@
+#include "peat/masks.h"
+
+#include "engine/key_state.h"
+
+namespace peat {
+
+bool IsDisabled(const absl::Status& status) {
+  return engine::RefusingState(status) == engine::KeyState::kDisabled;
+}
+
+bool IsForgotten(const absl::Status& status) {
+  return engine::RefusingState(status) == engine::KeyState::kForgotten;
+}
+
+}  // namespace peat

@@ -1,0 +1,62 @@
+// The life cycle of a key, and what is said when it is changed.
+//
+// A key is absent, live, disabled (readable, no longer writable) or forgotten
+// (neither readable nor writable, while what was stored stays in the log for
+// audit). docs/masks.md tells what that means and what it does not.
+
+#ifndef PEAT_API_PEAT_MASKS_H_
+#define PEAT_API_PEAT_MASKS_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+
+namespace peat {
+
+enum class KeyState { kAbsent, kLive, kDisabled, kForgotten };
+
+// Whether `status` is a write's refusal because its key is disabled, or
+// forgotten. Both are FailedPrecondition.
+bool IsDisabled(const absl::Status& status);
+bool IsForgotten(const absl::Status& status);
+
+struct MaskOptions {
+  // Why: kept with the mask for ever, and shown by the audit reader alone. Any
+  // bytes, up to 64 KiB (InvalidArgument).
+  std::string reason = {};
+};
+
+// BLAKE2b-256 (RFC 7693).
+using Digest = std::array<std::byte, 32>;
+
+// What Forget() has forgotten: an auditor can verify with it, later, that what
+// is kept is what was forgotten. It counts once its lsn is durable.
+struct ForgetReceipt {
+  std::array<std::byte, 16> store_id = {};
+  uint64_t lsn = 0;
+  // Both are missing if the key was forgotten already (the audit reader makes
+  // the whole receipt again); the second also if the key had no value.
+  std::optional<Digest> key_digest = {};
+  std::optional<Digest> value_digest = {};
+
+  friend bool operator==(const ForgetReceipt&, const ForgetReceipt&) = default;
+};
+
+struct ForgetAllOptions {
+  std::string reason = {};  // as in MaskOptions
+  // Only count what would be forgotten.
+  bool dry_run = false;
+};
+
+struct ForgetAllResult {
+  uint64_t key_count = 0;
+  uint64_t byte_count = 0;  // of these keys and their values
+};
+
+}  // namespace peat
+
+#endif  // PEAT_API_PEAT_MASKS_H_
