@@ -5,7 +5,6 @@
 #include <bit>
 #include <cstring>
 
-#include "format/bytes.h"
 #include "format/check.h"
 
 namespace peat::index {
@@ -18,8 +17,6 @@ constexpr size_t kTailHeaderSize = sizeof(uint16_t);
 // are never about to be full.
 constexpr size_t kSlotSlack = 8;
 constexpr size_t kTailSlack = 128;
-
-constexpr size_t kSlotsOnALine = 4;
 
 std::array<char, kHeadSize> BytesOfHead(uint64_t head) {
   std::array<char, kHeadSize> bytes;
@@ -78,39 +75,12 @@ int OrderedLeaf::Compare(const Slot& slot, const Parts& parts) const {
   return TailAt(tail).compare(parts.tail);
 }
 
-// A binary search would wait for memory at each of its first steps. So all that
-// they may look at is asked for at once, and then the stretch between.
 size_t OrderedLeaf::LowerBoundOfRest(const Parts& parts) const {
-  constexpr size_t kStretches = 8;
-  const size_t stretch = slots_.size() / kStretches + 1;
-  for (size_t i = stretch; i < slots_.size(); i += stretch) {
-    format::PrefetchToRead(&slots_[i]);
-  }
-  auto low = slots_.begin();
-  for (size_t i = stretch; i < slots_.size(); i += stretch) {
-    if (slots_[i].head < parts.head) {
-      low = slots_.begin() + static_cast<std::ptrdiff_t>(i);
-    }
-  }
-  const auto end = slots_.end() - low > static_cast<std::ptrdiff_t>(stretch)
-                       ? low + static_cast<std::ptrdiff_t>(stretch) + 1
-                       : slots_.end();
-  for (auto slot = low; slot < end; slot += kSlotsOnALine) {
-    format::PrefetchToRead(&*slot);
-  }
-  low = std::lower_bound(
-      low, end, parts.head,
-      [](const Slot& slot, uint64_t head) { return slot.head < head; });
-  // Equal heads are compared in full.
-  if (low != slots_.end() && low->head == parts.head) {
-    const auto last = std::partition_point(
-        low, slots_.end(),
-        [&parts](const Slot& slot) { return slot.head == parts.head; });
-    low = std::partition_point(low, last, [this, &parts](const Slot& slot) {
-      return Compare(slot, parts) < 0;
-    });
-  }
-  return static_cast<size_t>(low - slots_.begin());
+  const auto at = std::lower_bound(slots_.begin(), slots_.end(), parts,
+                                   [this](const Slot& slot, const Parts& key) {
+                                     return Compare(slot, key) < 0;
+                                   });
+  return static_cast<size_t>(at - slots_.begin());
 }
 
 size_t OrderedLeaf::LowerBound(std::string_view key) const {
@@ -121,7 +91,6 @@ size_t OrderedLeaf::LowerBound(std::string_view key) const {
 }
 
 bool OrderedLeaf::Insert(std::string_view key, Location location) {
-  format::PrefetchToWrite(tails_.data() + tails_.size());
   if (slots_.empty()) {
     // One key is all prefix but its last bytes, which others will differ in.
     prefix_.assign(key.substr(0, key.size() - std::min(key.size(), kHeadSize)));
