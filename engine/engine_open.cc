@@ -153,7 +153,7 @@ absl::Status Engine::ReplayInto(const std::vector<ReplaySource>& sources,
                                 .segments = &segments_,
                                 .hasher = &hasher_,
                                 .directory = directory_.get(),
-                                .store_id = manifest_.Current().store_id,
+                                .store_id = store_id_,
                                 .is_damaged = !open_stats_.damaged.empty(),
                                 .hidden_up_to = result.hidden_up_to});
   view_reader_.emplace(ViewReader::Parts{.index = &index_,
