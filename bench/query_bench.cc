@@ -154,12 +154,9 @@ void RunInserts(const QueryArguments& arguments) {
               Median(plain), Median(ordered), Median(ratios));
   for (const bool with_order : {false, true, false, true}) {
     const double begin = Now();
-    const uint64_t before = ResidentBytesWithoutSegments();
     const auto store = Open(Path(arguments, "peat"), with_order);
-    std::printf("open%s: %.2f s, %.1f bytes resident a key\n",
-                with_order ? " with order" : "", Now() - begin,
-                static_cast<double>(ResidentBytesWithoutSegments() - before) /
-                    static_cast<double>(arguments.keys));
+    std::printf("open%s: %.2f s\n", with_order ? " with order" : "",
+                Now() - begin);
   }
 }
 
