@@ -4,6 +4,7 @@
 #include <array>
 #include <optional>
 
+#include "absl/strings/str_format.h"
 #include "engine/key_state.h"
 #include "engine/seeded_bug.h"
 #include "format/check.h"
@@ -25,6 +26,18 @@ bool IsForgotten(const Record& record) {
          !HasBug(Bug::kForgottenVisible);
 }
 
+// A file that is gone is not a key that is absent.
+absl::Status ReadRecord(const Segment& segment, uint64_t offset,
+                        ViewReader::Found* found) {
+  absl::Status status =
+      segment.ReadRecord(offset, &found->scratch, &found->record);
+  if (!absl::IsNotFound(status)) [[likely]] {
+    return status;
+  }
+  return absl::DataLossError(
+      absl::StrFormat("%s is missing", segment.file_name()));
+}
+
 }  // namespace
 
 absl::Status ViewReader::Find(const View& view, std::string_view key,
@@ -38,8 +51,8 @@ absl::Status ViewReader::FindHashed(const View& view, std::string_view key,
   absl::Status status;
   const auto match = [&](Location location) {
     found->segment = &parts_.segments->At(location.segment());
-    if (absl::Status read = found->segment->ReadRecord(
-            location.offset(), &found->scratch, &found->record);
+    if (absl::Status read =
+            ReadRecord(*found->segment, location.offset(), found);
         !read.ok()) [[unlikely]] {
       status = std::move(read);
       return Verdict::kStop;
@@ -72,8 +85,7 @@ absl::Status ViewReader::FindSaved(const View& view, std::string_view key,
                                    Found* found) const {
   std::optional<SavedRecord> saved = parts_.views->Find(view, key);
   if (!saved.has_value()) return absl::NotFoundError("");
-  PEAT_RETURN_IF_ERROR(saved->segment->ReadRecord(
-      saved->offset, &found->scratch, &found->record));
+  PEAT_RETURN_IF_ERROR(ReadRecord(*saved->segment, saved->offset, found));
   PEAT_CHECK(found->record.key == key);
   PEAT_CHECK(found->record.header.lsn == saved->lsn);
   found->segment = saved->segment.get();
