@@ -262,6 +262,11 @@ Stats Store::GetStats() const {
   stats.value_file_count = from.value_file_count;
   stats.value_file_bytes = from.value_file_bytes;
   stats.index_bytes = from.index_bytes;
+  stats.ordered_index_bytes = from.ordered_index_bytes;
+  stats.view_count = from.view_count;
+  stats.view_saved_count = from.view_saved_count;
+  stats.view_saved_bytes = from.view_saved_bytes;
+  stats.view_held_bytes = from.view_held_bytes;
   stats.last_lsn = from.last_lsn;
   stats.durable_lsn = from.durable_lsn;
   stats.flush_count = from.flush_count;

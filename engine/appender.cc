@@ -224,6 +224,7 @@ bool Appender::Append(const AppendRecord& record, Appended* appended,
   appended->location = WriteUnitRecord(record, 0);
   CountLive(record);
   appended->lsn = end_.last_lsn;
+  appended->newest_view = newest_view_;
   CountTail(tail_before, wake);
   last_lsn_.store(end_.last_lsn, std::memory_order_release);
   return true;
@@ -257,12 +258,27 @@ bool Appender::AppendBatch(std::span<const AppendRecord> records,
   for (size_t i = 0; i < records.size(); ++i) {
     appended[i].location = WriteUnitRecord(records[i], format::kFlagInFrame);
     appended[i].lsn = end_.last_lsn;
+    appended[i].newest_view = newest_view_;
     CountLive(records[i]);
   }
   PEAT_CHECK(end_.last_lsn == before + records.size());
   CountTail(tail_before, wake);
   last_lsn_.store(end_.last_lsn, std::memory_order_release);
   return true;
+}
+
+ViewPoint Appender::BeginView() {
+  index::MutexLock lock(&mutex_);
+  newest_view_ = end_.last_lsn;
+  if (active_ == nullptr) return {.lsn = end_.last_lsn};
+  return {.lsn = end_.last_lsn,
+          .active = active_->segment->number(),
+          .end = active_->end};
+}
+
+void Appender::SetNewestView(Lsn lsn) {
+  index::MutexLock lock(&mutex_);
+  newest_view_ = lsn;
 }
 
 void Appender::AddValueFile(std::shared_ptr<File> file, uint64_t size) {

@@ -60,6 +60,7 @@ struct AppendRecord {
   // Of the value files that this record and that one refer to.
   uint64_t value_file_size = 0;
   uint64_t superseded_value_file_size = 0;
+  format::Lsn superseded_lsn = 0;
   // False: a later record of the same batch takes the place of this one.
   bool is_current = true;
 
@@ -69,6 +70,16 @@ struct AppendRecord {
 struct Appended {
   format::Location location;
   format::Lsn lsn = 0;
+  // The newest view that was open then; 0: none. What it shows must be saved
+  // before the index changes.
+  format::Lsn newest_view = 0;
+};
+
+// Where the log ends for a view.
+struct ViewPoint {
+  format::Lsn lsn = 0;
+  format::SegmentNumber active = 0;  // 0: no segment was active
+  uint64_t end = 0;                  // of the records in it
 };
 
 // Live bytes that move with a record from one segment to another.
@@ -110,6 +121,11 @@ class Appender {
   bool AppendBatch(std::span<const AppendRecord> records,
                    std::span<Appended> appended, bool* wake)
       ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Where the log ends now. Each later append tells its caller of a view of
+  // that lsn, until SetNewestView() says otherwise.
+  ViewPoint BeginView() ABSL_LOCKS_EXCLUDED(mutex_);
+  void SetNewestView(format::Lsn lsn) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // The capacity of a segment that is sure to take records of `size` bytes.
   static uint64_t NeededCapacity(uint64_t size);
@@ -224,6 +240,7 @@ class Appender {
   uint64_t sampled_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t wake_at_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   bool starved_ ABSL_GUARDED_BY(mutex_) = false;
+  format::Lsn newest_view_ ABSL_GUARDED_BY(mutex_) = 0;
 
   // Stored under the lock, at the end of each unit; read by Flush() without
   // it. Release, so that whoever sees an lsn may rely on its unit being there.

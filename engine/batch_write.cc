@@ -205,11 +205,11 @@ class Writer::Batch {
                                                        : Verdict::kOther;
           });
       PEAT_CHECK((position.verdict == Verdict::kMatch) == existed);
-      const AppendRecord& record = records_[key.last_record];
+      AppendRecord& record = records_[key.last_record];
+      if (existed) record.superseded_lsn = key.seen.record.header.lsn;
       // A key that is born and dies in the batch never gets into the index.
       if (record.kind == RecordKind::kTombstone && !existed) continue;
-      writer_.PointTo(key.hash, position, record,
-                      appended[key.last_record].location);
+      writer_.PointTo(key.hash, position, record, appended[key.last_record]);
       writer_.parts_.mask_counts->Move(key.seen.state, key.state);
     }
     index.EndPublish(shard_bits_);

@@ -324,7 +324,7 @@ absl::Status Compaction::Commit() {
   // Before the edit, since it can fail.
   for (const Output& output : outputs_) {
     if (output.open == nullptr) continue;
-    PEAT_RETURN_IF_ERROR(parts_.segments->Add(output.open));
+    PEAT_RETURN_IF_ERROR(parts_.segments->AddCopies(output.open));
   }
   return parts_.manifest->Edit([this](Manifest& manifest) {
     for (const SealedSegment& input : inputs_) {
@@ -351,9 +351,17 @@ void Compaction::GiveUpOutputs() {
     if (output.segment == nullptr) continue;
     if (parts_.poison->is_set()) output.segment->Keep();
     if (output.open->number() == 0) continue;
-    parts_.segments->Retire(*output.open);
+    parts_.segments->Exchange({&output.open, 1}, {});
     parts_.segments->Release(*output.open);
   }
+}
+
+std::vector<std::shared_ptr<Segment>> Compaction::outputs() const {
+  std::vector<std::shared_ptr<Segment>> outputs;
+  for (const Output& output : outputs_) {
+    if (output.open != nullptr) outputs.push_back(output.open);
+  }
+  return outputs;
 }
 
 void Compaction::Publish() {

@@ -45,6 +45,7 @@
 #include "engine/segment_set.h"
 #include "engine/segment_supply.h"
 #include "engine/tombstones.h"
+#include "engine/views.h"
 #include "format/record.h"
 #include "index/hash_index.h"
 #include "index/key_hash.h"
@@ -63,6 +64,7 @@ struct CompactionParts {
   SegmentSupply* supply;
   LogSyncer* syncer;
   Poison* poison;
+  const Views* views;
   const Config* config;
 };
 
@@ -81,6 +83,7 @@ class Compaction final {
   bool has_set_aside() const { return has_set_aside_; }
 
   const std::vector<SealedSegment>& inputs() const { return inputs_; }
+  std::vector<std::shared_ptr<Segment>> outputs() const;
   // Bytes of segments written and taken out; what the inputs' records that are
   // gone referred to, once for each. Of a Run() that was OK.
   uint64_t written_bytes() const { return written_bytes_; }

@@ -189,15 +189,16 @@ absl::StatusOr<bool> Compactor::Compact(const std::vector<Known>& known,
 void Compactor::Retire(const Compaction& compaction) {
   Retired retired;
   for (const SealedSegment& input : compaction.inputs()) {
-    parts_.segments->Retire(*input.segment);
     retired.segments.push_back(input.segment);
     index::MutexLock lock(&state_mutex_);
     tombstones_.erase(input.entry.id);
   }
+  parts_.segments->Exchange(retired.segments, compaction.outputs());
   for (const SegmentId file : compaction.dropped_values()) {
     references_->Remove(file);
   }
   retired.value_files = references_->TakeUnreferenced();
+  retired.last_lsn = parts_.appender->last_lsn();
   retired.stamp = index::EpochStamp();
   retired_.push_back(std::move(retired));
   retired_bytes_ += compaction.removed_bytes();
@@ -212,7 +213,7 @@ void Compactor::Reclaim() {
     if (is_free) Unlink(*segment);
     return is_free;
   });
-  if (retired_.empty()) return;
+  if (retired_.empty()) return ReclaimValues();
   const uint64_t oldest = index::OldestEpoch();
   while (!retired_.empty() && retired_.front().stamp < oldest) {
     for (std::shared_ptr<Segment>& segment : retired_.front().segments) {
@@ -223,10 +224,23 @@ void Compactor::Reclaim() {
         held_.push_back(std::move(segment));
       }
     }
-    for (const SegmentId file : retired_.front().value_files) {
-      (void)parts_.directory->Unlink(format::ValueFileName(file));
+    if (!retired_.front().value_files.empty()) {
+      retired_values_.push_back(
+          {retired_.front().last_lsn, std::move(retired_.front().value_files)});
     }
     retired_.pop_front();
+  }
+  ReclaimValues();
+}
+
+void Compactor::ReclaimValues() {
+  const format::Lsn oldest_view = parts_.views->OldestLsn();
+  while (!retired_values_.empty() &&
+         retired_values_.front().last_lsn <= oldest_view) {
+    for (const SegmentId file : retired_values_.front().files) {
+      (void)parts_.directory->Unlink(format::ValueFileName(file));
+    }
+    retired_values_.pop_front();
   }
 }
 

@@ -76,7 +76,13 @@ class Compactor final {
   struct Retired {
     uint64_t stamp = 0;
     std::vector<std::shared_ptr<Segment>> segments;
+    format::Lsn last_lsn = 0;  // of the log, then
     std::vector<format::SegmentId> value_files;
+  };
+  // Files of values that only views from before `last_lsn` may show.
+  struct RetiredValues {
+    format::Lsn last_lsn = 0;
+    std::vector<format::SegmentId> files;
   };
   using Known = SealedSegment;  // or one that is not sealed yet
 
@@ -94,6 +100,7 @@ class Compactor final {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Unlinks what nobody can be reading any more.
   void Reclaim() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void ReclaimValues() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Unlink(const Segment& segment) const;
   // Remembers the segments that have tombstones, and since when.
   void NoteTombstones(const std::vector<Known>& known)
@@ -117,6 +124,7 @@ class Compactor final {
   // Released, but read with pread, by name, by somebody who took it before: a
   // scan.
   std::vector<std::shared_ptr<Segment>> held_ ABSL_GUARDED_BY(mutex_);
+  std::deque<RetiredValues> retired_values_ ABSL_GUARDED_BY(mutex_);
   uint64_t retired_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
 
   // Apart, so that statistics need not wait for a compaction. Innermost.

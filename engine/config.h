@@ -37,18 +37,21 @@ struct Config {
   double max_space_amplification = 1.5;
   uint64_t compaction_bytes_per_second = 0;  // 0: unlimited
   bool background_compaction = true;
+  bool ordered = false;
 
   // For tests: the bounds of the segment size (powers of two), what a small
   // store may use beyond the bound, who runs the background, how many threads
   // recovery uses, a hash so weak that keys collide (bits that are kept; 0: the
-  // real one), what time it is (since some instant; and since 1970-01-01 UTC,
-  // in microseconds), and what happens amid a compaction.
+  // real one), the memory that a query on a store without order may take, what
+  // time it is (since some instant; and since 1970-01-01 UTC, in microseconds),
+  // and what happens amid a compaction.
   uint64_t segment_size_min = format::kSegmentSizeMin;
   uint64_t segment_size_max = format::kSegmentSizeMax;
   uint64_t space_extra_min = uint64_t{8} << 20;
   bool background_threads = true;
   int recovery_threads = 0;  // 0: as many as there are cores, at most 4
   int weak_hash_bits = 0;
+  uint64_t collected_bytes_max = uint64_t{64} << 20;  // see key_source.h
   std::function<std::chrono::steady_clock::time_point()> now =
       std::chrono::steady_clock::now;
   std::function<uint64_t()> wall_clock = WallClock;

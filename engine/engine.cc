@@ -66,6 +66,8 @@ Engine::Log::Log(Engine& engine, std::unique_ptr<DirectoryLock> directory_lock,
               .syncer = &syncer,
               .reader = &*engine.reader_,
               .poison = &engine.poison_,
+              .views = &engine.views_,
+              .ordered = engine.ordered_.get(),
               .mask_counts = &engine.mask_counts_,
               .references = &references,
               .throttle = &throttle,
@@ -102,6 +104,7 @@ Engine::Log::Log(Engine& engine, std::unique_ptr<DirectoryLock> directory_lock,
                  .supply = &supply,
                  .syncer = &syncer,
                  .poison = &engine.poison_,
+                 .views = &engine.views_,
                  .config = &engine.config_},
                 &references, [this] { return housekeeping.SyncAndSeal(); }) {}
 
@@ -138,7 +141,8 @@ Engine::Engine(FileSystem& file_system, std::unique_ptr<Directory> directory,
       directory_(std::move(directory)),
       config_(Effective(config)),
       manifest_(directory_.get(), manifest, &poison_),
-      hasher_(MakeHasher(config, manifest.manifest)) {}
+      hasher_(MakeHasher(config, manifest.manifest)),
+      views_(&segments_, &index_, gate_) {}
 
 Engine::~Engine() {
   PEAT_CHECK(!is_foreign());
@@ -154,6 +158,7 @@ absl::Status Engine::Close() {
   }
   close_done_ = true;
   closed_.store(true, std::memory_order_seq_cst);
+  gate_->Close();
   // Whoever entered before that leaves; whoever enters later turns back.
   index::Retire([] {});
   index::DrainRetired();

@@ -4,6 +4,7 @@
 //   put      encode -> find and compare -> lock the shard, recheck -> append
 //            -> upsert                                        (Writer)
 //   get      enter -> index find -> verify -> return          (Reader)
+//   scan     keys in order -> as a view shows them            (Cursor)
 //   flush    one sync for all who wait                        (LogSyncer)
 //   open     lock -> manifest -> log's end -> mend -> replay  (recovery)
 //   behind   prepare, touch, sync, seal                       (Housekeeping)
@@ -11,7 +12,8 @@
 //            replace-if -> retire                             (Compactor)
 //
 // Locks are taken in this order: compactor, segment supply, index shards
-// (ascending), appender, segment set; manifest store under the first two.
+// (ascending), views, appender, segment set; manifest store under the first
+// two.
 //
 // Thread-safe. Every call holds an epoch guard, which is how Close() knows that
 // nobody is inside any more.
@@ -35,29 +37,37 @@
 #include "engine/compaction_loop.h"
 #include "engine/compactor.h"
 #include "engine/config.h"
+#include "engine/cursor.h"
 #include "engine/forget_all.h"
 #include "engine/fs/file_system.h"
 #include "engine/fs/fork.h"
+#include "engine/gate.h"
 #include "engine/housekeeping.h"
+#include "engine/key_source.h"
 #include "engine/log_syncer.h"
 #include "engine/manifest_store.h"
 #include "engine/mask_counts.h"
 #include "engine/mask_scan.h"
 #include "engine/poison.h"
+#include "engine/query.h"
 #include "engine/reader.h"
 #include "engine/replay.h"
 #include "engine/segment_set.h"
 #include "engine/segment_sources.h"
 #include "engine/segment_supply.h"
+#include "engine/snapshot.h"
 #include "engine/stats.h"
 #include "engine/throttle.h"
 #include "engine/value_references.h"
+#include "engine/view_reader.h"
+#include "engine/views.h"
 #include "engine/worker.h"
 #include "engine/writer.h"
 #include "index/epoch.h"
 #include "index/hash_index.h"
 #include "index/key_hash.h"
 #include "index/mutex.h"
+#include "index/ordered_index.h"
 
 namespace peat::engine {
 
@@ -121,6 +131,11 @@ class Engine {
   // Compacts all that is sealed, as Store::Compact() has it.
   absl::Status Compact();
 
+  // Never null; it may be a snapshot or cursor that says why it could not be
+  // opened.
+  std::unique_ptr<Snapshot> OpenSnapshot() const;
+  std::unique_ptr<Cursor> Scan(Query query) const;
+
   Stats GetStats() const;
 
   // What the background does; for tests, which have no background.
@@ -183,6 +198,7 @@ class Engine {
   void CountSegments(const format::Manifest& manifest, Stats* stats) const;
   absl::StatusOr<std::vector<SegmentSource>> Sources() const;
   absl::Status CloseLog();
+  QueryParts PartsForQueries() const;
 
   FileSystem& file_system_;
   const std::unique_ptr<Directory> directory_;
@@ -193,9 +209,14 @@ class Engine {
   const index::KeyHasher hasher_;
   SegmentSet segments_;
   index::HashIndex index_;
+  const std::shared_ptr<Gate> gate_ = std::make_shared<Gate>();
+  mutable Views views_;
   MaskCounts mask_counts_;
-  std::optional<Reader> reader_;  // set once, by Open()
-  std::unique_ptr<Log> log_;      // set once, by Open(); null: to read only
+  // Set once, by Open().
+  std::unique_ptr<index::OrderedIndex> ordered_;  // null: there is none
+  std::optional<ViewReader> view_reader_;
+  std::optional<Reader> reader_;
+  std::unique_ptr<Log> log_;  // null: to read only
   OpenStats open_stats_;
 
   // Set before Close() waits for everybody inside to leave.

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_format.h"
 #include "engine/engine.h"
+#include "engine/load_ordered.h"
 #include "engine/recovery.h"
 #include "format/check.h"
 #include "format/file_name.h"
@@ -124,6 +125,7 @@ absl::Status Engine::RecoverToWrite(std::unique_ptr<DirectoryLock> lock) {
   RemoveOrphans(*directory_, manifest_.Current(), references);
   log_ = std::make_unique<Log>(*this, std::move(lock), end);
   log_->references.Reset(std::move(references));
+  views_.SetAppender(&log_->appender);
   for (const ManifestSegment& entry : unused) {
     PEAT_RETURN_IF_ERROR(log_->supply.Reuse(entry));
   }
@@ -157,6 +159,15 @@ absl::StatusOr<ValueReferences::Counts> Engine::ReplayInto(
                                 .store_id = manifest_.store_id(),
                                 .is_damaged = !open_stats_.damaged.empty(),
                                 .hidden_up_to = result.hidden_up_to});
+  view_reader_.emplace(ViewReader::Parts{.index = &index_,
+                                         .segments = &segments_,
+                                         .hasher = &hasher_,
+                                         .views = &views_,
+                                         .hidden_up_to = result.hidden_up_to});
+  if (config_.ordered) {
+    ordered_ = std::make_unique<index::OrderedIndex>();
+    PEAT_RETURN_IF_ERROR(LoadOrdered(index_, segments_, ordered_.get()));
+  }
   return std::move(result.value_files);
 }
 

@@ -50,6 +50,14 @@ Stats Engine::GetStats() const {
   stats.forgotten_key_count = mask_counts_.forgotten();
   stats.key_count = index_.size() - stats.forgotten_key_count;
   stats.index_bytes = index_.memory_bytes();
+  if (ordered_ != nullptr) {
+    stats.ordered_index_bytes = ordered_->memory_bytes();
+  }
+  const Views::Usage views = views_.TakeUsage();
+  stats.view_count = views.view_count;
+  stats.view_saved_count = views.saved_count;
+  stats.view_saved_bytes = views.saved_bytes;
+  stats.view_held_bytes = views.held_bytes;
   stats.last_lsn = open_stats_.last_lsn;
   stats.durable_lsn = manifest.durable_lsn;
   if (log_ != nullptr) {

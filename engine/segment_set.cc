@@ -12,7 +12,15 @@ using format::SegmentNumber;
 SegmentSet::~SegmentSet() = default;
 
 absl::Status SegmentSet::Add(std::shared_ptr<Segment> segment) {
-  PEAT_CHECK(segment != nullptr);
+  return AddOwner({.segment = std::move(segment)});
+}
+
+absl::Status SegmentSet::AddCopies(std::shared_ptr<Segment> segment) {
+  return AddOwner({.segment = std::move(segment), .is_copy = true});
+}
+
+absl::Status SegmentSet::AddOwner(Owner owner) {
+  PEAT_CHECK(owner.segment != nullptr);
   index::MutexLock lock(&mutex_);
   if (owners_.empty()) owners_.emplace_back();  // number 0 is "none"
   auto number = static_cast<SegmentNumber>(owners_.size());
@@ -30,20 +38,28 @@ absl::Status SegmentSet::Add(std::shared_ptr<Segment> segment) {
     chunk_owners_.push_back(std::make_unique<Chunk>());
     chunk.store(chunk_owners_.back().get(), std::memory_order_release);
   }
-  segment->set_number(number);
+  owner.segment->set_number(number);
   (*chunk.load(std::memory_order_relaxed))[number % kChunkSize].store(
-      segment.get(), std::memory_order_release);
+      owner.segment.get(), std::memory_order_release);
   PEAT_CHECK(owners_[number].segment == nullptr);
-  owners_[number] = {.segment = std::move(segment)};
+  owners_[number] = std::move(owner);
+  list_.reset();
   return absl::OkStatus();
 }
 
-void SegmentSet::Retire(const Segment& segment) {
+void SegmentSet::Exchange(Some retired, Some copies) {
   index::MutexLock lock(&mutex_);
-  Owner& owner = owners_[segment.number()];
-  PEAT_CHECK(owner.segment.get() == &segment);
-  PEAT_CHECK(!owner.is_retired);
-  owner.is_retired = true;
+  for (const std::shared_ptr<Segment>& segment : retired) {
+    Owner& owner = owners_[segment->number()];
+    PEAT_CHECK(owner.segment == segment);
+    PEAT_CHECK(!owner.is_retired);
+    owner.is_retired = true;
+  }
+  for (const std::shared_ptr<Segment>& segment : copies) {
+    PEAT_CHECK(owners_[segment->number()].is_copy);
+    owners_[segment->number()].is_copy = false;
+  }
+  list_.reset();
 }
 
 void SegmentSet::Release(const Segment& segment) {
@@ -57,7 +73,22 @@ void SegmentSet::Release(const Segment& segment) {
       .store(nullptr, std::memory_order_release);
   released = std::move(owners_[number].segment);
   owners_[number] = {};
+  list_.reset();
   free_numbers_.push_back(number);
+}
+
+std::shared_ptr<const SegmentSet::List> SegmentSet::TakeList() const {
+  index::MutexLock lock(&mutex_);
+  if (list_ == nullptr) {
+    auto list = std::make_shared<List>();
+    list->reserve(owners_.size());
+    for (const Owner& owner : owners_) {
+      const bool is_listed = !owner.is_retired && !owner.is_copy;
+      list->push_back(is_listed ? owner.segment : nullptr);
+    }
+    list_ = std::move(list);
+  }
+  return list_;
 }
 
 std::vector<std::shared_ptr<Segment>> SegmentSet::All() const {

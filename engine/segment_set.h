@@ -16,6 +16,7 @@
 #include <array>
 #include <atomic>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -38,6 +39,11 @@ class SegmentSet {
   absl::Status Add(std::shared_ptr<Segment> segment)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // The same for a segment that holds copies of what lies in others, until
+  // Exchange() says that it stands for them.
+  absl::Status AddCopies(std::shared_ptr<Segment> segment)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+
   // The segment `number`, which must have come from the index, under an epoch
   // guard that is still held.
   Segment& At(format::SegmentNumber number) const {
@@ -49,9 +55,11 @@ class SegmentSet {
     return *segment;
   }
 
-  // The index points to `segment` no more and never will: it counts no longer,
-  // but stays readable for whoever entered before.
-  void Retire(const Segment& segment) ABSL_LOCKS_EXCLUDED(mutex_);
+  // The index points to none of `retired` any more and never will: they count
+  // no longer, but stay readable for whoever entered before. At the same moment
+  // `copies` come to stand for them.
+  using Some = std::span<const std::shared_ptr<Segment>>;
+  void Exchange(Some retired, Some copies) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Gives up a retired segment, and its number. Every guard that was there when
   // it was retired must be gone.
@@ -71,6 +79,22 @@ class SegmentSet {
   Totals Sum() const ABSL_LOCKS_EXCLUDED(mutex_);
   uint64_t LiveBytes() const { return Sum().live_bytes; }
 
+  // Whether `segment` is in the set, by its number.
+  bool Has(const Segment& segment) const {
+    const format::SegmentNumber number = segment.number();
+    const Chunk* const chunk =
+        chunks_[number / kChunkSize].load(std::memory_order_acquire);
+    return (*chunk)[number % kChunkSize].load(std::memory_order_acquire) ==
+           &segment;
+  }
+
+  // The segments that hold each record that the index points to, and hold it
+  // once: neither retired ones nor copies. Each is at the place of its number,
+  // null where there is none; what the list holds stays readable. The same
+  // list until the set changes.
+  using List = std::vector<std::shared_ptr<Segment>>;
+  std::shared_ptr<const List> TakeList() const ABSL_LOCKS_EXCLUDED(mutex_);
+
  private:
   static constexpr size_t kChunkSize = 256;
   static constexpr size_t kChunkCount =
@@ -83,9 +107,14 @@ class SegmentSet {
   struct Owner {
     std::shared_ptr<Segment> segment;
     bool is_retired = false;
+    bool is_copy = false;
   };
+  absl::Status AddOwner(Owner owner) ABSL_LOCKS_EXCLUDED(mutex_);
+
   std::vector<Owner> owners_ ABSL_GUARDED_BY(mutex_);  // by number
   std::vector<format::SegmentNumber> free_numbers_ ABSL_GUARDED_BY(mutex_);
+  // Their segments; null: to be made when it is asked for.
+  mutable std::shared_ptr<const List> list_ ABSL_GUARDED_BY(mutex_);
 
   // What readers see. Chunks are made once and live as long as the set.
   std::array<std::atomic<Chunk*>, kChunkCount> chunks_ = {};

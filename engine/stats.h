@@ -67,6 +67,11 @@ struct Stats {
   double slowed_seconds = 0;
   std::vector<SegmentStats> segments;
 
+  uint64_t ordered_index_bytes = 0;
+  uint64_t view_count = 0;
+  uint64_t view_saved_count = 0;
+  uint64_t view_saved_bytes = 0;
+  uint64_t view_held_bytes = 0;
   OpenStats open;
 };
 

@@ -164,6 +164,7 @@ absl::StatusOr<ForgetReceipt> Writer::Forget(std::string_view key,
 
 void Writer::Supersede(const Seen& seen, AppendRecord* record) const {
   record->superseded = &parts_.segments->At(seen.position.location.segment());
+  record->superseded_lsn = seen.record.header.lsn;
   record->superseded_size =
       RecordSize(seen.record.header) -
       format::LastingSize(seen.record.header.kind, seen.record.key.size(),
@@ -202,20 +203,37 @@ Writer::Attempt Writer::TryAppend(uint64_t hash, const Seen& seen,
   if (!parts_.appender->Append(record, appended, wake)) {
     return Attempt::kNeedsSegment;
   }
-  PointTo(hash, seen.position, record, appended->location);
+  PointTo(hash, seen.position, record, *appended);
   const KeyState after = StateAfter(record.kind);
   if (seen.state != after) parts_.mask_counts->Move(seen.state, after);
   return Attempt::kDone;
 }
 
 void Writer::PointTo(uint64_t hash, const HashIndex::Position& position,
-                     const AppendRecord& record, Location location) {
+                     const AppendRecord& record, const Appended& appended) {
+  const bool is_new = position.verdict != Verdict::kMatch;
+  if (!is_new && record.superseded_lsn <= appended.newest_view) [[unlikely]] {
+    parts_.views->Save(
+        {.key = record.key,
+         .segment = &parts_.segments->At(position.location.segment()),
+         .offset = position.location.offset(),
+         .lsn = record.superseded_lsn,
+         .until = appended.lsn});
+  }
   if (record.kind == RecordKind::kTombstone) {
-    PEAT_CHECK(position.verdict == Verdict::kMatch);
+    PEAT_CHECK(!is_new);
     parts_.index->Erase(hash, position);
+    if (parts_.ordered != nullptr) parts_.ordered->Erase(record.key);
     return;
   }
-  parts_.index->Set(hash, position, location);
+  parts_.index->Set(hash, position, appended.location);
+  if (parts_.ordered == nullptr) return;
+  const bool is_listed = IsReadable(StateAfter(record.kind));
+  if (is_new && is_listed) {
+    parts_.ordered->Insert(record.key, appended.location);
+  } else if (!is_listed) {
+    parts_.ordered->Erase(record.key);
+  }
 }
 
 absl::Status Writer::CheckWritable(Need need) {

@@ -35,9 +35,11 @@
 #include "engine/segment_supply.h"
 #include "engine/throttle.h"
 #include "engine/value_references.h"
+#include "engine/views.h"
 #include "format/record.h"
 #include "index/hash_index.h"
 #include "index/key_hash.h"
+#include "index/ordered_index.h"
 
 namespace peat::engine {
 
@@ -77,6 +79,8 @@ class Writer {
     LogSyncer* syncer;
     const Reader* reader;
     const Poison* poison;
+    Views* views;
+    index::OrderedIndex* ordered;  // null: there is none
     MaskCounts* mask_counts;
     ValueReferences* references;
     Throttle* throttle;
@@ -138,9 +142,10 @@ class Writer {
   absl::Status Look(uint64_t hash, std::string_view key, Seen* seen) const;
   // Whether the store takes this write: not poisoned, and not full.
   absl::Status CheckWritable(Need need);
-  // Points the index from what was there to `record` at `location`.
+  // Points the index from what was there to `record`, which has been appended,
+  // and saves for views what was there.
   void PointTo(uint64_t hash, const index::HashIndex::Position& position,
-               const AppendRecord& record, format::Location location);
+               const AppendRecord& record, const Appended& appended);
   // Everything about a write of `bytes` that is left to do outside the locks.
   absl::Status Acknowledge(format::Lsn lsn, uint64_t bytes, bool wake);
 

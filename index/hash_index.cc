@@ -111,6 +111,16 @@ bool HashIndex::ReplaceIf(uint64_t hash, Location from, Location to) {
   return is_replaced;
 }
 
+void HashIndex::AwaitChanges() {
+  for (Shard& shard : shards_) {
+    // A holder that matters took the lock before what the caller has seen of
+    // it, so what is read here is `true`, or of after its end.
+    if (!shard.is_locked.load(std::memory_order_acquire)) continue;
+    shard.Lock();
+    shard.Unlock();
+  }
+}
+
 void HashIndex::BeginPublish(uint64_t shard_bits) {
   ForEachBit(shard_bits, [this](size_t i) {
     PEAT_DCHECK(shards_[i].is_locked);

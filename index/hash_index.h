@@ -168,6 +168,11 @@ class HashIndex final {
   // Points a key of this hash from `from` to `to`; false if no key is there.
   bool ReplaceIf(uint64_t hash, Location from, Location to);
 
+  // Returns once every shard's lock has been free at some moment since the
+  // call: what its holders did before the call to anything else that the caller
+  // has seen, they have done to the index. Costs a look at each shard.
+  void AwaitChanges();
+
   // Between these two, readers of these shards wait (Find) or look again.
   void BeginPublish(uint64_t shard_bits);
   void EndPublish(uint64_t shard_bits);
@@ -209,12 +214,12 @@ class HashIndex final {
   struct alignas(64) Shard {
     void Lock() ABSL_NO_THREAD_SAFETY_ANALYSIS {
       mutex.Lock();
-      PEAT_DCHECK(!is_locked);
-      is_locked = true;
+      PEAT_DCHECK(!is_locked.load(std::memory_order_relaxed));
+      is_locked.store(true, std::memory_order_relaxed);
     }
     void Unlock() ABSL_NO_THREAD_SAFETY_ANALYSIS {
-      PEAT_DCHECK(is_locked);
-      is_locked = false;
+      PEAT_DCHECK(is_locked.load(std::memory_order_relaxed));
+      is_locked.store(false, std::memory_order_release);
       mutex.Unlock();
     }
 
@@ -227,7 +232,8 @@ class HashIndex final {
     alignas(64) std::atomic<uint64_t> insertions = 0;
     std::atomic<uint64_t> key_count = 0;
     uint32_t table_count = 0;
-    bool is_locked = false;
+    // Stored by the lock's holder. Release at its end, for AwaitChanges().
+    std::atomic<bool> is_locked = false;
     Mutex mutex;
   };
 

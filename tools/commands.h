@@ -15,6 +15,8 @@ void AddPut(CLI::App& app, ExitCode& exit_code);
 void AddGet(CLI::App& app, ExitCode& exit_code);
 void AddDelete(CLI::App& app, ExitCode& exit_code);
 void AddLoad(CLI::App& app, ExitCode& exit_code);
+void AddScan(CLI::App& app, ExitCode& exit_code);
+void AddExport(CLI::App& app, ExitCode& exit_code);
 void AddStats(CLI::App& app, ExitCode& exit_code);
 void AddCompact(CLI::App& app, ExitCode& exit_code);
 

@@ -123,6 +123,16 @@ std::string Escape(std::string_view bytes) {
   return field;
 }
 
+bool IsUtf8(std::string_view bytes) {
+  for (size_t i = 0; i < bytes.size();) {
+    const bool is_ascii = static_cast<unsigned char>(bytes[i]) < 0x80;
+    const size_t size = is_ascii ? 1 : Utf8SequenceSize(bytes.substr(i));
+    if (size == 0) return false;
+    i += size;
+  }
+  return true;
+}
+
 absl::Status Unescape(std::string_view field, std::string* bytes) {
   bytes->clear();
   size_t begin = 0;

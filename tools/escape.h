@@ -30,6 +30,9 @@ absl::Status Unescape(std::string_view field, std::string* bytes);
 // `bytes` as pairs of lower-case hexadecimal digits.
 std::string ToHex(std::string_view bytes);
 
+// Whether all of `bytes` is well-formed UTF-8.
+bool IsUtf8(std::string_view bytes);
+
 }  // namespace peat::tools
 
 #endif  // PEAT_TOOLS_ESCAPE_H_

@@ -31,6 +31,8 @@ ExitCode Main(int argc, char** argv) {
   AddGet(app, exit_code);
   AddDelete(app, exit_code);
   AddLoad(app, exit_code);
+  AddScan(app, exit_code);
+  AddExport(app, exit_code);
   AddStats(app, exit_code);
   AddCompact(app, exit_code);
   try {

@@ -86,6 +86,7 @@ Json ToJson(const Stats& stats) {
   object["segment_count"] = stats.segment_count;
   object["value_file_count"] = stats.value_file_count;
   object["index_bytes"] = stats.index_bytes;
+  object["ordered_index_bytes"] = stats.ordered_index_bytes;
   object["last_lsn"] = stats.last_lsn;
   object["durable_lsn"] = stats.durable_lsn;
   object["flush_count"] = stats.flush_count;

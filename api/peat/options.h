@@ -77,6 +77,13 @@ struct Options {
   // Whether a thread, which all stores of the process share, compacts in the
   // background. Default: true. Without it the store grows until Compact().
   bool background_compaction = true;
+
+  // Whether to keep the keys in order in memory, for prefixes and ranges.
+  // Default: no. It costs at most a key's length and 16 bytes of memory a key,
+  // more time for each insert and delete of a key (none for an overwrite), and
+  // time at Open(). Without it such queries work, too, but read the whole log.
+  // It is not part of the files: any store opens with or without it.
+  bool ordered = false;
 };
 
 }  // namespace peat

@@ -70,6 +70,17 @@ struct Stats {
   // Memory of the index, in bytes.
   uint64_t index_bytes = 0;
 
+  // Memory of the ordered index, in bytes; 0 without one.
+  uint64_t ordered_index_bytes = 0;
+
+  // Open cursors and snapshots; the records that they keep because keys have
+  // changed since, and the memory for that in bytes; and the bytes of segments
+  // that the store has given up and only they keep.
+  uint64_t view_count = 0;
+  uint64_t view_saved_count = 0;
+  uint64_t view_saved_bytes = 0;
+  uint64_t view_held_bytes = 0;
+
   // The last write's place in the order of writes, and how far writes are known
   // to be durable.
   uint64_t last_lsn = 0;

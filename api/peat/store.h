@@ -65,9 +65,12 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "peat/cursor.h"
 #include "peat/masks.h"
 #include "peat/options.h"
 #include "peat/pinned_value.h"
+#include "peat/query.h"
+#include "peat/snapshot.h"
 #include "peat/stats.h"
 #include "peat/write_batch.h"
 
@@ -125,6 +128,17 @@ class Store {
   // What may be done with `key`.
   absl::StatusOr<KeyState> State(std::string_view key) const;
 
+  // --- Queries.
+
+  // The pairs of `query` as of now. Never null; what went wrong is in the
+  // cursor's status. peat/query.h says what which query costs; opening a cursor
+  // takes a microsecond or two.
+  std::unique_ptr<Cursor> Scan(const Query& query) const;
+
+  // The store as of now, for Get() and several cursors. Never null; what went
+  // wrong is in the status of each of its calls.
+  std::unique_ptr<Snapshot> OpenSnapshot() const;
+
   // --- Writing.
 
   // Inserts or overwrites.
@@ -172,6 +186,16 @@ class Store {
   // shards of the index meanwhile.
   absl::Status Write(const WriteBatch& batch);
 
+  // Deletes the keys that were there as the call was made: all from `from` up
+  // to `to` and without it, or all that begin with `prefix`; returns how many.
+  // In batches of up to 1,000 keys, each of them atomic, all together not:
+  // after a failure or crash in the middle, call it again to go on. A batch with
+  // a key that is disabled is refused and ends the call. Costs a query for the
+  // keys, and a delete each.
+  absl::StatusOr<uint64_t> DeleteRange(std::string_view from,
+                                       std::string_view to);
+  absl::StatusOr<uint64_t> DeletePrefix(std::string_view prefix);
+
   // Makes everything acknowledged before the call durable, and returns the lsn
   // up to which it is. Callers that wait share one sync. After a failure the
   // store is readable but every write fails: it is not known what is on disk,
@@ -193,6 +217,7 @@ class Store {
 
   class Impl;
   explicit Store(std::unique_ptr<Impl> impl);
+  absl::StatusOr<uint64_t> DeleteAll(Query query);
 
   std::unique_ptr<Impl> impl_;
 };

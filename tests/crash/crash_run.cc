@@ -124,6 +124,31 @@ absl::Status DumpMasks(const Engine& store, Dump* dump) {
   return Expect(count == 0, "fewer masks newest first");
 }
 
+// `pairs`, in the order of the log and from the last to the first.
+absl::Status CompareScans(const Engine& store,
+                          const std::map<std::string, std::string>& pairs) {
+  for (const bool any_order : {true, false}) {
+    engine::Query query;
+    query.any_order = any_order;
+    query.reverse = !any_order;
+    const std::unique_ptr<engine::Cursor> cursor = store.Scan(query);
+    uint64_t count = 0;
+    auto expected = pairs.rbegin();
+    for (; cursor->is_valid(); cursor->Next(), ++count) {
+      const auto found = pairs.find(std::string(cursor->key()));
+      if (found == pairs.end() || found->second != cursor->value()) {
+        return Broken("Scan shows what Get does not");
+      }
+      if (!any_order && (expected++)->first != cursor->key()) {
+        return Broken("Scan is out of order");
+      }
+    }
+    PEAT_RETURN_IF_ERROR(cursor->status());
+    PEAT_RETURN_IF_ERROR(Expect(count == pairs.size(), "Scan misses a key"));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<Dump> DumpStore(const Engine& store, uint32_t key_count) {
@@ -145,6 +170,11 @@ absl::StatusOr<Dump> DumpStore(const Engine& store, uint32_t key_count) {
         if (!same) answers = Broken("MultiGet and Get differ");
       }));
   PEAT_RETURN_IF_ERROR(answers);
+  std::map<std::string, std::string> pairs;
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (values[i].has_value()) pairs.emplace(keys[i], *values[i]);
+  }
+  PEAT_RETURN_IF_ERROR(CompareScans(store, pairs));
   const engine::Stats stats = store.GetStats();
   dump.last_lsn = stats.last_lsn;
   if (stats.key_count != dump.key_count) {

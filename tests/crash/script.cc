@@ -57,6 +57,8 @@ class Generator final {
       : random_(random), shape_(shape) {
     const uint64_t segment_size = uint64_t{8192} << random_.Below(3);
     script_.config = TestConfig(segment_size);
+    // Drawn from nothing, so that a seed means what it meant before.
+    script_.config.ordered = segment_size == 16384;
     large_value_size_ = engine::LargeValueSize(segment_size);
     if (random_.Chance(3)) {
       script_.config.weak_hash_bits = static_cast<int>(random_.Below(3)) + 1;
@@ -212,10 +214,10 @@ std::string ToString(const Script& script) {
   const engine::Config& config = script.config;
   std::string text = absl::StrFormat(
       "segment size %d, weak hash bits %d, sync policy %d, read method %d, "
-      "%d keys\n",
+      "ordered %d, %d keys\n",
       config.segment_size_min, config.weak_hash_bits,
       static_cast<int>(config.sync), static_cast<int>(config.read_method),
-      script.key_count);
+      config.ordered ? 1 : 0, script.key_count);
   for (const ScriptStep& step : script.steps) {
     text += kKindNames[static_cast<size_t>(step.kind)];
     for (const ScriptWrite& write : step.writes) {

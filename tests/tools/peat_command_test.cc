@@ -286,9 +286,51 @@ TEST_F(PeatCommandTest, TakesAClosedPipeForEnoughAndAFullDiskForAFailure) {
   EXPECT_EQ(full.exit_code, 3);
 }
 
+TEST_F(PeatCommandTest, ScansInTheOrderOfKeys) {
+  EXPECT_EQ(
+      Run("printf 'b\\t2\\na\\t1\\nc\\t3\\nba\\t4\\n' | peat load s").exit_code,
+      0);
+
+  EXPECT_EQ(Run("peat scan s").output, "a\t1\nb\t2\nba\t4\nc\t3\n");
+  EXPECT_EQ(Run("peat scan s --prefix b --keys-only").output, "b\nba\n");
+  EXPECT_EQ(Run("peat scan s --from b --to c --reverse").output,
+            "ba\t4\nb\t2\n");
+  EXPECT_EQ(Run("peat scan s --after a --limit 1").output, "b\t2\n");
+  EXPECT_EQ(Run("peat scan s --prefix c --format jsonl").output,
+            "{\"key\":\"c\",\"value\":\"3\"}\n");
+  EXPECT_EQ(Run("peat scan s --escaped --prefix 'b\\x61'").output, "ba\t4\n");
+  EXPECT_EQ(Run("peat scan s --from z --to a").output, "");
+  EXPECT_EQ(Run("peat scan nothing").exit_code, 3);
+  EXPECT_EQ(Run("peat scan s --escaped --prefix 'b\\q'").exit_code, 2);
+}
+
+TEST_F(PeatCommandTest, LoadsWhatItExports) {
+  Write("all", R"(\0\xff\t	\xfe\n\\
+text	\xc3\x28
+	the empty key
+\x01control	ü
+)");
+  EXPECT_EQ(Run("peat load s all").exit_code, 0);
+  const std::string pairs = Run("peat scan s").output;
+
+  for (const std::string format : {"tsv", "jsonl"}) {
+    SCOPED_TRACE(format);
+    EXPECT_EQ(Run("peat export s --format " + format + " | peat load copy_" +
+                  format + " --format " + format)
+                  .exit_code,
+              0);
+    EXPECT_EQ(Run("peat scan copy_" + format).output, pairs);
+  }
+  EXPECT_EQ(Run("peat export s --format nul").exit_code, 2);
+  EXPECT_EQ(Run("peat put t a b && peat export t --format nul | "
+                "peat load u --format nul > /dev/null && peat get u a")
+                .output,
+            "b");
+}
+
 TEST_F(PeatCommandTest, HasHelpWithExamplesForEachCommand) {
   for (const std::string command :
-       {"put", "get", "delete", "load", "stats", "compact"}) {
+       {"put", "get", "delete", "load", "scan", "export", "stats", "compact"}) {
     SCOPED_TRACE(command);
     const Outcome help = Run("peat " + command + " --help");
     EXPECT_EQ(help.exit_code, 0);

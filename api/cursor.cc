@@ -1,0 +1,49 @@
+#include "peat/cursor.h"
+
+#include <utility>
+
+#include "api/cursor_impl.h"
+
+namespace peat {
+
+Cursor::Cursor(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {
+  Refresh();
+}
+
+Cursor::~Cursor() = default;
+
+Cursor::Cursor(Cursor&& other) noexcept
+    : impl_(std::move(other.impl_)),
+      is_valid_(std::exchange(other.is_valid_, false)),
+      key_(std::exchange(other.key_, {})),
+      value_(std::exchange(other.value_, {})) {}
+
+Cursor& Cursor::operator=(Cursor&& other) noexcept {
+  impl_ = std::move(other.impl_);
+  is_valid_ = std::exchange(other.is_valid_, false);
+  key_ = std::exchange(other.key_, {});
+  value_ = std::exchange(other.value_, {});
+  return *this;
+}
+
+void Cursor::Next() {
+  if (!is_valid_) return;
+  impl_->cursor().Next();
+  Refresh();
+}
+
+void Cursor::Refresh() {
+  const engine::Cursor& cursor = impl_->cursor();
+  is_valid_ = cursor.is_valid();
+  key_ = cursor.key();
+  value_ = cursor.value();
+}
+
+absl::Status Cursor::status() const {
+  if (impl_ == nullptr) {
+    return absl::FailedPreconditionError("the cursor was moved from");
+  }
+  return impl_->cursor().status();
+}
+
+}  // namespace peat

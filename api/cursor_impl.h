@@ -1,0 +1,32 @@
+// What is behind a Cursor, for the door's own files.
+
+#ifndef PEAT_API_CURSOR_IMPL_H_
+#define PEAT_API_CURSOR_IMPL_H_
+
+#include <memory>
+#include <utility>
+
+#include "engine/cursor.h"
+#include "peat/cursor.h"
+
+namespace peat {
+
+class Cursor::Impl {
+ public:
+  explicit Impl(std::unique_ptr<engine::Cursor> cursor)
+      : cursor_(std::move(cursor)) {}
+
+  engine::Cursor& cursor() { return *cursor_; }
+
+ private:
+  const std::unique_ptr<engine::Cursor> cursor_;
+};
+
+inline std::unique_ptr<Cursor> Wrap(std::unique_ptr<engine::Cursor> cursor) {
+  return std::make_unique<Cursor>(
+      std::make_unique<Cursor::Impl>(std::move(cursor)));
+}
+
+}  // namespace peat
+
+#endif  // PEAT_API_CURSOR_IMPL_H_

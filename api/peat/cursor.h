@@ -1,0 +1,99 @@
+// The pairs of a query, one after the other.
+
+#ifndef PEAT_API_PEAT_CURSOR_H_
+#define PEAT_API_PEAT_CURSOR_H_
+
+#include <cstddef>
+#include <iterator>
+#include <memory>
+#include <string_view>
+
+#include "absl/status/status.h"
+
+namespace peat {
+
+// Shows the store as of the moment it was opened, whatever is written, deleted
+// or compacted meanwhile; except that a key that is forgotten meanwhile is not
+// shown any more.
+//
+//   std::unique_ptr<peat::Cursor> cursor = store.Scan({.prefix =
+//   "window/17/"}); for (; cursor->Valid(); cursor->Next()) Use(cursor->key(),
+//   cursor->value()); if (!cursor->status().ok()) return cursor->status();  //
+//   not the end
+//
+// An open cursor never blocks writers. It costs memory in proportion to the
+// keys changed since it was opened, and keeps segments that compaction has
+// given up; GetStats() tells how much. One that has come to its end, or met an
+// error, costs nothing any more. It may be destroyed at any time, and outlive
+// its store: then it ends with FailedPrecondition.
+//
+// Movable. One object is for one thread at a time.
+class Cursor {
+ public:
+  // For the engine.
+  class Impl;
+  explicit Cursor(std::unique_ptr<Impl> impl);
+
+  Cursor(Cursor&& other) noexcept;
+  Cursor& operator=(Cursor&& other) noexcept;
+  ~Cursor();
+
+  // Whether there is a pair. If not, it is the end, or status() says why not.
+  bool Valid() const { return is_valid_; }
+
+  // Goes to the next pair. Only while Valid().
+  void Next();
+
+  // Of the pair; valid until the cursor is moved on or destroyed.
+  std::string_view key() const { return key_; }
+  std::string_view value() const { return value_; }
+
+  // OK, also at the end; or what the cursor ended with: DataLoss,
+  // FailedPrecondition (the store is closed), ResourceExhausted. Sticky.
+  absl::Status status() const;
+
+  struct Pair {
+    std::string_view key;
+    std::string_view value;
+  };
+
+  // For range-based loops, once: `for (const auto [key, value] : *cursor)`.
+  // Look at status() behind the loop.
+  class Iterator {
+   public:
+    using iterator_category = std::input_iterator_tag;
+    using value_type = Pair;
+    using difference_type = std::ptrdiff_t;
+    using pointer = const Pair*;
+    using reference = Pair;
+
+    Iterator() = default;
+    explicit Iterator(Cursor* cursor) : cursor_(cursor) {}
+    Pair operator*() const { return {cursor_->key(), cursor_->value()}; }
+    Iterator& operator++() {
+      cursor_->Next();
+      return *this;
+    }
+    void operator++(int) { cursor_->Next(); }
+    friend bool operator==(const Iterator& it, std::default_sentinel_t) {
+      return !it.cursor_->Valid();
+    }
+
+   private:
+    Cursor* cursor_ = nullptr;
+  };
+  Iterator begin() { return Iterator(this); }
+  std::default_sentinel_t end() const { return {}; }
+
+ private:
+  void Refresh();
+
+  std::unique_ptr<Impl> impl_;
+  bool is_valid_ = false;
+  std::string_view key_;
+  std::string_view value_;
+};
+
+}  // namespace peat
+
+#endif  // PEAT_API_PEAT_CURSOR_H_

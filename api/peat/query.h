@@ -1,0 +1,54 @@
+// What a cursor lists.
+
+#ifndef PEAT_API_PEAT_QUERY_H_
+#define PEAT_API_PEAT_QUERY_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace peat {
+
+// A query for all pairs that satisfy every field that is set. By default, for
+// everything.
+//
+// Pairs come in byte order, with one exception: on a store without an ordered
+// index, a query that sets nothing but `keys_only` gives the order of the log.
+//
+// What it costs depends on Options::ordered. With an ordered index: the pairs
+// that it yields, wherever they lie. Without: a query for everything, or for a
+// list of keys, likewise; any other reads the whole log, once for each 64 MiB
+// of memory that the matching keys take (each its length and 24 bytes),
+// or once if there is a limit and so many keys take less.
+struct Query {
+  // From this key on, and up to this key but without it. `from` behind `to` is
+  // an empty range, not an error.
+  std::optional<std::string> from = {};
+  std::optional<std::string> to = {};
+
+  // Keys that begin with this.
+  std::optional<std::string> prefix = {};
+
+  // These keys, each once, in byte order; those that are not there are passed
+  // over. Empty: not limited to a list.
+  std::vector<std::string> keys = {};
+
+  // Only what comes behind this key, in the direction of the query. For paging:
+  // the last key of the page before.
+  std::optional<std::string> after = {};
+
+  // Keys without their values: value() is empty. Saves what reading a value
+  // that lies in a file of its own takes.
+  bool keys_only = false;
+
+  // From the last key to the first.
+  bool reverse = false;
+
+  // At most so many pairs; 0: all.
+  uint64_t limit = 0;
+};
+
+}  // namespace peat
+
+#endif  // PEAT_API_PEAT_QUERY_H_

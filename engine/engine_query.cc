@@ -1,0 +1,38 @@
+// Engine: snapshots and cursors.
+
+#include <memory>
+#include <utility>
+
+#include "engine/engine.h"
+
+namespace peat::engine {
+
+QueryParts Engine::PartsForQueries() const {
+  return {.gate = gate_,
+          .reader = &*view_reader_,
+          .views = &views_,
+          .ordered = ordered_.get(),
+          .mask_counts = &mask_counts_,
+          .despite_damage = !open_stats_.damaged.empty(),
+          .collected_bytes_max = config_.collected_bytes_max};
+}
+
+std::unique_ptr<Snapshot> Engine::OpenSnapshot() const {
+  const index::EpochGuard guard;
+  if (!IsOpen(guard)) return std::make_unique<Snapshot>(WhyNot());
+  return std::make_unique<Snapshot>(PartsForQueries(), &*reader_,
+                                    views_.Open());
+}
+
+std::unique_ptr<Cursor> Engine::Scan(Query query) const {
+  std::shared_ptr<const View> view;
+  {
+    const index::EpochGuard guard;
+    if (!IsOpen(guard)) return std::make_unique<Cursor>(WhyNot());
+    view = views_.Open();
+  }
+  return std::make_unique<Cursor>(PartsForQueries(), &*reader_, std::move(view),
+                                  std::move(query));
+}
+
+}  // namespace peat::engine

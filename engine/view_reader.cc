@@ -1,0 +1,158 @@
+#include "engine/view_reader.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+
+#include "absl/strings/str_format.h"
+#include "engine/key_state.h"
+#include "engine/seeded_bug.h"
+#include "format/check.h"
+#include "format/status_macros.h"
+
+namespace peat::engine {
+namespace {
+
+using format::Location;
+using format::Record;
+using index::KeyGroup;
+using index::Verdict;
+
+// Keys whose memory accesses overlap: see reader.cc.
+constexpr size_t kGroupSize = 64;
+
+bool IsForgotten(const Record& record) {
+  return !IsReadable(StateAfter(record.header.kind)) &&
+         !HasBug(Bug::kForgottenVisible);
+}
+
+// A file that is gone is not a key that is absent.
+absl::Status ReadRecord(const Segment& segment, uint64_t offset,
+                        ViewReader::Found* found) {
+  absl::Status status =
+      segment.ReadRecord(offset, &found->scratch, &found->record);
+  if (!absl::IsNotFound(status)) [[likely]] {
+    return status;
+  }
+  return absl::DataLossError(
+      absl::StrFormat("%s is missing", segment.file_name()));
+}
+
+}  // namespace
+
+absl::Status ViewReader::Find(const View& view, std::string_view key,
+                              Found* found) const {
+  return FindHashed(view, key, Hash(key), {}, found);
+}
+
+absl::Status ViewReader::FindHashed(const View& view, std::string_view key,
+                                    uint64_t hash, Location candidate,
+                                    Found* found) const {
+  absl::Status status;
+  const auto match = [&](Location location) {
+    found->segment = &parts_.segments->At(location.segment());
+    if (absl::Status read =
+            ReadRecord(*found->segment, location.offset(), found);
+        !read.ok()) [[unlikely]] {
+      status = std::move(read);
+      return Verdict::kStop;
+    }
+    return found->record.key == key ? Verdict::kMatch : Verdict::kOther;
+  };
+  Verdict verdict = candidate.is_none() ? Verdict::kOther : match(candidate);
+  if (verdict == Verdict::kOther) {
+    verdict = parts_.index->FindUnvalidated(hash, match);
+  }
+  if (verdict == Verdict::kStop) [[unlikely]] {
+    return status;
+  }
+  if (verdict == Verdict::kMatch) {
+    if (IsForgotten(found->record)) return absl::NotFoundError("");
+    const format::Lsn lsn = found->record.header.lsn;
+    if (lsn < parts_.hidden_up_to) return absl::NotFoundError("");
+    if (lsn <= view.lsn()) [[likely]] {
+      found->owner.reset();
+      if (!view.Holds(*found->segment)) {
+        found->owner = found->segment->shared_from_this();
+      }
+      return absl::OkStatus();
+    }
+  }
+  return FindSaved(view, key, found);
+}
+
+absl::Status ViewReader::FindSaved(const View& view, std::string_view key,
+                                   Found* found) const {
+  std::optional<SavedRecord> saved = parts_.views->Find(view, key);
+  if (!saved.has_value()) return absl::NotFoundError("");
+  PEAT_RETURN_IF_ERROR(ReadRecord(*saved->segment, saved->offset, found));
+  PEAT_CHECK(found->record.key == key);
+  PEAT_CHECK(found->record.header.lsn == saved->lsn);
+  found->segment = saved->segment.get();
+  found->owner = std::move(saved->segment);
+  return absl::OkStatus();
+}
+
+absl::Status ViewReader::FindGroup(const View& view, const KeyGroup& keys,
+                                   Show show) const {
+  std::array<uint64_t, kGroupSize> hashes = {};
+  std::array<Location, kGroupSize> candidates = {};
+  Found found;
+  for (size_t first = 0; first < keys.size(); first += kGroupSize) {
+    const size_t count = std::min(kGroupSize, keys.size() - first);
+    for (size_t i = 0; i < count; ++i) {
+      hashes[i] = Hash(keys[first + i]);
+      Prefetch(hashes[i]);
+      // Where the record was is nearly always where it is.
+      const Location hint = keys.hint(first + i);
+      const Segment* const segment = view.SegmentAt(hint.segment());
+      if (segment != nullptr) segment->PrefetchBegin(hint.offset());
+    }
+    for (size_t i = 0; i < count; ++i) {
+      candidates[i] = parts_.index->Peek(hashes[i]);
+      if (candidates[i].is_none()) continue;
+      parts_.segments->At(candidates[i].segment())
+          .Prefetch(candidates[i].offset());
+    }
+    for (size_t i = 0; i < count; ++i) {
+      const absl::Status status =
+          FindHashed(view, keys[first + i], hashes[i], candidates[i], &found);
+      if (absl::IsNotFound(status)) continue;
+      PEAT_RETURN_IF_ERROR(status);
+      show(found);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> ViewReader::Shows(const View& view, const Segment& segment,
+                                       uint64_t offset, uint64_t hash,
+                                       const Record& record) const {
+  const format::Lsn lsn = record.header.lsn;
+  if (lsn > view.lsn() || lsn < parts_.hidden_up_to) return false;
+  const Location here(segment.number(), offset);
+  bool may_be_moved = false;
+  if (parts_.index->FindUnvalidated(hash, [&](Location location) {
+        if (location == here && parts_.segments->Has(segment)) {
+          return Verdict::kMatch;
+        }
+        may_be_moved |=
+            parts_.segments->At(location.segment()).identity().kind !=
+            format::SegmentKind::kLog;
+        return Verdict::kOther;
+      }) == Verdict::kMatch) {
+    return true;
+  }
+  // What the index points to in the log, if it is this key, was written later.
+  // So this record is shown only if it was moved, or saved for the view.
+  if (!may_be_moved && !parts_.views->Find(view, record.key).has_value()) {
+    return false;
+  }
+  Found shown;
+  const absl::Status status = FindHashed(view, record.key, hash, {}, &shown);
+  if (absl::IsNotFound(status)) return false;
+  PEAT_RETURN_IF_ERROR(status);
+  return shown.record.header.lsn == lsn;
+}
+
+}  // namespace peat::engine

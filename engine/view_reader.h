@@ -1,0 +1,81 @@
+// Reading at a view: what the index shows, or what was saved for the view.
+//
+// A record that the index points to and that is not newer than the view is the
+// one: everything up to the view's lsn had been published when it was opened.
+// Otherwise the key has changed since, and Views has what there was. A key that
+// is forgotten now is absent from every view.
+//
+// Thread-safe. The caller holds an epoch guard around each call.
+
+#ifndef PEAT_ENGINE_VIEW_READER_H_
+#define PEAT_ENGINE_VIEW_READER_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "engine/segment_set.h"
+#include "engine/views.h"
+#include "format/record.h"
+#include "index/hash_index.h"
+#include "index/key_hash.h"
+#include "index/ordered_leaf.h"
+
+namespace peat::engine {
+
+class ViewReader final {
+ public:
+  // Everything pointed to must outlive this.
+  struct Parts {
+    const index::HashIndex* index;
+    const SegmentSet* segments;
+    const index::KeyHasher* hasher;
+    const Views* views;
+    // Of a store opened despite damage: what is older may have been superseded
+    // by what could not be read, and is not shown.
+    format::Lsn hidden_up_to = 0;
+  };
+  explicit ViewReader(const Parts& parts) : parts_(parts) {}
+
+  // A record that a view shows. Its views live as long as the view and `owner`;
+  // those of a segment that is not mapped, as long as `scratch`.
+  struct Found {
+    format::Record record;
+    Segment* segment = nullptr;
+    std::shared_ptr<const Segment> owner;  // null: the view keeps the segment
+    std::string scratch;
+  };
+
+  // NotFound, DataLoss, or OK with `*found`.
+  absl::Status Find(const View& view, std::string_view key, Found* found) const;
+
+  // Calls show(Found&) on each of `keys` that the view shows, in their order.
+  // In stages, so that the waits for memory of all of them overlap. Ends at the
+  // first error.
+  using Show = absl::FunctionRef<void(Found&)>;
+  absl::Status FindGroup(const View& view, const index::KeyGroup& keys,
+                         Show show) const;
+
+  // Whether the view shows the record of `segment` at `offset`.
+  absl::StatusOr<bool> Shows(const View& view, const Segment& segment,
+                             uint64_t offset, uint64_t hash,
+                             const format::Record& record) const;
+
+  uint64_t Hash(std::string_view key) const { return (*parts_.hasher)(key); }
+  void Prefetch(uint64_t hash) const { parts_.index->Prefetch(hash); }
+
+ private:
+  absl::Status FindHashed(const View& view, std::string_view key, uint64_t hash,
+                          format::Location candidate, Found* found) const;
+  absl::Status FindSaved(const View& view, std::string_view key,
+                         Found* found) const;
+
+  const Parts parts_;
+};
+
+}  // namespace peat::engine
+
+#endif  // PEAT_ENGINE_VIEW_READER_H_

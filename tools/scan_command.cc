@@ -1,0 +1,151 @@
+// scan and export: pairs of a store on standard output.
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "format/status_macros.h"
+#include "peat/store.h"
+#include "tools/commands.h"
+#include "tools/escape.h"
+#include "tools/open_store.h"
+#include "tools/output.h"
+#include "tools/pair_writer.h"
+
+namespace peat::tools {
+namespace {
+
+const std::map<std::string, PairFormat> kFormats = {
+    {"tsv", PairFormat::kTsv},
+    {"jsonl", PairFormat::kJsonLines},
+    {"nul", PairFormat::kNul}};
+
+struct ScanArguments {
+  std::string directory;
+  PairFormat format = PairFormat::kTsv;
+  bool escaped = false;
+  Query query;
+};
+
+absl::Status UnescapeIn(std::optional<std::string>* field) {
+  if (!field->has_value()) return absl::OkStatus();
+  const std::string escaped = **field;
+  return Unescape(escaped, &**field);
+}
+
+absl::Status Prepare(ScanArguments& arguments) {
+  if (!arguments.escaped) return absl::OkStatus();
+  for (std::optional<std::string>* field :
+       {&arguments.query.from, &arguments.query.to, &arguments.query.prefix,
+        &arguments.query.after}) {
+    PEAT_RETURN_IF_ERROR(UnescapeIn(field));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Print(const Store& store, const ScanArguments& arguments) {
+  const std::unique_ptr<Cursor> cursor = store.Scan(arguments.query);
+  std::string text;
+  for (const auto [key, value] : *cursor) {
+    PEAT_RETURN_IF_ERROR(arguments.query.keys_only
+                             ? WriteKey(key, arguments.format, &text)
+                             : WritePair(key, value, arguments.format, &text));
+    PEAT_RETURN_IF_ERROR(WriteOutput(text));
+  }
+  PEAT_RETURN_IF_ERROR(cursor->status());
+  return FlushOutput();
+}
+
+ExitCode Run(ScanArguments arguments) {
+  const absl::Status prepared = Prepare(arguments);
+  if (!prepared.ok()) return Fail(prepared);
+  const std::unique_ptr<Store> store =
+      OpenStore(arguments.directory, Access::kRead);
+  if (store == nullptr) return ExitCode::kFailed;
+  const absl::Status printed = Print(*store, arguments);
+  return printed.ok() ? ExitCode::kOk : Fail(printed);
+}
+
+constexpr const char* kFormatFooter =
+    "Formats, as `peat load` reads them:\n"
+    "  tsv    key, tab, value, one pair a line; escapes \\t \\n \\r \\\\ \\0 "
+    "\\xHH\n"
+    "  jsonl  {\"key\": ..., \"value\": ...} a line; key64 and value64 hold "
+    "base64,\n"
+    "         for bytes that are not UTF-8\n"
+    "  nul    key, zero byte, value, zero byte; fails at a zero byte in "
+    "either\n"
+    "\nReads beside a process that writes, and shows what there was at one "
+    "moment.\nKeys that are forgotten are not shown.\n\nExamples:\n";
+
+// What both commands have.
+CLI::App* AddCommand(CLI::App& app, const char* name, const char* what,
+                     const std::shared_ptr<ScanArguments>& arguments,
+                     ExitCode& exit_code) {
+  CLI::App* command = app.add_subcommand(name, what);
+  command->add_option("DIR", arguments->directory, "The store's directory")
+      ->required();
+  command
+      ->add_option_function<std::string>(
+          "--format",
+          [arguments](const std::string& format) {
+            arguments->format = kFormats.at(format);
+          },
+          "Default: tsv")
+      ->option_text("tsv|jsonl|nul")
+      ->check(CLI::IsMember({"tsv", "jsonl", "nul"}));
+  command->callback([arguments, &exit_code] { exit_code = Run(*arguments); });
+  return command;
+}
+
+void AddKeyOption(CLI::App* command, const char* name, const char* what,
+                  std::optional<std::string>* field) {
+  command
+      ->add_option_function<std::string>(
+          name, [field](const std::string& key) { *field = key; }, what)
+      ->option_text("KEY");
+}
+
+}  // namespace
+
+void AddScan(CLI::App& app, ExitCode& exit_code) {
+  auto arguments = std::make_shared<ScanArguments>();
+  CLI::App* command =
+      AddCommand(app, "scan", "Print pairs in the order of their keys",
+                 arguments, exit_code);
+  Query& query = arguments->query;
+  query.from = "";  // so that the order is that of the keys
+  AddKeyOption(command, "--prefix", "Keys that begin with this", &query.prefix);
+  AddKeyOption(command, "--from", "Keys from this one on", &query.from);
+  AddKeyOption(command, "--to", "Keys before this one", &query.to);
+  AddKeyOption(command, "--after", "Keys behind this one, for paging",
+               &query.after);
+  command->add_option("--limit", query.limit, "At most so many; 0: all")
+      ->option_text("N");
+  command->add_flag("--keys-only", query.keys_only, "Print no values");
+  command->add_flag("--reverse", query.reverse,
+                    "From the last key to the first");
+  command->add_flag("--escaped", arguments->escaped,
+                    "Keys on the command line are escaped as in tsv");
+  command->footer(
+      std::string(kFormatFooter) +
+      "  peat scan state --prefix order- --limit 10\n"
+      "  peat scan state --from a --to b --keys-only --reverse\n"
+      "  peat scan state --escaped --after 'k\\x00' --format jsonl");
+}
+
+void AddExport(CLI::App& app, ExitCode& exit_code) {
+  auto arguments = std::make_shared<ScanArguments>();
+  CLI::App* command =
+      AddCommand(app, "export", "Print all pairs, in the order of the log",
+                 arguments, exit_code);
+  command->footer(std::string(kFormatFooter) +
+                  "  peat export state > state.tsv\n"
+                  "  peat export state --format jsonl | peat load copy "
+                  "--format jsonl");
+}
+
+}  // namespace peat::tools
