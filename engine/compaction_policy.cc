@@ -15,6 +15,12 @@ constexpr size_t kInputCountMax = 64;
 // A segment from which less than this share can be gained is left alone.
 constexpr uint64_t kGainShareMin = 16;
 
+// Where tombstones are more than this share of all bytes, segments in which
+// less than that share is alive are taken before the bound asks for it: what is
+// dead in them keeps tombstones from leaving, and they cost little.
+constexpr uint64_t kTombstoneShareMax = 32;
+constexpr uint64_t kNearlyEmptyShare = 8;
+
 // So many audit segments less than half full are left as they are.
 constexpr size_t kSmallAuditCountMax = 8;
 
@@ -113,11 +119,13 @@ std::vector<SegmentId> PickInputs(std::span<const SegmentFacts> facts,
                                   const CompactionGoal& goal) {
   uint64_t used = 0;
   uint64_t idle = 0;
+  uint64_t tombstones = 0;
   std::vector<const SegmentFacts*> candidates;
   std::vector<SegmentId> empty;
   for (const SegmentFacts& segment : facts) {
     used += segment.used_bytes;
     if (segment.may_be_input) idle += segment.idle_bytes;
+    tombstones += segment.tombstone_bytes;
     if (HoldsNothing(segment) && empty.size() < kInputCountMax) {
       empty.push_back(segment.id);
     }
@@ -130,9 +138,15 @@ std::vector<SegmentId> PickInputs(std::span<const SegmentFacts> facts,
     return audits;
   }
   if (!IsOverAllowance(facts, goal)) {
-    if (idle <= used / kIdleShareMax) return {};
-    std::erase_if(candidates, [](const SegmentFacts* segment) {
-      return segment->idle_bytes == 0;
+    const bool is_sweep = idle > used / kIdleShareMax;
+    const bool is_clogged = tombstones > used / kTombstoneShareMax;
+    std::erase_if(candidates, [&](const SegmentFacts* segment) {
+      const bool is_nearly_empty =
+          segment->live_bytes + segment->audit_bytes <
+              segment->used_bytes / kNearlyEmptyShare &&
+          segment->gain_bytes() > segment->used_bytes / 2;
+      return !(is_sweep && segment->idle_bytes > 0) &&
+             !(is_clogged && is_nearly_empty);
     });
   }
   std::ranges::sort(

@@ -59,13 +59,15 @@ absl::StatusOr<Compactor::Step> Compactor::RunOnce() {
   }
   const std::vector<Known> known = KnownSegments();
   NoteTombstones(known);
+  // Also when there is enough to do without: what may go is the better choice.
+  const bool has_looked = LookAtTombstones(known);
   const std::vector<SegmentFacts> facts = FactsOf(known);
   const std::vector<SegmentId> inputs = PickInputs(facts, Goal());
   if (!inputs.empty()) {
     PEAT_RETURN_IF_ERROR(Compact(known, inputs).status());
     return Step::kDone;
   }
-  if (LookAtTombstones(known)) return Step::kDone;
+  if (has_looked) return Step::kDone;
   if (IsOverAllowance(facts, Goal()) && parts_.appender->HasRolled()) {
     PEAT_RETURN_IF_ERROR(seal_());
     return parts_.appender->HasRolled() ? Step::kNothing : Step::kDone;

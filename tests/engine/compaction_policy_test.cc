@@ -93,6 +93,14 @@ TEST(CompactionPolicyTest, SweepsTombstonesThatMayGo) {
   EXPECT_THAT(PickInputs(facts, kGoal), ElementsAre(2));
 }
 
+TEST(CompactionPolicyTest, TakesWhatIsNearlyEmptyWhenTombstonesAbound) {
+  std::vector<SegmentFacts> facts =
+      Segments({900'000, 900'000, 50'000, 900'000, 900'000});
+  EXPECT_THAT(PickInputs(facts, kGoal), IsEmpty());
+  for (SegmentFacts& fact : facts) fact.tombstone_bytes = 50'000;
+  EXPECT_THAT(PickInputs(facts, kGoal), ElementsAre(3));
+}
+
 TEST(CompactionPolicyTest, AFullPassGoesFromOldToNew) {
   std::vector<SegmentFacts> facts = Segments({900'000, 100'000, 100'000});
   facts[1].first_lsn = 50;
