@@ -21,8 +21,8 @@ constexpr uint64_t kGainShareMin = 16;
 constexpr uint64_t kTombstoneShareMax = 32;
 constexpr uint64_t kNearlyEmptyShare = 8;
 
-// So many audit segments less than half full are left as they are.
-constexpr size_t kSmallAuditCountMax = 8;
+// So many segments of a kind that are less than half full are left as they are.
+constexpr size_t kSmallCountMax = 8;
 
 // Believed idle tombstones of more than this share of all bytes are swept out
 // even where the bound does not ask for it: they cost the index nothing, but
@@ -98,18 +98,19 @@ bool IsOverAllowance(std::span<const SegmentFacts> facts,
 
 namespace {
 
-// Each compaction that meets masks adds an audit segment, and nothing ever
-// empties one: small ones are joined.
-std::vector<SegmentId> PickSmallAudits(std::span<const SegmentFacts> facts,
-                                       const CompactionGoal& goal) {
+// Of what little survives, a compaction makes a small segment, and what is for
+// audit never dies: small ones of a kind are joined.
+std::vector<SegmentId> PickSmall(std::span<const SegmentFacts> facts,
+                                 format::SegmentKind kind,
+                                 const CompactionGoal& goal) {
   std::vector<const SegmentFacts*> small;
   for (const SegmentFacts& segment : facts) {
-    if (segment.may_be_input && segment.kind == format::SegmentKind::kAudit &&
+    if (segment.may_be_input && segment.kind == kind &&
         segment.used_bytes < goal.segment_size / 2) {
       small.push_back(&segment);
     }
   }
-  if (small.size() < kSmallAuditCountMax) return {};
+  if (small.size() < kSmallCountMax) return {};
   return TakeWhatFits(small, goal.segment_size);
 }
 
@@ -133,9 +134,10 @@ std::vector<SegmentId> PickInputs(std::span<const SegmentFacts> facts,
   }
   // Costs nothing but the edit.
   if (!empty.empty()) return empty;
-  if (std::vector<SegmentId> audits = PickSmallAudits(facts, goal);
-      audits.size() > 1) {
-    return audits;
+  for (const auto kind :
+       {format::SegmentKind::kAudit, format::SegmentKind::kCompacted}) {
+    std::vector<SegmentId> small = PickSmall(facts, kind, goal);
+    if (small.size() > 1) return small;
   }
   if (!IsOverAllowance(facts, goal)) {
     const bool is_sweep = idle > used / kIdleShareMax;
