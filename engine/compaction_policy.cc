@@ -15,8 +15,14 @@ constexpr size_t kInputCountMax = 64;
 // A segment from which less than this share can be gained is left alone.
 constexpr uint64_t kGainShareMin = 16;
 
-// So many audit segments less than half full are left as they are.
-constexpr size_t kSmallAuditCountMax = 8;
+// Where tombstones are more than this share of all bytes, segments in which
+// less than that share is alive are taken before the bound asks for it: what is
+// dead in them keeps tombstones from leaving, and they cost little.
+constexpr uint64_t kTombstoneShareMax = 32;
+constexpr uint64_t kNearlyEmptyShare = 8;
+
+// So many segments of a kind that are less than half full are left as they are.
+constexpr size_t kSmallCountMax = 8;
 
 // Believed idle tombstones of more than this share of all bytes are swept out
 // even where the bound does not ask for it: they cost the index nothing, but
@@ -92,18 +98,19 @@ bool IsOverAllowance(std::span<const SegmentFacts> facts,
 
 namespace {
 
-// Each compaction that meets masks adds an audit segment, and nothing ever
-// empties one: small ones are joined.
-std::vector<SegmentId> PickSmallAudits(std::span<const SegmentFacts> facts,
-                                       const CompactionGoal& goal) {
+// Of what little survives, a compaction makes a small segment, and what is for
+// audit never dies: small ones of a kind are joined.
+std::vector<SegmentId> PickSmall(std::span<const SegmentFacts> facts,
+                                 format::SegmentKind kind,
+                                 const CompactionGoal& goal) {
   std::vector<const SegmentFacts*> small;
   for (const SegmentFacts& segment : facts) {
-    if (segment.may_be_input && segment.kind == format::SegmentKind::kAudit &&
+    if (segment.may_be_input && segment.kind == kind &&
         segment.used_bytes < goal.segment_size / 2) {
       small.push_back(&segment);
     }
   }
-  if (small.size() < kSmallAuditCountMax) return {};
+  if (small.size() < kSmallCountMax) return {};
   return TakeWhatFits(small, goal.segment_size);
 }
 
@@ -113,11 +120,13 @@ std::vector<SegmentId> PickInputs(std::span<const SegmentFacts> facts,
                                   const CompactionGoal& goal) {
   uint64_t used = 0;
   uint64_t idle = 0;
+  uint64_t tombstones = 0;
   std::vector<const SegmentFacts*> candidates;
   std::vector<SegmentId> empty;
   for (const SegmentFacts& segment : facts) {
     used += segment.used_bytes;
     if (segment.may_be_input) idle += segment.idle_bytes;
+    tombstones += segment.tombstone_bytes;
     if (HoldsNothing(segment) && empty.size() < kInputCountMax) {
       empty.push_back(segment.id);
     }
@@ -125,14 +134,21 @@ std::vector<SegmentId> PickInputs(std::span<const SegmentFacts> facts,
   }
   // Costs nothing but the edit.
   if (!empty.empty()) return empty;
-  if (std::vector<SegmentId> audits = PickSmallAudits(facts, goal);
-      audits.size() > 1) {
-    return audits;
+  for (const auto kind :
+       {format::SegmentKind::kAudit, format::SegmentKind::kCompacted}) {
+    std::vector<SegmentId> small = PickSmall(facts, kind, goal);
+    if (small.size() > 1) return small;
   }
   if (!IsOverAllowance(facts, goal)) {
-    if (idle <= used / kIdleShareMax) return {};
-    std::erase_if(candidates, [](const SegmentFacts* segment) {
-      return segment->idle_bytes == 0;
+    const bool is_sweep = idle > used / kIdleShareMax;
+    const bool is_clogged = tombstones > used / kTombstoneShareMax;
+    std::erase_if(candidates, [&](const SegmentFacts* segment) {
+      const bool is_nearly_empty =
+          segment->live_bytes + segment->audit_bytes <
+              segment->used_bytes / kNearlyEmptyShare &&
+          segment->gain_bytes() > segment->used_bytes / 2;
+      return !(is_sweep && segment->idle_bytes > 0) &&
+             !(is_clogged && is_nearly_empty);
     });
   }
   std::ranges::sort(

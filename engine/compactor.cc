@@ -23,6 +23,9 @@ using format::SegmentState;
 // older than they are has been retired.
 constexpr uint64_t kFirstLookShare = 16;
 
+// Segments whose tombstones are looked at in one step.
+constexpr int kLooksAtOnce = 4;
+
 // Tombstones of less than this share of a segment are not looked at for their
 // own sake.
 constexpr uint64_t kTombstoneShareMin = 64;
@@ -59,13 +62,16 @@ absl::StatusOr<Compactor::Step> Compactor::RunOnce() {
   }
   const std::vector<Known> known = KnownSegments();
   NoteTombstones(known);
+  // Also when there is enough to do without: what may go is the better choice.
+  bool has_looked = false;
+  for (int i = 0; i < kLooksAtOnce; ++i) has_looked |= LookAtTombstones(known);
   const std::vector<SegmentFacts> facts = FactsOf(known);
   const std::vector<SegmentId> inputs = PickInputs(facts, Goal());
   if (!inputs.empty()) {
     PEAT_RETURN_IF_ERROR(Compact(known, inputs).status());
     return Step::kDone;
   }
-  if (LookAtTombstones(known)) return Step::kDone;
+  if (has_looked) return Step::kDone;
   if (IsOverAllowance(facts, Goal()) && parts_.appender->HasRolled()) {
     PEAT_RETURN_IF_ERROR(seal_());
     return parts_.appender->HasRolled() ? Step::kNothing : Step::kDone;
@@ -268,23 +274,27 @@ void Compactor::NoteTombstones(const std::vector<Known>& known) {
 }
 
 bool Compactor::LookAtTombstones(const std::vector<Known>& known) {
+  const Known* longest_due = nullptr;
+  uint64_t due_since = retired_bytes_;
   for (const Known& one : known) {
-    {
-      index::MutexLock lock(&state_mutex_);
-      const auto at = tombstones_.find(one.entry.id);
-      if (at == tombstones_.end()) continue;
-      if (retired_bytes_ < at->second.look_at) continue;
-    }
-    const absl::StatusOr<double> share = SampleIdleShare(one, known);
     index::MutexLock lock(&state_mutex_);
-    TombstoneState& state = tombstones_[one.entry.id];
-    // Damage is for the compaction of the segment to meet.
-    state.idle_share = share.value_or(1);
-    state.patience = std::min(2 * state.patience, OlderBytes(one, known) / 2);
-    state.look_at = retired_bytes_ + std::max<uint64_t>(state.patience, 1);
-    return true;
+    const auto at = tombstones_.find(one.entry.id);
+    if (at == tombstones_.end() || at->second.look_at > due_since) continue;
+    due_since = at->second.look_at;
+    longest_due = &one;
   }
-  return false;
+  if (longest_due == nullptr) return false;
+  const absl::StatusOr<double> share = SampleIdleShare(*longest_due, known);
+  index::MutexLock lock(&state_mutex_);
+  TombstoneState& state = tombstones_[longest_due->entry.id];
+  // Damage is for the compaction of the segment to meet.
+  state.idle_share = share.value_or(1);
+  state.patience =
+      std::min(2 * state.patience, OlderBytes(*longest_due, known) / 2);
+  // At least a segment's worth, so that each gets its turn.
+  state.look_at =
+      retired_bytes_ + std::max(state.patience, longest_due->segment->end());
+  return true;
 }
 
 uint64_t Compactor::OlderBytes(const Known& one,

@@ -9,9 +9,8 @@
 namespace peat::engine {
 namespace {
 
-// A KiB costs so much at the limit: 25 MB a second, which compaction is sure to
-// keep up with. Half way from danger to limit a quarter of it, beyond the limit
-// more.
+// A KiB costs so much at the limit: one writer writes 25 MB a second then. Half
+// way from danger to limit a quarter of it, beyond the limit more.
 constexpr double kPriceAtLimit = 40'000;
 constexpr double kDepthMax = 4;
 

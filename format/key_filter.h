@@ -2,8 +2,8 @@
 // it" or "perhaps".
 //
 // A split-block Bloom filter: blocks of 32 bytes, eight words each; a hash
-// chooses a block and sets one bit in each word. At 16 bits a key one absent
-// key in some 800 is "perhaps". FORMAT.md is normative.
+// chooses a block and sets one bit in each word. At 16 bits a key less than
+// three absent keys in a thousand are "perhaps". FORMAT.md is normative.
 //
 // Pure functions and plain values, safe from any thread.
 

@@ -65,8 +65,7 @@ struct Options {
 
   // Bytes that segments may use for each byte that must stay, plus two segments
   // or 8 MiB; above 1, at most 100. Default: 1.5. Less takes less disk and
-  // writes more: uniform overwrites write each byte again 0.7 times at 1.5,
-  // and 2 times at 1.2.
+  // writes more: at 1.5, uniform overwrites write each byte 0.7 times again.
   double max_space_amplification = 1.5;
 
   // Bytes a second that compaction writes, on average; 0: unlimited, the

@@ -292,6 +292,10 @@ std::vector<Script> HandWrittenScripts() {
       script({Put(2, 900), Put(3, 901), Put(4, 2000), Put(4, 2000),
               Put(5, 2000), Put(4, 2000), Put(5, 2001), flush,
               Do(Kind::kRunSync), compact, Put(5, 3), Do(Kind::kReopen)}),
+      // What supersedes all of an input has not been flushed.
+      script({Put(2, 1900), Put(3, 1900), Put(4, 1900), Put(5, 1900),
+              Put(6, 1900), flush, Do(Kind::kRunSync), Put(2, 9), Put(3, 9),
+              Put(4, 9), Do(Kind::kCompact), Put(5, 9)}),
       // A value file, superseded; a tombstone and what it shadows, in segments
       // that are compacted apart.
       script({Put(2, 3000), Put(3, 1900), Put(4, 1900), erase, Put(3, 1900),

@@ -93,6 +93,27 @@ TEST(CompactionPolicyTest, SweepsTombstonesThatMayGo) {
   EXPECT_THAT(PickInputs(facts, kGoal), ElementsAre(2));
 }
 
+TEST(CompactionPolicyTest, TakesWhatIsNearlyEmptyWhenTombstonesAbound) {
+  std::vector<SegmentFacts> facts =
+      Segments({900'000, 900'000, 50'000, 900'000, 900'000});
+  EXPECT_THAT(PickInputs(facts, kGoal), IsEmpty());
+  for (SegmentFacts& fact : facts) fact.tombstone_bytes = 50'000;
+  EXPECT_THAT(PickInputs(facts, kGoal), ElementsAre(3));
+}
+
+TEST(CompactionPolicyTest, JoinsSmallSegmentsOfAKind) {
+  std::vector<SegmentFacts> facts =
+      Segments({90'000, 90'000, 90'000, 90'000, 90'000, 90'000, 90'000});
+  for (SegmentFacts& fact : facts) {
+    fact.used_bytes = 100'000;
+    fact.kind = format::SegmentKind::kCompacted;
+  }
+  EXPECT_THAT(PickInputs(facts, kGoal), IsEmpty());
+  facts.push_back(facts.back());
+  facts.back().id = 8;
+  EXPECT_THAT(PickInputs(facts, kGoal), ElementsAre(1, 2, 3, 4, 5, 6, 7, 8));
+}
+
 TEST(CompactionPolicyTest, AFullPassGoesFromOldToNew) {
   std::vector<SegmentFacts> facts = Segments({900'000, 100'000, 100'000});
   facts[1].first_lsn = 50;
