@@ -9,6 +9,8 @@
 //   engine_bench pauses  [--keys N]                percentiles of single puts
 //   engine_bench memory  [--keys N]                bytes a key while it grows
 //   engine_bench reopen  [--keys N] [--rounds R]   after kill -9, warm and cold
+//   engine_bench masks   [--keys N] [--rounds R]   forget, list, memory
+//   engine_bench overwrites [--masks]              to count instructions of
 //
 // All take --directory (default: a new one in the present directory). Keys are
 // 16 random-looking bytes, values 100. Each line ends with the bar it is held
@@ -248,22 +250,27 @@ int Main(int argc, char** argv) {
   app.add_option("--keys", arguments.keys, "Keys in the store");
   app.add_option("--rounds", arguments.rounds, "Paired rounds");
   app.add_option("--directory", arguments.directory, "Where to write");
+  app.add_flag("--masks", arguments.masks, "Mask a tenth of the keys");
   app.require_subcommand(1);
   app.fallthrough();
-  const std::array<std::pair<const char*, void (*)(const Arguments&)>, 6> all =
+  const std::array<std::pair<const char*, void (*)(const Arguments&)>, 8> all =
       {{{"calls", RunCalls},
         {"threads", RunThreads},
         {"flush", RunFlush},
         {"pauses", RunPauses},
         {"memory", RunMemory},
-        {"reopen", RunReopen}}};
+        {"reopen", RunReopen},
+        {"masks", RunMasks},
+        {"overwrites", RunOverwrites}}};
   for (const auto& [name, run] : all) app.add_subcommand(name);
   CLI11_PARSE(app, argc, argv);
   std::filesystem::create_directories(arguments.directory);
   for (const auto& [name, run] : all) {
     if (app.got_subcommand(name)) run(arguments);
   }
-  std::filesystem::remove_all(arguments.directory);
+  if (!app.got_subcommand("overwrites")) {
+    std::filesystem::remove_all(arguments.directory);
+  }
   return 0;
 }
 

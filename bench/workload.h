@@ -30,6 +30,7 @@ inline constexpr size_t kRecordSize = 144;  // as the log takes them
 struct Arguments {
   uint64_t keys = 10'000'000;
   int rounds = 9;
+  bool masks = false;
   std::string directory = "engine_bench.tmp";
 };
 
@@ -112,6 +113,8 @@ inline Series Combine(const Series& a, double factor, const Series& b) {
 void RunPauses(const Arguments& arguments);
 void RunMemory(const Arguments& arguments);
 void RunReopen(const Arguments& arguments);
+void RunMasks(const Arguments& arguments);
+void RunOverwrites(const Arguments& arguments);
 
 }  // namespace peat::bench
 

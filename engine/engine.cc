@@ -113,6 +113,7 @@ Engine::Engine(FileSystem& file_system, std::unique_ptr<Directory> directory,
       directory_(std::move(directory)),
       config_(Effective(config)),
       manifest_(directory_.get(), manifest, &poison_),
+      store_id_(manifest.manifest.store_id),
       hasher_(MakeHasher(config, manifest.manifest)) {}
 
 Engine::~Engine() {

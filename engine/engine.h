@@ -110,7 +110,7 @@ class Engine {
   absl::Status CopyValue(const format::Record& record,
                          std::string* value) const;
   absl::Status Reveal(std::string_view key, std::string* value) const;
-  format::StoreId store_id() const { return manifest_.Current().store_id; }
+  const format::StoreId& store_id() const { return store_id_; }
 
   Stats GetStats() const;
 
@@ -166,6 +166,7 @@ class Engine {
   const uint64_t fork_generation_ = ForkGeneration();
   Poison poison_;
   ManifestStore manifest_;
+  const format::StoreId store_id_;
   const index::KeyHasher hasher_;
   SegmentSet segments_;
   index::HashIndex index_;

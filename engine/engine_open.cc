@@ -151,7 +151,7 @@ absl::Status Engine::ReplayInto(const std::vector<ReplaySource>& sources,
                                 .segments = &segments_,
                                 .hasher = &hasher_,
                                 .directory = directory_.get(),
-                                .store_id = manifest_.Current().store_id,
+                                .store_id = store_id_,
                                 .is_damaged = !open_stats_.damaged.empty(),
                                 .hidden_up_to = result.hidden_up_to});
   return absl::OkStatus();

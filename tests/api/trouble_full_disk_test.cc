@@ -121,6 +121,36 @@ TEST_P(TroubleFullDiskTest, DeletesGoOnUntilTheReserveIsSpent) {
   ExpectAll(*store, deleted, count);
 }
 
+TEST_P(TroubleFullDiskTest, ForgetsGoOnUntilTheReserveIsSpent) {
+  const std::string large(900'000, 'L');  // in a file of its own
+  int count = 0;
+  int forgotten = 0;
+  {
+    const std::unique_ptr<Store> store = Open();
+    ASSERT_OK(store->Put("large", large));
+    mount_.AddBallast(4 * kMiB);
+    count = Fill(*store);
+    mount_.AddBallast(0);
+    ASSERT_OK(store->Forget("large"));
+    EXPECT_THAT(store->Disable(KeyOf(0)),
+                StatusIs(StatusCode::kResourceExhausted));
+    while (forgotten < count && store->Forget(KeyOf(forgotten)).ok()) {
+      ++forgotten;
+    }
+    EXPECT_GE(forgotten, 50);
+    EXPECT_THAT(store->Put("other", std::string(300'000, 'v')),
+                StatusIs(StatusCode::kResourceExhausted));
+    ExpectAll(*store, forgotten, count);
+    EXPECT_OK(store->Flush());
+  }
+  const std::unique_ptr<Store> store = Open();
+  ExpectAll(*store, forgotten, count);
+  EXPECT_EQ(store->State("large").value(), KeyState::kForgotten);
+  mount_.RemoveBallast();
+  EXPECT_OK(store->Put("other", "v"));
+  EXPECT_OK(store->Disable("other"));
+}
+
 TEST_P(TroubleFullDiskTest, TheReserveIsWorthManyDeletesAndComesBack) {
   const std::unique_ptr<Store> store = Open();
   // Keys of 64 KB: some 16 tombstones fill a segment.

@@ -61,6 +61,8 @@ class StoreRaceTest : public ::peat::testing::StoreFixture,
             .read_method = GetParam().read_method};
   }
 
+  void SetSomeMask(SimRandom& random, const std::string& key);
+
   std::unique_ptr<Store> store_;
 };
 
@@ -228,6 +230,101 @@ TEST_P(StoreRaceTest, ExactlyOnePutIfAbsentWins) {
   }
 }
 
+// Once Forget() has returned, no thread's write succeeds, and nobody reads.
+TEST_P(StoreRaceTest, NothingIsWrittenBehindAForget) {
+  constexpr int kKeys = 400;
+  std::array<std::atomic<bool>, kKeys> is_forgotten = {};
+  for (int i = 0; i < kKeys; ++i) {
+    ASSERT_OK(store_->Put(std::to_string(i), "0"));
+  }
+  std::atomic<int> next = 0;
+  RunThreads(3, [&](int thread) {
+    if (thread == 0) {
+      for (; next < kKeys; ++next) {
+        const auto i = static_cast<size_t>(next.load());
+        const std::string key = std::to_string(i);
+        if (i % 3 == 0) {
+          ASSERT_OK(store_->Disable(key));
+        }
+        if (i % 3 == 1) {
+          WriteBatch batch;
+          batch.Put(key, "last");
+          batch.Forget(key);
+          ASSERT_OK(store_->Write(batch));
+        } else {
+          ASSERT_OK(store_->Forget(key));
+        }
+        is_forgotten[i] = true;
+      }
+      return;
+    }
+    SimRandom random(static_cast<uint64_t>(thread));
+    for (int now = next; now < kKeys; now = next) {
+      const auto i = static_cast<size_t>(now);
+      const std::string key = std::to_string(i);
+      const bool was_forgotten = is_forgotten[i];
+      absl::Status status;
+      switch (random.Below(4)) {
+        case 0:
+          status = store_->Put(key, "x");
+          break;
+        case 1:
+          status = store_->Update(key, "y").status();
+          break;
+        case 2: {
+          WriteBatch batch;
+          batch.Put(key, "z");
+          batch.Delete(key);
+          batch.Put(key, "w");
+          status = store_->Write(batch);
+          break;
+        }
+        default: {
+          std::string value;
+          const absl::Status got = store_->Get(key, &value);
+          if (was_forgotten) {
+            EXPECT_THAT(got, StatusIs(StatusCode::kNotFound));
+          }
+          continue;
+        }
+      }
+      if (was_forgotten) {
+        EXPECT_TRUE(IsForgotten(status)) << status;
+      } else if (!status.ok()) {
+        EXPECT_TRUE(IsDisabled(status) || IsForgotten(status)) << status;
+      }
+    }
+  });
+  for (int i = 0; i < kKeys; ++i) {
+    EXPECT_EQ(store_->State(std::to_string(i)).value(), KeyState::kForgotten);
+  }
+  EXPECT_EQ(store_->GetStats().key_count, 0U);
+}
+
+// Some call that masks, or is refused because another one has.
+void StoreRaceTest::SetSomeMask(SimRandom& random, const std::string& key) {
+  absl::Status status;
+  switch (random.Below(6)) {
+    case 0:
+      status = store_->Forget(key).status();
+      break;
+    case 1:
+      status = store_->ForgetAll(key).status();
+      break;
+    case 2:
+      status = store_->Disable(key);
+      break;
+    case 3:
+      status = store_->Enable(key);
+      break;
+    default:
+      status = store_->Put(key, "masked");
+  }
+  EXPECT_TRUE(status.ok() || absl::IsNotFound(status) || IsDisabled(status) ||
+              IsForgotten(status))
+      << status;
+}
+
 TEST_P(StoreRaceTest, EveryCallMayRaceWithEveryOther) {
   const std::string large(300'000, 'L');
   RunThreads(4, [&](int thread) {
@@ -235,7 +332,10 @@ TEST_P(StoreRaceTest, EveryCallMayRaceWithEveryOther) {
     for (int i = 0; i < Rounds(600); ++i) {
       const std::string key = std::to_string(random.Below(50));
       const std::string value(random.Below(3000), 'v');
-      switch (random.Below(9)) {
+      switch (random.Below(10)) {
+        case 6:
+          SetSomeMask(random, "m" + key);
+          break;
         case 0:
           EXPECT_OK(store_->Delete(key));
           break;
@@ -260,7 +360,7 @@ TEST_P(StoreRaceTest, EveryCallMayRaceWithEveryOther) {
           break;
         }
         case 4:
-          EXPECT_LE(store_->GetStats().key_count, 100);
+          EXPECT_LE(store_->GetStats().key_count, 150);
           break;
         case 5:
           if (random.Below(10) == 0) {
@@ -274,7 +374,7 @@ TEST_P(StoreRaceTest, EveryCallMayRaceWithEveryOther) {
   });
   store_.reset();
   store_ = Open(TheOptions());
-  EXPECT_LE(store_->GetStats().key_count, 100);
+  EXPECT_LE(store_->GetStats().key_count, 150);
 }
 
 // Four values fill a segment: the background seals while others flush.

@@ -27,6 +27,7 @@ constexpr const char* kNames[] = {"no bug",
                                   "value file not synced before the log",
                                   "value file's name not synced",
                                   "lsn given before the cut is durable",
+                                  "manifest that was read taken for durable",
                                   "manifest edit writes the newer copy first",
                                   "append after a tear",
                                   "sealed segment cut at first bad record",
@@ -42,7 +43,10 @@ constexpr const char* kNames[] = {"no bug",
                                   "batch without commit",
                                   "key not compared on write",
                                   "full segment gets a partial record",
-                                  "value files not checked by recovery"};
+                                  "value files not checked by recovery",
+                                  "forgotten key visible",
+                                  "enable un-forgets",
+                                  "forget not recorded by its flush"};
 static_assert(std::size(kNames) == static_cast<size_t>(Bug::kCount));
 
 // Which driver found something, in the order of the runs; 0: none did. Ends

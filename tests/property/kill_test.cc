@@ -17,8 +17,8 @@
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <iostream>
-#include <map>
 #include <new>
 #include <optional>
 #include <string>
@@ -26,6 +26,7 @@
 #include <vector>
 
 #include "tests/support/child_process.h"
+#include "tests/support/model.h"
 #include "tests/support/sim_random.h"
 #include "tests/support/store_fixture.h"
 
@@ -36,7 +37,11 @@ using ::peat::testing::IsOk;
 using ::peat::testing::Read;
 using ::peat::testing::SimRandom;
 
-using Model = std::map<std::string, std::string>;
+using ::peat::testing::Model;
+using ::peat::testing::ModelAnswer;
+using ::peat::testing::ModelUnit;
+using ::peat::testing::ModelWrite;
+using ::peat::testing::Operation;
 
 constexpr uint64_t kKeyCount = 24;
 
@@ -68,12 +73,13 @@ class SharedProgress final {
   void* const address_;
 };
 
-std::string KeyAt(SimRandom& random) {
-  const uint64_t number = random.Below(kKeyCount);
+std::string KeyOf(uint64_t number) {
   if (number == 0) return "";
   if (number == 1) return std::string(65'535, 'k');
   return "key" + std::to_string(number);
 }
+
+std::string KeyAt(SimRandom& random) { return KeyOf(random.Below(kKeyCount)); }
 
 std::string ValueAt(SimRandom& random, uint64_t number) {
   const uint64_t kind = random.Below(64);
@@ -85,69 +91,129 @@ std::string ValueAt(SimRandom& random, uint64_t number) {
   return value;
 }
 
-WriteBatch BatchAt(SimRandom& random, uint64_t number) {
-  WriteBatch batch;
-  const uint64_t count = 1 + random.Below(8);
-  for (uint64_t i = 0; i < count; ++i) {
-    const std::string key = KeyAt(random);
+// What is forgotten stays so: half of the keys are not.
+ModelWrite MaskAt(SimRandom& random, uint64_t number) {
+  const uint64_t kind = random.Below(8);
+  ModelWrite write{.operation = kind < 4   ? Operation::kDisable
+                                : kind < 7 ? Operation::kEnable
+                                           : Operation::kForget,
+                   .key = KeyAt(random),
+                   .reason = "reason " + std::to_string(number)};
+  if (kind == 7) write.key = KeyOf(random.Below(kKeyCount / 2));
+  return write;
+}
+
+ModelUnit BatchAt(SimRandom& random, uint64_t number) {
+  ModelUnit unit(1 + random.Below(8));
+  for (ModelWrite& write : unit) {
+    if (random.Chance(1)) {
+      write = MaskAt(random, number);
+      continue;
+    }
+    write.key = KeyAt(random);
     if (random.Chance(3)) {
-      batch.Delete(key);
+      write.operation = Operation::kDelete;
     } else {
-      batch.Put(key, ValueAt(random, number));
+      write.value = ValueAt(random, number);
+    }
+  }
+  return unit;
+}
+
+WriteBatch BatchOf(const ModelUnit& unit) {
+  WriteBatch batch;
+  for (const ModelWrite& write : unit) {
+    switch (write.operation) {
+      case Operation::kDelete:
+        batch.Delete(write.key);
+        break;
+      case Operation::kDisable:
+        batch.Disable(write.key, {.reason = write.reason});
+        break;
+      case Operation::kEnable:
+        batch.Enable(write.key, {.reason = write.reason});
+        break;
+      case Operation::kForget:
+        batch.Forget(write.key, {.reason = write.reason});
+        break;
+      default:
+        batch.Put(write.key, write.value);
     }
   }
   return batch;
 }
 
-void ApplyTo(Model& model, const WriteBatch& batch) {
-  for (size_t i = 0; i < batch.size(); ++i) {
-    const WriteBatch::Operation operation = batch.operation(i);
-    const std::string key(operation.key);
-    if (operation.kind == WriteBatch::Kind::kDelete) {
-      model.erase(key);
-    } else {
-      model[key] = std::string(operation.value);
-    }
+bool IsAnswer(const absl::Status& status, ModelAnswer answer) {
+  switch (answer) {
+    case ModelAnswer::kDone:
+      return status.ok();
+    case ModelAnswer::kNotFound:
+      return absl::IsNotFound(status);
+    case ModelAnswer::kDisabled:
+      return IsDisabled(status);
+    case ModelAnswer::kForgotten:
+      return IsForgotten(status);
   }
+  return false;
 }
 
+// The answer's status, or Internal if it is OK and not what was expected.
 template <typename T>
-bool Answers(const absl::StatusOr<T>& answer, const T& expected) {
-  return answer.ok() && *answer == expected;
+absl::Status Checked(const absl::StatusOr<T>& answer, const T& expected) {
+  if (!answer.ok() || *answer == expected) return answer.status();
+  return absl::InternalError("a wrong answer");
+}
+
+absl::Status DoMask(Store& store, const ModelWrite& write) {
+  const MaskOptions options{.reason = write.reason};
+  if (write.operation == Operation::kDisable) {
+    return store.Disable(write.key, options);
+  }
+  if (write.operation == Operation::kEnable) {
+    return store.Enable(write.key, options);
+  }
+  return store.Forget(write.key, options).status();
 }
 
 // Does operation `number` on the store, on the model, or on both. False if the
-// store refused, or answered other than the model did.
+// store answered other than the model did.
 bool DoOperation(uint64_t seed, uint64_t number, Store* store, Model& model) {
   SimRandom random(seed * 1'000'003 + number);
-  const uint64_t kind = random.Below(16);
-  if (kind >= 13) {
-    const WriteBatch batch = BatchAt(random, number);
-    ApplyTo(model, batch);
-    return store == nullptr || store->Write(batch).ok();
-  }
+  const uint64_t kind = random.Below(18);
+  ModelUnit unit(1);
+  std::function<absl::Status()> call;
   const std::string key = KeyAt(random);
   const std::string value = ValueAt(random, number);
-  const auto old = model.find(key);
-  const bool existed = old != model.end();
-  if (kind < 6) {
-    model[key] = value;
-    return store == nullptr || store->Put(key, value).ok();
+  const std::string* const old = model.ValueOf(key);
+  const auto expected = old != nullptr ? std::optional(*old) : std::nullopt;
+  unit[0] = {.key = key, .value = value};
+  if (kind >= 15) {
+    unit = BatchAt(random, number);
+    call = [&] { return store->Write(BatchOf(unit)); };
+  } else if (kind >= 13) {
+    unit[0] = MaskAt(random, number);
+    call = [&] { return DoMask(*store, unit[0]); };
+  } else if (kind < 6) {
+    call = [&] { return store->Put(key, value); };
+  } else if (kind < 9) {
+    unit[0] = {.operation = Operation::kDelete, .key = key};
+    call = [&] { return Checked(store->Delete(key), old != nullptr); };
+  } else if (kind < 10) {
+    if (old != nullptr) unit.clear();
+    call = [&] {
+      return Checked(store->PutIfAbsent(key, value), !expected.has_value());
+    };
+  } else if (kind < 12) {
+    call = [&] { return Checked(store->Update(key, value), expected); };
+  } else {
+    call = [&] {
+      return Checked(store->CompareAndSet(key, expected, value), true);
+    };
   }
-  if (kind < 9) {
-    if (existed) model.erase(old);
-    return store == nullptr || Answers(store->Delete(key), existed);
-  }
-  if (kind < 10) {
-    model.try_emplace(key, value);
-    return store == nullptr ||
-           Answers(store->PutIfAbsent(key, value), !existed);
-  }
-  const auto expected = existed ? std::optional(old->second) : std::nullopt;
-  model[key] = value;
-  if (store == nullptr) return true;
-  if (kind < 12) return Answers(store->Update(key, value), expected);
-  return Answers(store->CompareAndSet(key, expected, value), true);
+  const bool is_right =
+      store == nullptr || IsAnswer(call(), model.AnswerTo(unit));
+  model.Add(std::move(unit));
+  return is_right;
 }
 
 // The whole child: opens, goes on where the parent says, until it is killed.
@@ -169,15 +235,17 @@ int Write(const std::filesystem::path& path, uint64_t seed, uint64_t first,
 class KillTest : public ::peat::testing::StoreFixture {
  protected:
   static bool Equals(const Store& store, const Model& model) {
-    if (store.GetStats().key_count != model.size()) return false;
+    if (store.GetStats().key_count != model.key_count(model.unit_count())) {
+      return false;
+    }
     for (uint64_t i = 0; i < kKeyCount; ++i) {
-      const std::string key = i == 0   ? ""
-                              : i == 1 ? std::string(65'535, 'k')
-                                       : "key" + std::to_string(i);
-      const auto expected = model.find(key);
+      const std::string key = KeyOf(i);
+      const std::string* const expected = model.ValueOf(key);
       const std::optional<std::string> found = Read(store, key);
-      if (found.has_value() != (expected != model.end())) return false;
-      if (found.has_value() && *found != expected->second) return false;
+      if (found.has_value() != (expected != nullptr)) return false;
+      if (found.has_value() && *found != *expected) return false;
+      const auto state = static_cast<int>(store.State(key).value());
+      if (state != static_cast<int>(model.StateOf(key))) return false;
     }
     return true;
   }
@@ -209,7 +277,10 @@ TEST_F(KillTest, NothingAcknowledgedIsLost) {
     SCOPED_TRACE(::testing::Message() << "PEAT_SEED=" << seed << " kill "
                                       << round << " behind " << done);
     // Stores stay small.
-    if (round % 25 == 24) std::filesystem::remove_all(path()), model.clear();
+    if (round % 25 == 24) {
+      std::filesystem::remove_all(path());
+      model = Model();
+    }
     SharedProgress progress;
     progress->acknowledged = done;
     const pid_t child = ::peat::testing::StartChild(

@@ -52,7 +52,11 @@ uint64_t MaskFingerprint(std::string_view key, format::RecordKind kind,
 Model::Model() : marks_(1) {}
 
 ModelAnswer Model::AnswerTo(const ModelUnit& unit) const {
-  ModelState state = state_;
+  ModelState state;  // of the keys that matter
+  for (const ModelWrite& write : unit) {
+    const auto at = state_.find(write.key);
+    if (at != state_.end()) state.insert(*at);
+  }
   Mark mark;
   return Apply(unit, &state, &mark);
 }
