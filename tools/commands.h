@@ -18,6 +18,7 @@ void AddDisable(CLI::App& app, ExitCode& exit_code);
 void AddEnable(CLI::App& app, ExitCode& exit_code);
 void AddForget(CLI::App& app, ExitCode& exit_code);
 void AddLoad(CLI::App& app, ExitCode& exit_code);
+void AddAudit(CLI::App& app, ExitCode& exit_code);
 void AddStats(CLI::App& app, ExitCode& exit_code);
 
 }  // namespace peat::tools

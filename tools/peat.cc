@@ -35,6 +35,7 @@ ExitCode Main(int argc, char** argv) {
   AddEnable(app, exit_code);
   AddForget(app, exit_code);
   AddLoad(app, exit_code);
+  AddAudit(app, exit_code);
   AddStats(app, exit_code);
   try {
     app.parse(argc, argv);

@@ -214,7 +214,7 @@ TEST_F(PeatCommandTest, TakesAClosedPipeForEnoughAndAFullDiskForAFailure) {
 
 TEST_F(PeatCommandTest, HasHelpWithExamplesForEachCommand) {
   for (const std::string command : {"put", "get", "delete", "disable", "enable",
-                                    "forget", "load", "stats"}) {
+                                    "forget", "load", "stats", "audit"}) {
     SCOPED_TRACE(command);
     const Outcome help = Run("peat " + command + " --help");
     EXPECT_EQ(help.exit_code, 0);
