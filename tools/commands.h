@@ -14,7 +14,11 @@ namespace peat::tools {
 void AddPut(CLI::App& app, ExitCode& exit_code);
 void AddGet(CLI::App& app, ExitCode& exit_code);
 void AddDelete(CLI::App& app, ExitCode& exit_code);
+void AddDisable(CLI::App& app, ExitCode& exit_code);
+void AddEnable(CLI::App& app, ExitCode& exit_code);
+void AddForget(CLI::App& app, ExitCode& exit_code);
 void AddLoad(CLI::App& app, ExitCode& exit_code);
+void AddAudit(CLI::App& app, ExitCode& exit_code);
 void AddScan(CLI::App& app, ExitCode& exit_code);
 void AddExport(CLI::App& app, ExitCode& exit_code);
 void AddStats(CLI::App& app, ExitCode& exit_code);

@@ -92,6 +92,12 @@ size_t Utf8SequenceSize(std::string_view bytes) {
 
 bool IsPrintableAscii(char c) { return c >= 0x20 && c < 0x7F; }
 
+// U+0080 to U+009F, some of which terminals obey.
+bool IsControlSequence(std::string_view bytes) {
+  return bytes.size() == 2 && bytes[0] == '\xC2' &&
+         static_cast<uint8_t>(bytes[1]) < 0xA0;
+}
+
 absl::Status Malformed(size_t offset) {
   return absl::InvalidArgumentError(
       absl::StrFormat("unknown escape at byte %d of the field", offset));
@@ -111,7 +117,8 @@ std::string Escape(std::string_view bytes) {
     } else if (IsPrintableAscii(c)) {
       field.push_back(c);
       ++i;
-    } else if (const size_t size = Utf8SequenceSize(bytes.substr(i))) {
+    } else if (const size_t size = Utf8SequenceSize(bytes.substr(i));
+               size > 0 && !IsControlSequence(bytes.substr(i, size))) {
       field.append(bytes.substr(i, size));
       i += size;
     } else {
@@ -164,6 +171,18 @@ std::string ToHex(std::string_view bytes) {
     AppendHex(static_cast<unsigned char>(c), &digits);
   }
   return digits;
+}
+
+std::optional<std::string> FromHex(std::string_view digits) {
+  if (digits.size() % 2 != 0) return std::nullopt;
+  std::string bytes;
+  for (size_t i = 0; i < digits.size(); i += 2) {
+    const std::optional<unsigned> high = HexDigit(digits[i]);
+    const std::optional<unsigned> low = HexDigit(digits[i + 1]);
+    if (!high || !low) return std::nullopt;
+    bytes.push_back(static_cast<char>(*high * 16 + *low));
+  }
+  return bytes;
 }
 
 }  // namespace peat::tools

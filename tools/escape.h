@@ -5,13 +5,15 @@
 //
 // Every other byte stands for itself; a backslash before anything else is
 // malformed. Escape() uses the named forms where there is one, \xHH for other
-// control bytes and for bytes that are part of no well-formed UTF-8, and leaves
-// the rest as it is, so that text stays readable.
+// control characters and for bytes that are part of no well-formed UTF-8, and
+// leaves the rest as it is, so that text stays readable and no terminal obeys
+// it.
 
 #ifndef PEAT_TOOLS_ESCAPE_H_
 #define PEAT_TOOLS_ESCAPE_H_
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -29,6 +31,10 @@ absl::Status Unescape(std::string_view field, std::string* bytes);
 
 // `bytes` as pairs of lower-case hexadecimal digits.
 std::string ToHex(std::string_view bytes);
+
+// The bytes that `digits`, of either case, stand for; nullopt if they are no
+// pairs of hexadecimal digits.
+std::optional<std::string> FromHex(std::string_view digits);
 
 // Whether all of `bytes` is well-formed UTF-8.
 bool IsUtf8(std::string_view bytes);

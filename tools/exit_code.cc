@@ -5,10 +5,15 @@
 #include <string_view>
 
 #include "absl/strings/str_format.h"
+#include "peat/masks.h"
 
 namespace peat::tools {
 
 ExitCode Fail(const absl::Status& status) {
+  if (IsDisabled(status) || IsForgotten(status)) {
+    Complain(std::string(status.message()));
+    return ExitCode::kRefused;
+  }
   switch (status.code()) {
     case absl::StatusCode::kNotFound:
       Complain(status.message().empty() ? "no such key"

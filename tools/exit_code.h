@@ -14,6 +14,7 @@ enum class ExitCode {
   kNotFound = 1,  // no such key, or what was checked is not so
   kUsage = 2,     // the command line, or a key or value that is not allowed
   kFailed = 3,    // a store or an input cannot be opened, read or written
+  kRefused = 4,   // the key is disabled or forgotten
 };
 
 // Prints `peat: message` to standard error and returns the code for `status`,

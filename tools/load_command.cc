@@ -54,8 +54,12 @@ void PrintLoaded(const LoadArguments& arguments, const LoadCounts& counts,
       seconds > 0 ? static_cast<double>(counts.acknowledged) / seconds : 0;
   std::string line = absl::StrFormat("loaded %d events", counts.acknowledged);
   if (arguments.options.if_absent) {
-    line += absl::StrFormat(", %d inserted, %d known", counts.inserted,
-                            counts.acknowledged - counts.inserted);
+    line +=
+        absl::StrFormat(", %d inserted, %d known", counts.inserted,
+                        counts.acknowledged - counts.inserted - counts.refused);
+  }
+  if (counts.refused > 0) {
+    line += absl::StrFormat(", %d refused", counts.refused);
   }
   line += absl::StrFormat(", %.3f s, %.0f events/s\n", seconds, rate);
   (void)WriteOutput(line);  // FlushOutput() at the end tells of a failure.
@@ -78,7 +82,8 @@ ExitCode RunLoad(const LoadArguments& arguments, PairReader& reader) {
   absl::Status closed = store->Close();
   if (closed.ok()) closed = FlushOutput();
   if (!loaded.ok()) return Fail(loaded);
-  return closed.ok() ? ExitCode::kOk : Fail(closed);
+  if (!closed.ok()) return Fail(closed);
+  return counts.refused == 0 ? ExitCode::kOk : ExitCode::kRefused;
 }
 
 ExitCode RunCheck(const LoadArguments& arguments, PairReader& reader) {
@@ -126,7 +131,10 @@ constexpr const char* kFooter =
     "  nul    key, zero byte, value, zero byte\n"
     "\n"
     "Makes the store if there is none. Stops at the first malformed pair with "
-    "its line\nnumber and exit code 2; what came before it is stored.\n"
+    "its line\nnumber and exit code 2; what came before it is stored. Goes on "
+    "past events whose\nkey is disabled or forgotten, counts them as refused, "
+    "and "
+    "ends with exit code 4.\n"
     "\nExamples:\n"
     "  peat load state events.tsv\n"
     "  producer | peat load state --format jsonl --if-absent "

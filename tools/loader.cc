@@ -19,6 +19,10 @@ constexpr size_t kBatchSize = 1'000;
 
 constexpr uint64_t kComplaintsMax = 10;
 
+bool IsRefusal(const absl::Status& status) {
+  return IsDisabled(status) || IsForgotten(status);
+}
+
 class Loading {
  public:
   Loading(Store& store, const LoadOptions& options, LoadCounts& counts)
@@ -26,10 +30,10 @@ class Loading {
 
   absl::Status Add(const Pair& pair) {
     if (options_.if_absent) {
-      PEAT_ASSIGN_OR_RETURN(const bool inserted,
-                            store_.PutIfAbsent(pair.key, pair.value));
-      counts_.inserted += inserted ? 1 : 0;
-      ++counts_.acknowledged;
+      const absl::StatusOr<bool> inserted =
+          store_.PutIfAbsent(pair.key, pair.value);
+      counts_.inserted += inserted.ok() && *inserted ? 1 : 0;
+      PEAT_RETURN_IF_ERROR(Count(inserted.status()));
     } else {
       PEAT_RETURN_IF_ERROR(AddToBatch(pair));
     }
@@ -43,22 +47,39 @@ class Loading {
 
   absl::Status WriteBatched() {
     if (batch_.size() == 0) return absl::OkStatus();
-    PEAT_RETURN_IF_ERROR(store_.Write(batch_));
-    counts_.acknowledged += batch_.size();
+    absl::Status written = store_.Write(batch_);
+    if (written.ok()) counts_.acknowledged += batch_.size();
+    if (IsRefusal(written)) written = PutOneByOne();
+    // Also after a failure: none of it is counted twice.
     batch_.Clear();
-    return absl::OkStatus();
+    return written;
   }
 
  private:
+  // Counts one event by the store's answer, if it is one.
+  absl::Status Count(const absl::Status& answer) {
+    if (!answer.ok() && !IsRefusal(answer)) return answer;
+    counts_.refused += answer.ok() ? 0 : 1;
+    ++counts_.acknowledged;
+    return absl::OkStatus();
+  }
+
+  // Puts what a refused batch holds, but for what is refused in it.
+  absl::Status PutOneByOne() {
+    for (size_t i = 0; i < batch_.size(); ++i) {
+      const WriteBatch::Operation put = batch_.operation(i);
+      PEAT_RETURN_IF_ERROR(Count(store_.Put(put.key, put.value)));
+    }
+    return absl::OkStatus();
+  }
+
   absl::Status AddToBatch(const Pair& pair) {
     const size_t pair_size = pair.key.size() + pair.value.size();
     if (batch_.byte_size() + pair_size > kBatchByteSize) {
       PEAT_RETURN_IF_ERROR(WriteBatched());
     }
     if (pair_size > kBatchByteSize) {
-      PEAT_RETURN_IF_ERROR(store_.Put(pair.key, pair.value));
-      ++counts_.acknowledged;
-      return absl::OkStatus();
+      return Count(store_.Put(pair.key, pair.value));
     }
     batch_.Put(pair.key, pair.value);
     return batch_.size() < kBatchSize ? absl::OkStatus() : WriteBatched();

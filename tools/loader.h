@@ -1,7 +1,9 @@
 // Writes a stream of pairs into a store, or checks that it is there.
 //
 // Events are counted as *acknowledged* once the store has acknowledged them;
-// what was acknowledged survives the end of the process at any moment.
+// what was acknowledged survives the end of the process at any moment. An event
+// is *refused* if its key is disabled or forgotten: that is the store's answer
+// to it, so loading goes on, and the event counts as acknowledged.
 // Externally synchronised.
 
 #ifndef PEAT_TOOLS_LOADER_H_
@@ -29,6 +31,7 @@ struct LoadOptions {
 struct LoadCounts {
   uint64_t acknowledged = 0;
   uint64_t inserted = 0;  // of those, the ones that if_absent wrote
+  uint64_t refused = 0;   // of those, the ones that changed nothing
 };
 
 // Loads all of `reader`. `*counts` is right also after a failure: what was read

@@ -8,10 +8,10 @@
 #include <string>
 #include <string_view>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_format.h"
 #include "format/status_macros.h"
 #include "tools/escape.h"
+#include "tools/json_bytes.h"
 
 namespace peat::tools {
 namespace {
@@ -21,26 +21,6 @@ constexpr size_t kBufferSize = size_t{1} << 18U;
 // A byte is at most \u00XX in a JSON string; the rest of the object is names.
 constexpr size_t kJsonEscapeFactor = 6;
 constexpr size_t kJsonOverhead = 256;
-
-// The member `name`, or `name`64 decoded; nullopt unless exactly one of the two
-// is there and sound.
-std::optional<std::string> TakeField(nlohmann::json& object, const char* name) {
-  const std::string name64 = std::string(name) + "64";
-  const auto plain = object.find(name);
-  const auto base64 = object.find(name64);
-  if ((plain == object.end()) == (base64 == object.end())) return std::nullopt;
-  if (plain != object.end()) {
-    if (!plain->is_string()) return std::nullopt;
-    return std::move(plain->get_ref<std::string&>());
-  }
-  if (!base64->is_string()) return std::nullopt;
-  const std::string& encoded = base64->get_ref<const std::string&>();
-  std::string bytes;
-  if (!absl::Base64Unescape({encoded.data(), encoded.size()}, &bytes)) {
-    return std::nullopt;
-  }
-  return bytes;
-}
 
 }  // namespace
 
@@ -142,8 +122,8 @@ absl::StatusOr<bool> PairReader::NextJson(Pair* pair) {
   if (!object.is_object() || object.size() != 2) {
     return Malformed("not a JSON object of a key and a value");
   }
-  std::optional<std::string> key = TakeField(object, "key");
-  std::optional<std::string> value = TakeField(object, "value");
+  std::optional<std::string> key = TakeBytes(object, "key");
+  std::optional<std::string> value = TakeBytes(object, "value");
   if (!key) return Malformed("no string \"key\" or base64 \"key64\"");
   if (!value) return Malformed("no string \"value\" or base64 \"value64\"");
   pair->key = *std::move(key);

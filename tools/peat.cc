@@ -15,7 +15,8 @@ namespace {
 
 constexpr const char* kFooter =
     "Exit codes: 0 done, 1 no such key or not as checked, 2 command line or "
-    "input not\nallowed, 3 cannot open, read or write.\n"
+    "input not\nallowed, 3 cannot open, read or write, 4 refused: the key is "
+    "disabled or forgotten.\n"
     "`peat COMMAND --help` has examples. Use -- before a key that begins with "
     "a dash.";
 
@@ -30,7 +31,11 @@ ExitCode Main(int argc, char** argv) {
   AddPut(app, exit_code);
   AddGet(app, exit_code);
   AddDelete(app, exit_code);
+  AddDisable(app, exit_code);
+  AddEnable(app, exit_code);
+  AddForget(app, exit_code);
   AddLoad(app, exit_code);
+  AddAudit(app, exit_code);
   AddScan(app, exit_code);
   AddExport(app, exit_code);
   AddStats(app, exit_code);

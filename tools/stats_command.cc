@@ -1,21 +1,20 @@
 // stats: what a store counts about itself.
 
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_format.h"
 #include "tools/commands.h"
+#include "tools/json_bytes.h"
 #include "tools/open_store.h"
 #include "tools/output.h"
 
 namespace peat::tools {
 namespace {
 
-// Keeps the order in which members are added.
-using Json = nlohmann::ordered_json;
+using Json = OrderedJson;
 
 struct StatsArguments {
   std::string directory;
@@ -79,6 +78,8 @@ Json ToJson(const std::vector<SegmentStats>& segments) {
 Json ToJson(const Stats& stats) {
   Json object;
   object["key_count"] = stats.key_count;
+  object["disabled_key_count"] = stats.disabled_key_count;
+  object["forgotten_key_count"] = stats.forgotten_key_count;
   object["live_bytes"] = stats.live_bytes;
   object["dead_bytes"] = stats.dead_bytes;
   object["used_bytes"] = stats.used_bytes;

@@ -1,4 +1,5 @@
-// Uses the installed library: puts, closes, opens again and gets.
+// Uses the installed library: puts, closes, opens again and gets; forgets, and
+// holds the receipt against what an audit finds.
 
 #include <iostream>
 #include <memory>
@@ -6,22 +7,44 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "peat/audit.h"
 #include "peat/store.h"
 
 namespace {
+
+absl::Status ForgetAndAudit(peat::Store& store, const std::string& directory) {
+  const absl::StatusOr<peat::ForgetReceipt> receipt =
+      store.Forget("secret", {.reason = "request 17"});
+  if (!receipt.ok()) return receipt.status();
+  if (!peat::IsForgotten(store.Put("secret", "again"))) {
+    return absl::InternalError("a forgotten key was written");
+  }
+  if (absl::Status closed = store.Close(); !closed.ok()) return closed;
+  const absl::StatusOr<std::unique_ptr<peat::AuditReader>> reader =
+      peat::AuditReader::Open(directory);
+  if (!reader.ok()) return reader.status();
+  const std::unique_ptr<peat::MaskCursor> masks = (*reader)->Masks();
+  if (!masks->Valid()) return absl::InternalError("no mask was found");
+  const absl::StatusOr<peat::ForgetReceipt> made = masks->receipt();
+  if (!made.ok()) return made.status();
+  return *made == *receipt ? absl::OkStatus()
+                           : absl::InternalError("the receipt does not fit");
+}
 
 absl::Status Run(const std::string& directory) {
   absl::StatusOr<std::unique_ptr<peat::Store>> store =
       peat::Store::Open(directory);
   if (!store.ok()) return store.status();
-  if (absl::Status put = (*store)->Put("key", "value"); !put.ok()) return put;
+  for (const char* key : {"key", "secret"}) {
+    if (absl::Status put = (*store)->Put(key, "value"); !put.ok()) return put;
+  }
   if (absl::Status closed = (*store)->Close(); !closed.ok()) return closed;
   store = peat::Store::Open(directory);
   if (!store.ok()) return store.status();
   std::string value;
   if (absl::Status got = (*store)->Get("key", &value); !got.ok()) return got;
-  return value == "value" ? absl::OkStatus()
-                          : absl::InternalError("another value came back");
+  if (value != "value") return absl::InternalError("another value came back");
+  return ForgetAndAudit(**store, directory);
 }
 
 }  // namespace

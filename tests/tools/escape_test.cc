@@ -53,6 +53,10 @@ TEST(EscapeTest, WritesBytesThatAreNoTextInHexadecimal) {
   EXPECT_EQ(Escape("\x7F"), "\\x7f");
 }
 
+TEST(EscapeTest, WritesControlCharactersBeyondAsciiInHexadecimal) {
+  EXPECT_EQ(Escape("\xC2\x80\xC2\x9F\xC2\xA0"), "\\xc2\\x80\\xc2\\x9f\xC2\xA0");
+}
+
 TEST(EscapeTest, ReadsHexadecimalOfEitherCase) {
   EXPECT_EQ(MustUnescape("\\xaB\\xFf"), "\xAB\xFF");
 }
@@ -75,6 +79,24 @@ TEST(EscapeTest, NamesTheOffsetOfABadEscape) {
 
 TEST(EscapeTest, WritesHexadecimal) {
   EXPECT_EQ(ToHex(std::string_view("\0\x7F\xFF", 3)), "007fff");
+}
+
+TEST(HexTest, ReadsWhatItWroteAndNothingElse) {
+  const std::string bytes("\0\x9A\xFF", 3);
+
+  EXPECT_EQ(ToHex(bytes), "009aff");
+  EXPECT_EQ(FromHex("009AfF"), bytes);
+  EXPECT_EQ(FromHex(""), "");
+  EXPECT_EQ(FromHex("009"), std::nullopt);
+  EXPECT_EQ(FromHex("0g"), std::nullopt);
+}
+
+TEST(Utf8Test, TakesTextAndNothingElse) {
+  EXPECT_TRUE(IsUtf8(""));
+  EXPECT_TRUE(IsUtf8(std::string_view("a\0\x7F\xC3\xBC\xF4\x8F\xBF\xBF", 9)));
+  EXPECT_FALSE(IsUtf8("a\x80"));
+  EXPECT_FALSE(IsUtf8("a\xC3"));
+  EXPECT_FALSE(IsUtf8("\xED\xA0\x80"));
 }
 
 }  // namespace

@@ -3,17 +3,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <array>
-#include <cstdio>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <string>
 
-#include "absl/strings/str_format.h"
+#include "tests/tools/command_fixture.h"
 #include "tools/escape.h"
 
 namespace peat::tools {
@@ -25,53 +18,7 @@ using ::testing::MatchesRegex;
 using ::testing::Not;
 using ::testing::StartsWith;
 
-struct Outcome {
-  int exit_code = -1;
-  std::string output;
-  std::string complaints;
-};
-
-std::string ReadFile(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
-// Runs commands in a directory of their own; the store is `s` in it.
-class PeatCommandTest : public ::testing::Test {
- protected:
-  PeatCommandTest() {
-    std::string name =
-        (std::filesystem::temp_directory_path() / "peat_command_test.XXXXXX")
-            .string();
-    EXPECT_NE(mkdtemp(name.data()), nullptr);
-    directory_ = name;
-  }
-  ~PeatCommandTest() override { std::filesystem::remove_all(directory_); }
-
-  // Runs `script` in a shell in which `peat` is the command under test.
-  Outcome Run(const std::string& script) const {
-    const std::string line =
-        absl::StrFormat("cd '%s' && peat() { '%s' \"$@\"; }; { %s\n} 2>err",
-                        directory_.string(), PEAT_COMMAND, script);
-    std::FILE* pipe = popen(line.c_str(), "re");
-    if (pipe == nullptr) return {};
-    Outcome outcome;
-    std::array<char, 4096> part{};
-    while (const size_t size = std::fread(part.data(), 1, part.size(), pipe)) {
-      outcome.output.append(part.data(), size);
-    }
-    const int status = pclose(pipe);
-    if (WIFEXITED(status)) outcome.exit_code = WEXITSTATUS(status);
-    outcome.complaints = ReadFile(directory_ / "err");
-    return outcome;
-  }
-
-  void Write(const std::string& name, const std::string& bytes) const {
-    std::ofstream(directory_ / name, std::ios::binary) << bytes;
-  }
-
-  std::filesystem::path directory_;
-};
+class PeatCommandTest : public CommandFixture {};
 
 TEST_F(PeatCommandTest, GetsWhatWasPut) {
   EXPECT_EQ(Run("peat put s key value").exit_code, 0);
@@ -330,7 +277,8 @@ text	\xc3\x28
 
 TEST_F(PeatCommandTest, HasHelpWithExamplesForEachCommand) {
   for (const std::string command :
-       {"put", "get", "delete", "load", "scan", "export", "stats", "compact"}) {
+       {"put", "get", "delete", "disable", "enable", "forget", "load", "scan",
+        "export", "stats", "audit", "compact"}) {
     SCOPED_TRACE(command);
     const Outcome help = Run("peat " + command + " --help");
     EXPECT_EQ(help.exit_code, 0);
