@@ -67,7 +67,7 @@ void PrintLoaded(const LoadArguments& arguments, const LoadCounts& counts,
 
 ExitCode RunLoad(const LoadArguments& arguments, PairReader& reader) {
   const std::unique_ptr<Store> store =
-      OpenStore(arguments.directory, Access::kCreate);
+      OpenStore(arguments.directory, Access::kFill);
   if (store == nullptr) return ExitCode::kFailed;
   LoadCounts counts;
   const auto start = std::chrono::steady_clock::now();

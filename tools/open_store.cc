@@ -12,7 +12,9 @@ std::unique_ptr<Store> OpenStore(const std::string& directory, Access access) {
   Options options;
   options.mode =
       access == Access::kRead ? OpenMode::kReadOnly : OpenMode::kReadWrite;
-  options.create_if_missing = access == Access::kCreate;
+  options.create_if_missing =
+      access == Access::kCreate || access == Access::kFill;
+  options.background_compaction = access == Access::kFill;
   absl::StatusOr<std::unique_ptr<Store>> store =
       Store::Open(directory, options);
   if (store.ok()) return *std::move(store);

@@ -17,6 +17,9 @@ enum class Access {
   kRead,    // beside a process that writes; takes no lock, changes nothing
   kChange,  // recovers what a crash left; the store must exist
   kCreate,  // as kChange, or makes a store
+  // As kCreate, and compacts in the background. The others do not: they end
+  // before that would be of any use.
+  kFill,
 };
 
 // Opens the store in `directory`. Complains itself if it cannot, and returns

@@ -132,8 +132,10 @@ TEST_P(TroubleFullDiskTest, ForgetsGoOnUntilTheReserveIsSpent) {
     count = Fill(*store);
     mount_.AddBallast(0);
     ASSERT_OK(store->Forget("large"));
-    EXPECT_THAT(store->Disable(KeyOf(0)),
-                StatusIs(StatusCode::kResourceExhausted));
+    // Adds data, so it has to wait, unless the background has just freed some.
+    const absl::Status disabled = store->Disable(KeyOf(0));
+    EXPECT_TRUE(disabled.ok() || absl::IsResourceExhausted(disabled))
+        << disabled;
     while (forgotten < count && store->Forget(KeyOf(forgotten)).ok()) {
       ++forgotten;
     }
