@@ -48,9 +48,10 @@ std::string Pad(std::string text, size_t width) {
 }
 
 std::string KeyAndReason(const Mask& mask) {
-  const std::string key = Cut(mask.key, kKeyShown);
+  std::string key = Cut(mask.key, kKeyShown);
   if (mask.reason.empty()) return key;
-  return Pad(key, kKeyColumns) + "  " + Cut(mask.reason, kReasonShown);
+  return Pad(std::move(key), kKeyColumns) + "  " +
+         Cut(mask.reason, kReasonShown);
 }
 
 // What became of the value that the mask preserves.

@@ -188,7 +188,7 @@ TEST_F(MaskCommandsTest, SyncsBeforeItPrintsAReceipt) {
     // A leak check would need ptrace for itself.
     MustRun(
         "ASAN_OPTIONS=detect_leaks=0 strace -o trace -e "
-        "trace=fdatasync,write '" PEAT_COMMAND "' forget s " +
+        "trace=fdatasync,write '" PEAT_COMMAND "' " +
         arguments);
     const std::string trace = Read("trace");
     size_t count = 0;
@@ -198,11 +198,14 @@ TEST_F(MaskCommandsTest, SyncsBeforeItPrintsAReceipt) {
     }
     return count;
   };
+  Write("pair", "other\tvalue\n");
 
-  const size_t of_opening = syncs_before_output("--prefix none --dry-run");
+  // Opens, writes, and prints without a sync of what it wrote.
+  const size_t without_flush =
+      syncs_before_output("load s pair --acknowledge 1");
 
-  EXPECT_GT(syncs_before_output("key"), of_opening);
-  EXPECT_GT(syncs_before_output("--prefix k"), of_opening);
+  EXPECT_GT(syncs_before_output("forget s key"), without_flush);
+  EXPECT_GT(syncs_before_output("forget s --prefix k"), without_flush);
 }
 
 }  // namespace
