@@ -88,15 +88,19 @@ INSTANTIATE_TEST_SUITE_P(Methods, ViewCompactionTest,
 // In the order of the log, where a record that lies in two places would show.
 TEST_P(ViewCompactionTest, AScanOpenedAmidACompactionShowsEachKeyOnce) {
   Fill();
-  std::vector<std::unique_ptr<Cursor>> cursors;
+  std::vector<std::pair<std::unique_ptr<Cursor>, Pairs>> cursors;
   at_point_ = [&](CompactionPoint) {
-    cursors.push_back(engine_->Scan({}));
+    // So that each has a view of its own.
+    Put(5000 + static_cast<int>(cursors.size()), "new");
+    cursors.emplace_back(engine_->Scan({}), expected_);
     EXPECT_EQ(Read(*engine_->Scan({})), expected_);
   };
   ASSERT_OK(engine_->Compact());
   ASSERT_GE(cursors.size(), 2U);
-  cursors.push_back(engine_->Scan({}));
-  for (const auto& cursor : cursors) EXPECT_EQ(Read(*cursor), expected_);
+  cursors.emplace_back(engine_->Scan({}), expected_);
+  for (const auto& [cursor, expected] : cursors) {
+    EXPECT_EQ(Read(*cursor), expected);
+  }
 }
 
 // Half read before the compaction, half after, and beside two more of them.
