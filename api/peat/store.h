@@ -189,9 +189,9 @@ class Store {
   // Deletes the keys that were there as the call was made: all from `from` up
   // to `to` and without it, or all that begin with `prefix`; returns how many.
   // In batches of up to 1,000 keys, each of them atomic, all together not:
-  // after a failure or crash in the middle, call it again to go on. A batch with
-  // a key that is disabled is refused and ends the call. Costs a query for the
-  // keys, and a delete each.
+  // after a failure or crash in the middle, call it again to go on. A batch
+  // with a key that is disabled is refused and ends the call. Costs a query for
+  // the keys, and a delete each.
   absl::StatusOr<uint64_t> DeleteRange(std::string_view from,
                                        std::string_view to);
   absl::StatusOr<uint64_t> DeletePrefix(std::string_view prefix);

@@ -157,9 +157,7 @@ TEST_P(CompactionRaceTest, BatchesStayWholeForReaders) {
         const std::string b = std::to_string(amounts[to]) + " " + padding;
         ASSERT_OK(engine_->Write(std::vector<BatchOperation>{
             {.operation = Operation::kPut, .key = keys[from], .value = a},
-            {.operation = Operation::kPut,
-             .key = keys[to],
-             .value = b}}));
+            {.operation = Operation::kPut, .key = keys[to], .value = b}}));
       }
       --writers;
       return;
