@@ -50,8 +50,7 @@ using SharedEngine = std::shared_ptr<engine::Engine>;
 
 // In a forked child nothing of the parent's is touched, not even to let go.
 void LetGo(SharedEngine engine) {
-  if (!engine->is_foreign()) return;
-  (void)std::make_unique<SharedEngine>(std::move(engine)).release();
+  if (engine->is_foreign()) Abandon(std::move(engine));
 }
 
 }  // namespace

@@ -11,8 +11,8 @@ namespace {
 
 using index::KeyRange;
 
-void BeginAt(std::string begin, KeyRange* range) {
-  range->begin = std::max(range->begin, std::move(begin));
+void BeginAt(const std::string& begin, KeyRange* range) {
+  range->begin = std::max(range->begin, begin);
 }
 
 void EndAt(std::string end, KeyRange* range) {

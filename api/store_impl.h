@@ -14,6 +14,12 @@
 
 namespace peat {
 
+// Keeps what an engine of the parent process refers to, for ever.
+inline void Abandon(std::shared_ptr<engine::Engine> engine) {
+  using Shared = std::shared_ptr<engine::Engine>;
+  (void)std::make_unique<Shared>(std::move(engine)).release();
+}  // NOLINT(clang-analyzer-cplusplus.NewDeleteLeaks): on purpose
+
 // Shared with what may outlive the store; closed when the store ends.
 class Store::Impl {
  public:
@@ -23,11 +29,10 @@ class Store::Impl {
     // In a forked child the locks may be held by threads that do not exist, and
     // the files are the parent's: nothing is touched, and nobody else does.
     if (engine_->is_foreign()) {
-      (void)std::make_unique<std::shared_ptr<engine::Engine>>(engine_)
-          .release();
-      return;
+      Abandon(std::move(engine_));
+    } else {
+      (void)engine_->Close();
     }
-    (void)engine_->Close();
   }
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;

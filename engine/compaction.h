@@ -130,7 +130,7 @@ class Compaction final {
   absl::Status SetAside(const SealedSegment& input, const absl::Status& why);
   void LetWritersPass();
   uint64_t SurvivingBytesMax() const;
-  absl::Status CopyFrom(uint32_t input);
+  absl::Status CopyFrom(uint32_t number);
   absl::Status CopyGroup(uint32_t input, std::span<const Scanned> group);
   Fate FateOf(const Scanned& scanned) const;
   bool IsCurrent(const Scanned& scanned) const;

@@ -29,10 +29,19 @@ constexpr size_t kSmallCountMax = 8;
 // scans and recovery.
 constexpr uint64_t kIdleShareMax = 64;
 
+// What rewriting the segment would free. Its survivors need a header, too: if
+// that counted, a segment of a few records would be rewritten for ever.
+uint64_t GainOf(const SegmentFacts& segment) {
+  const uint64_t gain = segment.gain_bytes() > format::kSegmentHeaderSize
+                            ? segment.gain_bytes() - format::kSegmentHeaderSize
+                            : 0;
+  return gain + segment.dead_value_bytes();
+}
+
 bool IsWorthwhile(const SegmentFacts& segment) {
-  return segment.may_be_input &&
-         segment.gain_bytes() + segment.dead_value_bytes() >=
-             segment.used_bytes / kGainShareMin;
+  const uint64_t gain = GainOf(segment);
+  return segment.may_be_input && gain > 0 &&
+         gain >= segment.used_bytes / kGainShareMin;
 }
 
 bool HoldsNothing(const SegmentFacts& segment) {
@@ -43,8 +52,7 @@ bool HoldsNothing(const SegmentFacts& segment) {
 // with how long the segment has been left alone, since what has not changed
 // for long will not empty by itself soon.
 double Score(const SegmentFacts& segment, const CompactionGoal& goal) {
-  const auto gain =
-      static_cast<double>(segment.gain_bytes() + segment.dead_value_bytes());
+  const auto gain = static_cast<double>(GainOf(segment));
   const auto cost =
       static_cast<double>(segment.used_bytes + segment.stay_bytes());
   const double age =
@@ -98,8 +106,9 @@ bool IsOverAllowance(std::span<const SegmentFacts> facts,
 
 namespace {
 
-// Of what little survives, a compaction makes a small segment, and what is for
-// audit never dies: small ones of a kind are joined.
+// Of what little survives, a compaction makes a small segment, each Close()
+// ends one of the log, and what is for audit never dies: small ones of a kind
+// are joined.
 std::vector<SegmentId> PickSmall(std::span<const SegmentFacts> facts,
                                  format::SegmentKind kind,
                                  const CompactionGoal& goal) {
@@ -135,7 +144,8 @@ std::vector<SegmentId> PickInputs(std::span<const SegmentFacts> facts,
   // Costs nothing but the edit.
   if (!empty.empty()) return empty;
   for (const auto kind :
-       {format::SegmentKind::kAudit, format::SegmentKind::kCompacted}) {
+       {format::SegmentKind::kAudit, format::SegmentKind::kCompacted,
+        format::SegmentKind::kLog}) {
     std::vector<SegmentId> small = PickSmall(facts, kind, goal);
     if (small.size() > 1) return small;
   }

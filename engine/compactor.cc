@@ -14,7 +14,6 @@
 namespace peat::engine {
 namespace {
 
-using format::Manifest;
 using format::ManifestSegment;
 using format::SegmentId;
 using format::SegmentState;

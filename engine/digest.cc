@@ -8,7 +8,7 @@ namespace peat::engine {
 
 Digest DigestOf(std::string_view bytes) {
   // Chooses the fastest implementation for this processor, once.
-  [[maybe_unused]] static const int initialized = sodium_init();
+  [[maybe_unused]] static const int kInitialized = sodium_init();
   Digest digest = {};
   const int failed = crypto_generichash(
       reinterpret_cast<unsigned char*>(digest.data()), digest.size(),

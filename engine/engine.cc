@@ -17,7 +17,6 @@ namespace {
 
 using format::Lsn;
 using format::Manifest;
-using format::ManifestSegment;
 using format::SegmentId;
 
 index::KeyHasher MakeHasher(const Config& config, const Manifest& manifest) {

@@ -82,19 +82,25 @@ void LogScan::AskAhead() {
   segment_->mapping()->WillNeed(begin, asked_up_to_ - begin);
 }
 
+absl::StatusOr<bool> LogScan::PassOver(Step step) {
+  if (scanner_->offset() == end_) return false;
+  if (!despite_damage_) {
+    return absl::DataLossError(
+        absl::StrFormat("%s offset %d: record is damaged",
+                        segment_->file_name(), scanner_->offset()));
+  }
+  if (step != Step::kDamaged) return false;
+  scanner_->Resync();
+  return true;
+}
+
 absl::StatusOr<bool> LogScan::ReadGroup() {
   if (segment_->is_mapped()) AskAhead();
   for (size_t i = 0; i < kRecordsMax && group_.size() < kGroupSize; ++i) {
     const Step step = scanner_->Next();
     if (step != Step::kRecord) {
-      if (scanner_->offset() == end_) return false;
-      if (!despite_damage_) {
-        return absl::DataLossError(
-            absl::StrFormat("%s offset %d: record is damaged",
-                            segment_->file_name(), scanner_->offset()));
-      }
-      if (step != Step::kDamaged) return false;
-      scanner_->Resync();
+      PEAT_ASSIGN_OR_RETURN(const bool goes_on, PassOver(step));
+      if (!goes_on) return false;
       continue;
     }
     const format::Record& record = scanner_->record();

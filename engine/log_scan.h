@@ -42,12 +42,14 @@ class LogScan final {
   // Takes records of the segment until there is a group or its end; false: its
   // end.
   absl::StatusOr<bool> ReadGroup();
+  // What the scanner found, which is no record; false: the segment's end.
+  absl::StatusOr<bool> PassOver(SegmentScanner::Step step);
   void AskAhead();
 
   struct Candidate {
     format::Record record;
-    uint64_t offset;
-    uint64_t hash;
+    uint64_t offset = 0;
+    uint64_t hash = 0;
   };
 
   const std::shared_ptr<const Gate> gate_;

@@ -105,7 +105,12 @@ absl::StatusOr<std::unique_ptr<File>> Segment::OpenFile() const {
 absl::StatusOr<ByteView> Segment::ReadAll(
     std::vector<std::byte>* buffer) const {
   if (base_ != nullptr) return ByteView(base_, size_);
-  PEAT_ASSIGN_OR_RETURN(const std::unique_ptr<File> file, OpenFile());
+  std::unique_ptr<File> opened;
+  const File* file = file_.get();  // stays readable when it is unlinked
+  if (file == nullptr) {
+    PEAT_ASSIGN_OR_RETURN(opened, OpenFile());
+    file = opened.get();
+  }
   PEAT_RETURN_IF_ERROR(ReadBackwards(*file, size_, buffer));
   return ByteView(*buffer);
 }

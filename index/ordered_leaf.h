@@ -62,7 +62,7 @@ class KeyGroup final {
 
  private:
   struct Key {
-    size_t end;  // in bytes_
+    size_t end = 0;  // in bytes_
     Location hint;
   };
   std::string bytes_;

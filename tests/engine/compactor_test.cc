@@ -111,6 +111,23 @@ INSTANTIATE_TEST_SUITE_P(Methods, CompactorTest,
                          ::testing::Values(ReadMethod::kMapped,
                                            ReadMethod::kPositional));
 
+// A handful of records is not rewritten over and over.
+TEST_P(CompactorTest, ComesToAnEndInATinyStore) {
+  for (int i = 0; i < 6; ++i) {
+    ASSERT_OK(engine_->Put("a", "1"));
+    ASSERT_OK(engine_->Put("b", "2"));
+    ASSERT_OK(engine_->Disable("a", "r"));
+    ASSERT_OK(engine_->Enable("a", "r"));
+    ASSERT_OK(engine_->Close());
+    Open();
+    CompactUntilDone();
+  }
+  ASSERT_OK(engine_->Forget("b", "r"));
+  Seal();
+  CompactUntilDone();
+  EXPECT_LT(TheStats().compaction_count, 10U);
+}
+
 TEST_P(CompactorTest, KeepsSpaceWithinTheBound) {
   Fill(0, 300);
   for (int round = 0; round < 20; ++round) {
