@@ -214,21 +214,26 @@ void Views::ListDown(const View& view, const KeyRange& range, size_t count,
   index::MutexLock lock(&mutex_);
   for (const View::Opened& one : opened_) {
     if (one.lsn < view.lsn()) continue;
-    size_t seen = 0;
-    auto it = range.end.has_value() ? one.saved.lower_bound(*range.end)
-                                    : one.saved.end();
-    while (it != one.saved.begin()) {
-      --it;
-      if (!range.Contains(it->first)) break;
-      if (++seen > count) {
-        if (!complete_to->has_value() || it->first > **complete_to) {
-          *complete_to = it->first;
-        }
-        break;
-      }
-      if (it->second.lsn <= view.lsn()) keys->push_back(it->first);
-    }
+    std::optional<std::string> stopped_at =
+        ListSomeDown(one.saved, view.lsn(), range, count, keys);
+    // An empty one is less than any key.
+    *complete_to = std::max(*complete_to, std::move(stopped_at));
   }
+}
+
+std::optional<std::string> Views::ListSomeDown(const SavedMap& saved, Lsn lsn,
+                                               const KeyRange& range,
+                                               size_t count,
+                                               std::vector<std::string>* keys) {
+  size_t seen = 0;
+  auto it = range.end.has_value() ? saved.lower_bound(*range.end) : saved.end();
+  while (it != saved.begin()) {
+    --it;
+    if (!range.Contains(it->first)) break;
+    if (++seen > count) return it->first;
+    if (it->second.lsn <= lsn) keys->push_back(it->first);
+  }
+  return std::nullopt;
 }
 
 Views::Usage Views::TakeUsage() const {

@@ -160,6 +160,11 @@ class Views final {
   friend class View;
   using SavedMap = absl::btree_map<std::string, SavedRecord, std::less<>>;
 
+  // Of what one view saved, from the end of the range downward; returns the key
+  // at which it stopped early, or nullopt.
+  static std::optional<std::string> ListSomeDown(
+      const SavedMap& saved, format::Lsn lsn, const index::KeyRange& range,
+      size_t count, std::vector<std::string>* keys);
   void Close(View* view) ABSL_LOCKS_EXCLUDED(mutex_);
   // Moves some of what `closing` saved to the next older view, or drops it;
   // false once nothing is left.
