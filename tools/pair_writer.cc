@@ -1,44 +1,11 @@
 #include "tools/pair_writer.h"
 
-#include <cstdint>
-#include <nlohmann/json.hpp>
-
 #include "format/status_macros.h"
 #include "tools/escape.h"
+#include "tools/json_bytes.h"
 
 namespace peat::tools {
 namespace {
-
-// Keeps the order in which members are added.
-using Json = nlohmann::ordered_json;
-
-std::string ToBase64(std::string_view bytes) {
-  constexpr std::string_view kDigits =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string text;
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    const size_t count = std::min<size_t>(3, bytes.size() - i);
-    uint32_t word = 0;
-    for (size_t j = 0; j < 3; ++j) {
-      const uint32_t byte =
-          j < count ? static_cast<unsigned char>(bytes[i + j]) : 0;
-      word = word << 8U | byte;
-    }
-    for (size_t j = 0; j < 4; ++j) {
-      const uint32_t digit = word >> (18 - 6 * j) & 63U;
-      text.push_back(j <= count ? kDigits[digit] : '=');
-    }
-  }
-  return text;
-}
-
-void AddMember(const std::string& name, std::string_view bytes, Json* object) {
-  if (IsUtf8(bytes)) {
-    (*object)[name] = std::string(bytes);
-  } else {
-    (*object)[name + "64"] = ToBase64(bytes);
-  }
-}
 
 absl::Status AppendField(std::string_view bytes, std::string* text) {
   if (bytes.find('\0') != bytes.npos) {
@@ -60,9 +27,9 @@ absl::Status WritePair(std::string_view key, std::string_view value,
       *text = Escape(key) + '\t' + Escape(value) + '\n';
       break;
     case PairFormat::kJsonLines: {
-      Json object;
-      AddMember("key", key, &object);
-      AddMember("value", value, &object);
+      OrderedJson object;
+      AddBytes(object, "key", key);
+      AddBytes(object, "value", value);
       *text = object.dump() + '\n';
       break;
     }
@@ -82,8 +49,8 @@ absl::Status WriteKey(std::string_view key, PairFormat format,
       *text = Escape(key) + '\n';
       break;
     case PairFormat::kJsonLines: {
-      Json object;
-      AddMember("key", key, &object);
+      OrderedJson object;
+      AddBytes(object, "key", key);
       *text = object.dump() + '\n';
       break;
     }

@@ -267,6 +267,30 @@ TEST_F(AuditCommandTest, ReportsADamagedLogAsAFailure) {
   EXPECT_THAT(outcome.output, Not(HasSubstr("ticket")));
 }
 
+TEST_F(AuditCommandTest, FindsTheSameAfterCompaction) {
+  SetMasks();
+  MustRun("head -c 3000000 /dev/zero | peat put s large --value-file -");
+  MustRun("peat disable s large --reason r && peat enable s large");
+  MustRun("peat put s large small && peat forget s large --json >> receipts");
+  MustRun("head -c 100000 /dev/zero | peat put s medium --value-file -");
+  MustRun("peat disable s medium && peat enable s medium");
+  MustRun("peat audit s > before && peat audit s --json --verify > whole");
+
+  MustRun("for i in 1 2 3; do peat put s fill $i; done; peat compact s");
+
+  // Superseded masks are cut down to what is listed.
+  EXPECT_EQ(MustRun("peat audit s | sed -E 's/dropped|kept   /      /'"),
+            MustRun("sed -E 's/dropped|kept   /      /' before"));
+  EXPECT_EQ(MustRun("peat audit s --json --kind forget --verify"),
+            MustRun("grep '\"forget\"' whole"));
+  EXPECT_THAT(MustRun("peat audit s --receipts receipts"),
+              StartsWith("checked 3 receipts, 0 missing, 0 different, 0 dam"));
+  EXPECT_EQ(Audit("--key large --reveal").back()["value"], "small");
+  const nlohmann::json superseded = Audit("--key medium --reveal")[0];
+  EXPECT_EQ(superseded["is_whole"], false);
+  EXPECT_FALSE(superseded.contains("value"));
+}
+
 TEST_F(AuditCommandTest, ReadsBesideAProcessThatWrites) {
   SetMasks();
 
@@ -276,7 +300,8 @@ TEST_F(AuditCommandTest, ReadsBesideAProcessThatWrites) {
           "printf 'z\\t1\\n' >&3; until grep -q acknowledged out; do :; done; "
           "peat audit s --count; peat disable s a/1; kill $pid; wait $pid");
 
-  EXPECT_THAT(outcome.output, StartsWith("disables  2\n"));
+  EXPECT_THAT(outcome.output, StartsWith("disables  2\n"))
+      << outcome.complaints;
   EXPECT_THAT(outcome.complaints, HasSubstr("UNAVAILABLE"));
 }
 

@@ -18,6 +18,8 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_format.h"
 #include "peat/audit.h"
+#include "peat/cursor.h"
+#include "peat/snapshot.h"
 #include "peat/store.h"
 #include "tests/support/status_matchers.h"
 #include "tests/tools/command_fixture.h"
@@ -151,7 +153,10 @@ TEST_F(CanaryCommandTest, NoCommandSaysWhatWasForgotten) {
        "peat load s pairs", "peat load s pairs --if-absent --acknowledge 1",
        "peat load s pairs --check", "peat load s pairs --format jsonl",
        "peat load s pairs --format nul --check", "peat forget s --prefix key/",
-       "peat --help"});
+       "peat --help", "peat scan s", "peat scan s --prefix key/ --reverse",
+       "peat export s", "peat export s --format jsonl",
+       "peat compact s --progress", "peat get s key/2", "peat export s",
+       "peat stats s"});
 }
 
 TEST_F(CanaryCommandTest, AnAuditSaysItOnlyIfItIsAskedTo) {
@@ -170,6 +175,8 @@ TEST_F(CanaryCommandTest, AnAuditSaysItOnlyIfItIsAskedTo) {
     EXPECT_EQ(CanariesIn(Say("peat audit s " + std::string(options))).size(),
               kCanaryCount);
   }
+  MustRun("peat compact s");
+  EXPECT_EQ(CanariesIn(Say("peat audit s --reveal")).size(), kCanaryCount);
 }
 
 TEST_F(CanaryCommandTest, NorIsItInWhatIsSaidOfDamage) {
@@ -186,9 +193,9 @@ TEST_F(CanaryCommandTest, NorIsItInWhatIsSaidOfDamage) {
     ExpectSilence({"peat get t key/0", "peat get t key/2", "peat stats t",
                    "peat stats t --recover", "peat audit t",
                    "peat audit t --verify --json",
-                   "peat audit t --receipts receipts",
-                   "peat forget t --prefix k", "peat put t key/2 v",
-                   "peat load t pairs --check"});
+                   "peat audit t --receipts receipts", "peat export t",
+                   "peat compact t", "peat forget t --prefix k",
+                   "peat put t key/2 v", "peat load t pairs --check"});
   }
 }
 
@@ -209,6 +216,14 @@ class CanaryCallTest : public ::testing::Test {
     if constexpr (std::is_convertible_v<const T&, std::string_view>) {
       Hear(std::string_view(*result));
     }
+  }
+
+  void HearAll(Cursor& cursor) {
+    for (; cursor.Valid(); cursor.Next()) {
+      Hear(cursor.key());
+      Hear(cursor.value());
+    }
+    Hear(cursor.status());
   }
 
   // Puts and forgets all, each in another way.
@@ -241,6 +256,15 @@ class CanaryCallTest : public ::testing::Test {
       Hear(std::string_view(result.value));
     }
     Hear(store.State(key).status());
+    for (const Query& query :
+         {Query{}, Query{.prefix = key}, Query{.keys = {key, "other"}},
+          Query{.from = key, .keys_only = true},
+          Query{.reverse = true, .limit = 3}}) {
+      HearAll(*store.Scan(query));
+      HearAll(*store.OpenSnapshot()->Scan(query));
+    }
+    Hear(store.OpenSnapshot()->Get(key, &value));
+    Hear(value);
   }
 
   // Each answers the same whether the value is guessed or not.
@@ -260,6 +284,8 @@ class CanaryCallTest : public ::testing::Test {
     Hear(store.Enable(key));
     Hear(store.Forget(key).status());
     Hear(store.ForgetAll(key).status());
+    Hear(store.DeletePrefix(key).status());
+    Hear(store.DeleteRange(key, key + "0").status());
     WriteBatch batch;
     batch.Put("live", "1");
     batch.Delete(key);
@@ -309,6 +335,8 @@ TEST_F(CanaryCallTest, NoCallSaysWhatWasForgotten) {
                          Store::Open(path()));
     PutAndForget(*store);
     CallAll(*store);
+    Hear(store->Compact());
+    CallAll(*store);
     Hear(store->Close());
     CallAll(*store);
   }
@@ -318,6 +346,33 @@ TEST_F(CanaryCallTest, NoCallSaysWhatWasForgotten) {
                          Store::Open(path(), {.mode = mode}));
     CallAll(*store);
   }
+
+  EXPECT_THAT(CanariesIn(said()), IsEmpty());
+}
+
+TEST_F(CanaryCallTest, ViewsOfTheTimeBeforeDoNotSayIt) {
+  ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Store> store, Store::Open(path()));
+  ASSERT_OK(store->Put("before them all", "1"));
+  for (size_t number = 0; number < kCanaryCount; ++number) {
+    ASSERT_OK(store->Put(KeyOf(number), ValueOf(number)));
+  }
+  const std::unique_ptr<Snapshot> snapshot = store->OpenSnapshot();
+  const std::unique_ptr<Cursor> forward = store->Scan({.from = ""});
+  const std::unique_ptr<Cursor> all = store->Scan({});
+  ASSERT_OK(store->ForgetAll("key/"));
+
+  // A pair that a cursor stands at stays until it is moved on.
+  for (Cursor* cursor : {forward.get(), all.get()}) {
+    ASSERT_EQ(cursor->key(), "before them all");
+    HearAll(*cursor);
+  }
+  for (size_t number = 0; number < kCanaryCount; ++number) {
+    std::string value;
+    Hear(snapshot->Get(KeyOf(number), &value));
+    Hear(value);
+  }
+  HearAll(*snapshot->Scan({}));
+  HearAll(*snapshot->Scan({.reverse = true}));
 
   EXPECT_THAT(CanariesIn(said()), IsEmpty());
 }
