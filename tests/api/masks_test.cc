@@ -400,6 +400,7 @@ TEST_F(MasksTest, ForgetAllForgetsAPrefix) {
 // A flush that covers a forget says so in the manifest, so that an older copy
 // of the segment that was being written is not taken for the store.
 TEST_F(MasksTest, AnOlderCopyOfTheLogDoesNotUnforget) {
+  PEAT_SKIP_UNDER_TSAN();
   ASSERT_OK(Open()->Close());
   EXPECT_EQ(RunInChild([&] {
               const auto store = TryOpen();
