@@ -27,7 +27,7 @@ using index::HashIndex;
 using index::Verdict;
 
 // Records whose looks at the index overlap, under one epoch guard.
-constexpr size_t kGroupSize = 64;
+constexpr size_t kMoveGroupSize = 64;
 
 // Slots that move under one hold of a shard's lock: some microseconds.
 constexpr size_t kPublishSize = 64;
@@ -137,7 +137,7 @@ absl::Status Compaction::CopyFrom(uint32_t number) {
     group.push_back({.hash = hash,
                      .location = Location(segment.number(), scanner.offset()),
                      .record = record});
-    if (group.size() < kGroupSize) continue;
+    if (group.size() < kMoveGroupSize) continue;
     PEAT_RETURN_IF_ERROR(CopyGroup(number, group));
     group.clear();
   }

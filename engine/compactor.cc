@@ -29,10 +29,6 @@ constexpr int kLooksAtOnce = 4;
 // own sake.
 constexpr uint64_t kTombstoneShareMin = 64;
 
-uint64_t NotNegative(int64_t bytes) {
-  return static_cast<uint64_t>(std::max<int64_t>(bytes, 0));
-}
-
 // `log_end` is the last sealed segment of the log, which proves what follows.
 bool MayBeInput(const ManifestSegment& entry, const Segment& segment,
                 SegmentId log_end) {

@@ -18,10 +18,6 @@ using format::Manifest;
 using format::ManifestSegment;
 using format::SegmentId;
 
-uint64_t NotNegative(int64_t bytes) {
-  return static_cast<uint64_t>(std::max<int64_t>(bytes, 0));
-}
-
 // By a look at the directory: statistics are asked for rarely.
 void CountValueFiles(const Directory& directory, Stats* stats) {
   const absl::StatusOr<std::vector<std::string>> names = directory.List();

@@ -18,8 +18,8 @@ using index::HashIndex;
 using index::KeyGroup;
 
 // How far ahead of its turn a record is asked for.
-constexpr size_t kPrefetchDistance = 16;
-constexpr size_t kGroupSize = 512;
+constexpr size_t kHeadPrefetchDistance = 16;
+constexpr size_t kLoadGroupSize = 512;
 
 // A key by its first bytes, and where to read the rest.
 struct Entry {
@@ -75,7 +75,7 @@ class Loader {
     std::string key;
     bool is_readable = false;
     for (size_t i = 0; i < entries_.size(); ++i) {
-      PrefetchFrom(i + kPrefetchDistance);
+      PrefetchFrom(i + kHeadPrefetchDistance);
       PEAT_RETURN_IF_ERROR(Read(entries_[i].location, &key, &is_readable));
       entries_[i].head = index::HeadOf(key);
     }
@@ -91,9 +91,9 @@ class Loader {
     };
     std::vector<Key> group;
     while (next_ < entries_.size() &&
-           (group.size() < kGroupSize ||
+           (group.size() < kLoadGroupSize ||
             entries_[next_].head == entries_[next_ - 1].head)) {
-      PrefetchFrom(next_ + kPrefetchDistance);
+      PrefetchFrom(next_ + kHeadPrefetchDistance);
       Key& key = group.emplace_back();
       key.location = entries_[next_++].location;
       bool is_readable = false;

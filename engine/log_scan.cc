@@ -16,7 +16,7 @@ using Step = SegmentScanner::Step;
 
 // Records whose looks at the index overlap; and how many others may be passed
 // over in one visit to the store.
-constexpr size_t kGroupSize = 64;
+constexpr size_t kScanGroupSize = 64;
 constexpr size_t kRecordsMax = 1024;
 
 // The disk is asked for so much more whenever half of it has been read.
@@ -96,7 +96,7 @@ absl::StatusOr<bool> LogScan::PassOver(Step step) {
 
 absl::StatusOr<bool> LogScan::ReadGroup() {
   if (segment_->is_mapped()) AskAhead();
-  for (size_t i = 0; i < kRecordsMax && group_.size() < kGroupSize; ++i) {
+  for (size_t i = 0; i < kRecordsMax && group_.size() < kScanGroupSize; ++i) {
     const Step step = scanner_->Next();
     if (step != Step::kRecord) {
       PEAT_ASSIGN_OR_RETURN(const bool goes_on, PassOver(step));

@@ -16,12 +16,8 @@ namespace {
 using format::Location;
 using format::RecordKind;
 using index::HashIndex;
+using index::kLookupGroupSize;
 using index::Verdict;
-
-// Keys of a MultiGet() whose memory accesses overlap: enough for the
-// processor's outstanding misses, few enough that what was fetched stays in
-// the first-level cache.
-constexpr size_t kGroupSize = 64;
 
 }  // namespace
 
@@ -170,10 +166,10 @@ void Reader::MultiGet(std::span<const std::string_view> keys,
     for (size_t shard = 0; shard < versions.size(); ++shard) {
       versions[shard] = parts_.index->BatchVersion(static_cast<int>(shard));
     }
-    for (size_t first = 0; first < keys.size(); first += kGroupSize) {
+    for (size_t first = 0; first < keys.size(); first += kLookupGroupSize) {
       MultiGetGroup(
-          keys.subspan(first, std::min(kGroupSize, keys.size() - first)), first,
-          answer);
+          keys.subspan(first, std::min(kLookupGroupSize, keys.size() - first)),
+          first, answer);
     }
     settled = true;
     for (size_t shard = 0; shard < versions.size(); ++shard) {
@@ -187,8 +183,8 @@ void Reader::MultiGet(std::span<const std::string_view> keys,
 // then answers.
 void Reader::MultiGetGroup(std::span<const std::string_view> keys, size_t first,
                            Answer answer) const {
-  std::array<uint64_t, kGroupSize> hashes = {};
-  std::array<Location, kGroupSize> hints = {};
+  std::array<uint64_t, kLookupGroupSize> hashes = {};
+  std::array<Location, kLookupGroupSize> hints = {};
   for (size_t i = 0; i < keys.size(); ++i) {
     hashes[i] = (*parts_.hasher)(keys[i]);
     parts_.index->Prefetch(hashes[i]);

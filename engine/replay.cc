@@ -36,7 +36,7 @@ using index::Verdict;
 
 // Bytes of segments whose records are listed before they are put into the
 // index. Larger: fewer passes over the index's tables; more memory.
-constexpr uint64_t kGroupSize = uint64_t{256} << 20;
+constexpr uint64_t kReplayGroupSize = uint64_t{256} << 20;
 
 // How far ahead of its turn a key's record is asked for, and as far ahead of
 // that its bucket.
@@ -55,7 +55,7 @@ struct Found {
   bool refers;  // to a value file
 };
 
-struct Tombstone {
+struct FoundTombstone {
   uint64_t hash;
   Location location;
 };
@@ -63,9 +63,9 @@ struct Tombstone {
 using ShardLists = std::array<std::vector<Found>, HashIndex::kShardCount>;
 
 // Reads segments and lists their records by shard. One per thread.
-class Reader {
+class SourceReader {
  public:
-  explicit Reader(const ReplayParts& parts) : parts_(parts) {}
+  explicit SourceReader(const ReplayParts& parts) : parts_(parts) {}
 
   absl::Status Read(const ReplaySource& source) {
     PEAT_ASSIGN_OR_RETURN(const ByteView bytes,
@@ -209,7 +209,7 @@ class Reader {
 class ShardFiller {
  public:
   ShardFiller(const ReplayParts& parts, int shard,
-              std::vector<Tombstone>* tombstones)
+              std::vector<FoundTombstone>* tombstones)
       : parts_(parts), shard_(shard), tombstones_(*tombstones) {}
 
   absl::Status Fill(std::span<const Found> list) {
@@ -317,7 +317,7 @@ class ShardFiller {
 
   const ReplayParts& parts_;
   const int shard_;
-  std::vector<Tombstone>& tombstones_;
+  std::vector<FoundTombstone>& tombstones_;
   std::string scratch_;
 };
 
@@ -326,7 +326,7 @@ class Replayer {
  public:
   explicit Replayer(const ReplayParts& parts) : parts_(parts) {
     for (int i = 0; i < parts.thread_count; ++i) {
-      readers_.push_back(std::make_unique<Reader>(parts_));
+      readers_.push_back(std::make_unique<SourceReader>(parts_));
     }
   }
 
@@ -348,7 +348,7 @@ class Replayer {
 
   ReplayResult TakeResult(const std::vector<ReplaySource>& sources) {
     ReplayResult all;
-    for (const std::unique_ptr<Reader>& reader : readers_) {
+    for (const std::unique_ptr<SourceReader>& reader : readers_) {
       ReplayResult& one = reader->result();
       all.record_count += one.record_count;
       all.byte_count += one.byte_count;
@@ -378,7 +378,7 @@ class Replayer {
     }
     std::vector<Lsn> lsns;
     Lsn durable = parts_.log_damage->durable_lsn;
-    for (const std::unique_ptr<Reader>& reader : readers_) {
+    for (const std::unique_ptr<SourceReader>& reader : readers_) {
       lsns.insert(lsns.end(), reader->loose_lsns().begin(),
                   reader->loose_lsns().end());
       durable = std::max(durable, reader->last_mark());
@@ -396,7 +396,7 @@ class Replayer {
                          size_t begin) {
     uint64_t size = 0;
     size_t end = begin;
-    while (end < sources.size() && size < kGroupSize) {
+    while (end < sources.size() && size < kReplayGroupSize) {
       size += sources[end++].entry.end;
     }
     return end;
@@ -438,7 +438,7 @@ class Replayer {
   absl::Status FillShards() {
     return ForEach(0, HashIndex::kShardCount, [&](size_t, size_t shard) {
       ShardFiller filler(parts_, static_cast<int>(shard), &tombstones_[shard]);
-      for (const std::unique_ptr<Reader>& reader : readers_) {
+      for (const std::unique_ptr<SourceReader>& reader : readers_) {
         std::vector<Found>& list = reader->lists()[shard];
         PEAT_RETURN_IF_ERROR(filler.Fill(list));
         list.clear();
@@ -452,7 +452,7 @@ class Replayer {
     for (size_t shard = 0; shard < tombstones_.size(); ++shard) {
       const index::EpochGuard guard;
       const HashIndex::ShardLock lock(*parts_.index, static_cast<int>(shard));
-      for (const Tombstone& tombstone : tombstones_[shard]) {
+      for (const FoundTombstone& tombstone : tombstones_[shard]) {
         const HashIndex::Position position =
             parts_.index->Locate(tombstone.hash, [&](Location candidate) {
               return candidate == tombstone.location ? Verdict::kMatch
@@ -473,8 +473,8 @@ class Replayer {
   }
 
   const ReplayParts& parts_;
-  std::vector<std::unique_ptr<Reader>> readers_;
-  std::array<std::vector<Tombstone>, HashIndex::kShardCount> tombstones_;
+  std::vector<std::unique_ptr<SourceReader>> readers_;
+  std::array<std::vector<FoundTombstone>, HashIndex::kShardCount> tombstones_;
 };
 
 }  // namespace

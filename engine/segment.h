@@ -8,6 +8,7 @@
 #ifndef PEAT_ENGINE_SEGMENT_H_
 #define PEAT_ENGINE_SEGMENT_H_
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -31,6 +32,12 @@ struct SegmentIdentity {
   uint64_t capacity = 0;
   format::SegmentKind kind = format::SegmentKind::kLog;
 };
+
+// Counts of a segment: writers and compaction change them on their own, so one
+// may be below zero for a moment.
+inline uint64_t NotNegative(int64_t count) {
+  return static_cast<uint64_t>(std::max<int64_t>(count, 0));
+}
 
 class Segment : public std::enable_shared_from_this<Segment> {
  public:

@@ -16,10 +16,8 @@ namespace {
 using format::Location;
 using format::Record;
 using index::KeyGroup;
+using index::kLookupGroupSize;
 using index::Verdict;
-
-// Keys whose memory accesses overlap: see reader.cc.
-constexpr size_t kGroupSize = 64;
 
 bool IsForgotten(const Record& record) {
   return !IsReadable(StateAfter(record.header.kind)) &&
@@ -95,11 +93,11 @@ absl::Status ViewReader::FindSaved(const View& view, std::string_view key,
 
 absl::Status ViewReader::FindGroup(const View& view, const KeyGroup& keys,
                                    Show show) const {
-  std::array<uint64_t, kGroupSize> hashes = {};
-  std::array<Location, kGroupSize> candidates = {};
+  std::array<uint64_t, kLookupGroupSize> hashes = {};
+  std::array<Location, kLookupGroupSize> candidates = {};
   Found found;
-  for (size_t first = 0; first < keys.size(); first += kGroupSize) {
-    const size_t count = std::min(kGroupSize, keys.size() - first);
+  for (size_t first = 0; first < keys.size(); first += kLookupGroupSize) {
+    const size_t count = std::min(kLookupGroupSize, keys.size() - first);
     for (size_t i = 0; i < count; ++i) {
       hashes[i] = Hash(keys[first + i]);
       Prefetch(hashes[i]);

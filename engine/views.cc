@@ -214,10 +214,9 @@ void Views::ListDown(const View& view, const KeyRange& range, size_t count,
   index::MutexLock lock(&mutex_);
   for (const View::Opened& one : opened_) {
     if (one.lsn < view.lsn()) continue;
-    std::optional<std::string> stopped_at =
-        ListSomeDown(one.saved, view.lsn(), range, count, keys);
     // An empty one is less than any key.
-    *complete_to = std::max(*complete_to, std::move(stopped_at));
+    *complete_to = std::max(
+        *complete_to, ListSomeDown(one.saved, view.lsn(), range, count, keys));
   }
 }
 

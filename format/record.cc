@@ -59,11 +59,11 @@ constexpr std::array<KindRule, kKindCount> MakeKindRules() {
   };
   set(RecordKind::kPut, KeyedRule(true, kKnownFlags, 0, kValueSizeMax));
   set(RecordKind::kTombstone, KeyedRule(true, kFlagInFrame, 0, 0));
-  constexpr KindRule mask =
+  constexpr KindRule kMaskRule =
       KeyedRule(true, kKnownFlags, kMaskHeaderSize, kValueSizeMax);
-  set(RecordKind::kDisable, mask);
-  set(RecordKind::kEnable, mask);
-  set(RecordKind::kForget, mask);
+  set(RecordKind::kDisable, kMaskRule);
+  set(RecordKind::kEnable, kMaskRule);
+  set(RecordKind::kForget, kMaskRule);
   set(RecordKind::kAuditStub,
       KeyedRule(false, 0, kMaskHeaderSize, kMaskHeaderSize + kReasonSizeMax));
   set(RecordKind::kMark, StructuralRule(kMarkValueSize));

@@ -43,6 +43,11 @@
 
 namespace peat::index {
 
+// Keys looked up together, whose memory accesses overlap: enough for the
+// processor's outstanding misses, few enough that what was fetched stays in
+// the first-level cache.
+inline constexpr size_t kLookupGroupSize = 64;
+
 // What the caller of a look says about a candidate.
 enum class Verdict : uint8_t {
   kOther,  // another key with the same tag: look on

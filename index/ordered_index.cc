@@ -67,9 +67,10 @@ void OrderedIndex::Node::RemoveChild(size_t i) {
 }
 
 uint64_t OrderedIndex::Node::memory_bytes() const {
-  return sizeof(*this) + heads.capacity() * sizeof(heads[0]) +
-         separators.capacity() * sizeof(separators[0]) +
-         children.capacity() * sizeof(children[0]);
+  return sizeof(*this) +
+         heads.capacity() * sizeof(decltype(heads)::value_type) +
+         separators.capacity() * sizeof(decltype(separators)::value_type) +
+         children.capacity() * sizeof(decltype(children)::value_type);
 }
 
 // --- The way down.

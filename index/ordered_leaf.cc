@@ -19,7 +19,7 @@ constexpr size_t kSlotSlack = 8;
 constexpr size_t kTailSlack = 128;
 
 std::array<char, kHeadSize> BytesOfHead(uint64_t head) {
-  std::array<char, kHeadSize> bytes;
+  std::array<char, kHeadSize> bytes = {};
   const uint64_t swapped = __builtin_bswap64(head);
   std::memcpy(bytes.data(), &swapped, kHeadSize);
   return bytes;

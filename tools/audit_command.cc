@@ -165,7 +165,7 @@ absl::StatusOr<bool> Check(const AuditReader& reader, const std::string& path) {
   PEAT_RETURN_IF_ERROR(WriteOutput(absl::StrFormat(
       "checked %d receipts, %d missing, %d different, %d damaged\n", count,
       counts.missing, counts.different, counts.damaged)));
-  return counts.missing + counts.different + counts.damaged == 0;
+  return counts.complaints() == 0;
 }
 
 absl::StatusOr<bool> RunOn(const AuditReader& reader, const MaskQuery& query,
@@ -265,7 +265,7 @@ void CheckAlone(const CLI::App& command) {
   }
 }
 
-constexpr const char* kFooter =
+constexpr const char* kAuditFooter =
     "Lists what was disabled, enabled and forgotten, with the times and "
     "reasons "
     "that were\ngiven. VALUE tells what became of the value: kept, none (there "
@@ -291,7 +291,7 @@ void AddAudit(CLI::App& app, ExitCode& exit_code) {
       ->required();
   AddQueryOptions(*command, *arguments);
   AddOutputOptions(*command, *arguments);
-  command->footer(kFooter);
+  command->footer(kAuditFooter);
   command->callback([arguments, command, &exit_code] {
     CheckAlone(*command);
     exit_code = Run(*arguments);

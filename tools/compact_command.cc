@@ -10,6 +10,7 @@
 #include "absl/strings/str_format.h"
 #include "tools/commands.h"
 #include "tools/open_store.h"
+#include "tools/options.h"
 #include "tools/output.h"
 #include "tools/progress.h"
 
@@ -60,16 +61,7 @@ void AddCompact(CLI::App& app, ExitCode& exit_code) {
       app.add_subcommand("compact", "Give back all space that can be");
   command->add_option("DIR", arguments->directory, "The store's directory")
       ->required();
-  CLI::Option* always = command->add_flag_callback(
-      "--progress",
-      [arguments] { arguments->progress = Progress::Mode::kAlways; },
-      "Show a progress bar (default: on a terminal)");
-  command
-      ->add_flag_callback(
-          "--no-progress",
-          [arguments] { arguments->progress = Progress::Mode::kNever; },
-          "Show none")
-      ->excludes(always);
+  AddProgress(*command, arguments->progress);
   command->footer(
       "A store that is open compacts itself in the background; this is for one "
       "that is\nnot, and does more: the background leaves a third of the space "

@@ -33,4 +33,10 @@ void Complain(std::string_view message) {
   absl::FPrintF(stderr, "peat: %s\n", message);
 }
 
+void ComplainOfLine(uint64_t count, uint64_t line, std::string_view what) {
+  constexpr uint64_t kComplaintsMax = 10;
+  if (count > kComplaintsMax) return;
+  Complain(absl::StrFormat("line %d: %s", line, what));
+}
+
 }  // namespace peat::tools

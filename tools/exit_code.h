@@ -3,6 +3,7 @@
 #ifndef PEAT_TOOLS_EXIT_CODE_H_
 #define PEAT_TOOLS_EXIT_CODE_H_
 
+#include <cstdint>
 #include <string_view>
 
 #include "absl/status/status.h"
@@ -23,6 +24,10 @@ ExitCode Fail(const absl::Status& status);
 
 // Prints `peat: message` to standard error.
 void Complain(std::string_view message);
+
+// Prints `peat: line LINE: what`; of a check's complaints, of which this is the
+// `count`th, only the first ten.
+void ComplainOfLine(uint64_t count, uint64_t line, std::string_view what);
 
 }  // namespace peat::tools
 

@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <string>
 #include <system_error>
@@ -14,17 +13,13 @@
 #include "tools/commands.h"
 #include "tools/loader.h"
 #include "tools/open_store.h"
+#include "tools/options.h"
 #include "tools/output.h"
 #include "tools/pair_reader.h"
 #include "tools/progress.h"
 
 namespace peat::tools {
 namespace {
-
-const std::map<std::string, PairFormat> kFormats = {
-    {"tsv", PairFormat::kTsv},
-    {"jsonl", PairFormat::kJsonLines},
-    {"nul", PairFormat::kNul}};
 
 struct LoadArguments {
   std::string directory;
@@ -102,8 +97,7 @@ ExitCode RunCheck(const LoadArguments& arguments, PairReader& reader) {
                       counts.events, counts.missing, counts.different));
   const absl::Status printed = FlushOutput();
   if (!printed.ok()) return Fail(printed);
-  return counts.missing + counts.different == 0 ? ExitCode::kOk
-                                                : ExitCode::kNotFound;
+  return counts.complaints() == 0 ? ExitCode::kOk : ExitCode::kNotFound;
 }
 
 ExitCode Run(const LoadArguments& arguments) {
@@ -121,7 +115,7 @@ ExitCode Run(const LoadArguments& arguments) {
                          : RunLoad(arguments, reader);
 }
 
-constexpr const char* kFooter =
+constexpr const char* kLoadFooter =
     "Formats:\n"
     "  tsv    key, tab, value, one pair a line; escapes \\t \\n \\r \\\\ \\0 "
     "\\xHH\n"
@@ -151,15 +145,7 @@ void AddLoad(CLI::App& app, ExitCode& exit_code) {
       ->required();
   command->add_option("FILE", arguments->input,
                       "The input; - is standard input (default: -)");
-  command
-      ->add_option_function<std::string>(
-          "--format",
-          [arguments](const std::string& name) {
-            arguments->format = kFormats.at(name);
-          },
-          "Default: tsv")
-      ->option_text("tsv|jsonl|nul")
-      ->check(CLI::IsMember({"tsv", "jsonl", "nul"}));
+  AddFormat(*command, arguments->format);
   CLI::Option* if_absent = command->add_flag(
       "--if-absent", arguments->options.if_absent,
       "Insert only keys that are not there: each event counts once");
@@ -177,17 +163,8 @@ void AddLoad(CLI::App& app, ExitCode& exit_code) {
       ->excludes(if_absent)
       ->excludes(flush)
       ->excludes(acknowledge);
-  CLI::Option* always = command->add_flag_callback(
-      "--progress",
-      [arguments] { arguments->progress = Progress::Mode::kAlways; },
-      "Show a progress bar (default: on a terminal)");
-  command
-      ->add_flag_callback(
-          "--no-progress",
-          [arguments] { arguments->progress = Progress::Mode::kNever; },
-          "Show none")
-      ->excludes(always);
-  command->footer(kFooter);
+  AddProgress(*command, arguments->progress);
+  command->footer(kLoadFooter);
   command->callback([arguments, &exit_code] { exit_code = Run(*arguments); });
 }
 

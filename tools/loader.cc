@@ -17,8 +17,6 @@ namespace {
 constexpr size_t kBatchByteSize = size_t{1} << 20U;
 constexpr size_t kBatchSize = 1'000;
 
-constexpr uint64_t kComplaintsMax = 10;
-
 bool IsRefusal(const absl::Status& status) {
   return IsDisabled(status) || IsForgotten(status);
 }
@@ -109,12 +107,6 @@ absl::Status LoadPairs(Loading& loading, PairReader& reader, Progress& progress,
   }
 }
 
-void ComplainOfLine(const CheckCounts& counts, uint64_t line,
-                    std::string_view what) {
-  if (counts.missing + counts.different > kComplaintsMax) return;
-  Complain(absl::StrFormat("line %d: %s", line, what));
-}
-
 }  // namespace
 
 absl::Status Load(Store& store, const LoadOptions& options, PairReader& reader,
@@ -139,11 +131,12 @@ absl::Status CheckLoaded(const Store& store, PairReader& reader,
     if (value.ok()) {
       if (std::string_view(*value) != pair.value) {
         ++counts->different;
-        ComplainOfLine(*counts, reader.line(), "stored with another value");
+        ComplainOfLine(counts->complaints(), reader.line(),
+                       "stored with another value");
       }
     } else if (absl::IsNotFound(value.status())) {
       ++counts->missing;
-      ComplainOfLine(*counts, reader.line(), "not stored");
+      ComplainOfLine(counts->complaints(), reader.line(), "not stored");
     } else {
       return value.status();
     }

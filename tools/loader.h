@@ -43,6 +43,8 @@ struct CheckCounts {
   uint64_t events = 0;
   uint64_t missing = 0;
   uint64_t different = 0;  // stored with another value
+
+  uint64_t complaints() const { return missing + different; }
 };
 
 // Looks up each pair of `reader`, and complains about the first few that are

@@ -13,7 +13,7 @@
 namespace peat::tools {
 namespace {
 
-constexpr const char* kFooter =
+constexpr const char* kCommandFooter =
     "Exit codes: 0 done, 1 no such key or not as checked, 2 command line or "
     "input not\nallowed, 3 cannot open, read or write, 4 refused: the key is "
     "disabled or forgotten.\n"
@@ -27,7 +27,7 @@ ExitCode Main(int argc, char** argv) {
   app.set_version_flag("--version", "peat " PEAT_VERSION);
   // At most one, so that a key may be named like a command.
   app.require_subcommand(1, 1);
-  app.footer(kFooter);
+  app.footer(kCommandFooter);
   AddPut(app, exit_code);
   AddGet(app, exit_code);
   AddDelete(app, exit_code);

@@ -17,16 +17,6 @@ namespace {
 // Enough for what audit prints of a forget, with the longest key and reason.
 constexpr size_t kLineSizeMax = size_t{1} << 20U;
 
-constexpr uint64_t kComplaintsMax = 10;
-
-void ComplainOfLine(const ReceiptCounts& counts, uint64_t line,
-                    std::string_view what) {
-  const uint64_t count = counts.missing + counts.different + counts.damaged;
-  if (count <= kComplaintsMax) {
-    Complain(absl::StrFormat("line %d: %s", line, what));
-  }
-}
-
 bool IsSame(const ForgetReceipt& given, const ForgetReceipt& made) {
   if (given.store_id != made.store_id) return false;
   if (!given.key_digest.has_value()) return true;
@@ -37,19 +27,21 @@ absl::Status CheckOne(const MaskCursor& masks, const NumberedReceipt& given,
                       ReceiptCounts* counts) {
   if (!masks.Valid() || masks.mask().lsn != given.receipt.lsn) {
     ++counts->missing;
-    ComplainOfLine(*counts, given.line, "nothing was forgotten at this lsn");
+    ComplainOfLine(counts->complaints(), given.line,
+                   "nothing was forgotten at this lsn");
     return absl::OkStatus();
   }
   const absl::StatusOr<ForgetReceipt> made = masks.receipt();
   if (absl::IsDataLoss(made.status())) {
     ++counts->damaged;
-    ComplainOfLine(*counts, given.line, std::string(made.status().message()));
+    ComplainOfLine(counts->complaints(), given.line,
+                   std::string(made.status().message()));
     return absl::OkStatus();
   }
   PEAT_RETURN_IF_ERROR(made.status());
   if (!IsSame(given.receipt, *made)) {
     ++counts->different;
-    ComplainOfLine(*counts, given.line,
+    ComplainOfLine(counts->complaints(), given.line,
                    given.receipt.store_id == made->store_id
                        ? "another key or value was forgotten at this lsn"
                        : "the receipt is of another store");

@@ -27,6 +27,8 @@ struct ReceiptCounts {
   uint64_t missing = 0;    // no forget has this lsn
   uint64_t different = 0;  // another store's, or of another key or value
   uint64_t damaged = 0;    // what is kept is not what was forgotten
+
+  uint64_t complaints() const { return missing + different + damaged; }
 };
 
 // Compares each receipt with the one that is made anew from what is kept, and

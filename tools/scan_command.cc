@@ -1,6 +1,5 @@
 // scan and export: pairs of a store on standard output.
 
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,16 +11,12 @@
 #include "tools/commands.h"
 #include "tools/escape.h"
 #include "tools/open_store.h"
+#include "tools/options.h"
 #include "tools/output.h"
 #include "tools/pair_writer.h"
 
 namespace peat::tools {
 namespace {
-
-const std::map<std::string, PairFormat> kFormats = {
-    {"tsv", PairFormat::kTsv},
-    {"jsonl", PairFormat::kJsonLines},
-    {"nul", PairFormat::kNul}};
 
 struct ScanArguments {
   std::string directory;
@@ -88,15 +83,7 @@ CLI::App* AddCommand(CLI::App& app, const char* name, const char* what,
   CLI::App* command = app.add_subcommand(name, what);
   command->add_option("DIR", arguments->directory, "The store's directory")
       ->required();
-  command
-      ->add_option_function<std::string>(
-          "--format",
-          [arguments](const std::string& format) {
-            arguments->format = kFormats.at(format);
-          },
-          "Default: tsv")
-      ->option_text("tsv|jsonl|nul")
-      ->check(CLI::IsMember({"tsv", "jsonl", "nul"}));
+  AddFormat(*command, arguments->format);
   command->callback([arguments, &exit_code] { exit_code = Run(*arguments); });
   return command;
 }
