@@ -1,9 +1,12 @@
 // The door's queries: Store::Scan and what is made of it.
 
+#include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "api/cursor_impl.h"
 #include "api/query.h"
 #include "api/snapshot_impl.h"
@@ -16,7 +19,41 @@ namespace {
 
 // Keys of one batch, and how much of them it copies at most (or one key).
 constexpr size_t kBatchKeys = 1000;
-constexpr size_t kBatchBytes = size_t{1} << 20;
+constexpr uint64_t kBatchBytes = uint64_t{1} << 20;
+
+// Puts the change of one key into `batch`; returns the bytes that it copies.
+using AddChange = absl::FunctionRef<absl::StatusOr<uint64_t>(
+    std::string_view key, WriteBatch* batch)>;
+
+// Changes the keys of `query`, in batches.
+absl::Status ChangeAll(Store& store, Query query, AddChange add) {
+  query.keys_only = true;
+  const std::unique_ptr<Cursor> cursor = store.Scan(query);
+  WriteBatch batch;
+  uint64_t batch_bytes = 0;
+  for (; cursor->Valid(); cursor->Next()) {
+    PEAT_ASSIGN_OR_RETURN(const uint64_t bytes, add(cursor->key(), &batch));
+    batch_bytes += bytes;
+    if (batch.size() < kBatchKeys && batch_bytes < kBatchBytes) continue;
+    PEAT_RETURN_IF_ERROR(store.Write(batch));
+    batch.Clear();
+    batch_bytes = 0;
+  }
+  PEAT_RETURN_IF_ERROR(cursor->status());
+  return batch.size() == 0 ? absl::OkStatus() : store.Write(batch);
+}
+
+absl::StatusOr<uint64_t> DeleteAll(Store& store, Query query) {
+  uint64_t count = 0;
+  PEAT_RETURN_IF_ERROR(ChangeAll(
+      store, std::move(query),
+      [&](std::string_view key, WriteBatch* batch) -> absl::StatusOr<uint64_t> {
+        batch->Delete(key);
+        ++count;
+        return key.size();
+      }));
+  return count;
+}
 
 }  // namespace
 
@@ -29,32 +66,33 @@ std::unique_ptr<Snapshot> Store::OpenSnapshot() const {
       std::make_unique<Snapshot::Impl>(impl_->engine().OpenSnapshot()));
 }
 
-absl::StatusOr<uint64_t> Store::DeleteAll(Query query) {
-  query.keys_only = true;
-  const std::unique_ptr<Cursor> cursor = Scan(query);
-  uint64_t count = 0;
-  WriteBatch batch;
-  while (cursor->Valid()) {
-    batch.Delete(cursor->key());
-    cursor->Next();
-    const bool is_full =
-        batch.size() >= kBatchKeys || batch.byte_size() >= kBatchBytes;
-    if (cursor->Valid() && !is_full) continue;
-    PEAT_RETURN_IF_ERROR(Write(batch));
-    count += batch.size();
-    batch.Clear();
-  }
-  PEAT_RETURN_IF_ERROR(cursor->status());
-  return count;
-}
-
 absl::StatusOr<uint64_t> Store::DeleteRange(std::string_view from,
                                             std::string_view to) {
-  return DeleteAll({.from = std::string(from), .to = std::string(to)});
+  return DeleteAll(*this, {.from = std::string(from), .to = std::string(to)});
 }
 
 absl::StatusOr<uint64_t> Store::DeletePrefix(std::string_view prefix) {
-  return DeleteAll({.prefix = std::string(prefix)});
+  return DeleteAll(*this, {.prefix = std::string(prefix)});
+}
+
+absl::StatusOr<ForgetAllResult> Store::ForgetAll(
+    std::string_view prefix, const ForgetAllOptions& options) {
+  PEAT_RETURN_IF_ERROR(CheckMask(prefix, options.reason));
+  ForgetAllResult result;
+  const auto forget = [&](std::string_view key,
+                          WriteBatch* batch) -> absl::StatusOr<uint64_t> {
+    const absl::StatusOr<uint64_t> value_size = impl_->engine().ValueSize(key);
+    if (absl::IsNotFound(value_size.status())) return 0;  // deleted meanwhile
+    PEAT_RETURN_IF_ERROR(value_size.status());
+    const uint64_t size = key.size() + *value_size;
+    ++result.key_count;
+    result.byte_count += size;
+    if (!options.dry_run) batch->Forget(key, {.reason = options.reason});
+    return size;
+  };
+  PEAT_RETURN_IF_ERROR(
+      ChangeAll(*this, {.prefix = std::string(prefix)}, forget));
+  return result;
 }
 
 }  // namespace peat

@@ -35,14 +35,6 @@ absl::Status TooLarge(std::string_view key, std::string_view value = {}) {
                       format::kValueSizeMax));
 }
 
-absl::Status CheckMask(std::string_view key, std::string_view reason) {
-  if (!IsKey(key)) return TooLarge(key);
-  if (reason.size() <= format::kReasonSizeMax) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrFormat("reason has %d bytes, %d are allowed", reason.size(),
-                      format::kReasonSizeMax));
-}
-
 bool IsMaskKind(WriteBatch::Kind kind) {
   return kind != WriteBatch::Kind::kPut && kind != WriteBatch::Kind::kDelete;
 }
@@ -95,6 +87,14 @@ SegmentStats Copy(const engine::SegmentStats& from) {
 }
 
 }  // namespace
+
+absl::Status CheckMask(std::string_view key, std::string_view reason) {
+  if (!IsKey(key)) return TooLarge(key);
+  if (reason.size() <= format::kReasonSizeMax) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrFormat("reason has %d bytes, %d are allowed", reason.size(),
+                      format::kReasonSizeMax));
+}
 
 absl::Status CheckKey(std::string_view key) {
   return IsKey(key) ? absl::OkStatus() : TooLarge(key);
@@ -213,16 +213,6 @@ absl::StatusOr<ForgetReceipt> Store::Forget(std::string_view key,
   PEAT_ASSIGN_OR_RETURN(const engine::ForgetReceipt receipt,
                         impl_->engine().Forget(key, options.reason));
   return ReceiptOf(receipt, impl_->engine());
-}
-
-absl::StatusOr<ForgetAllResult> Store::ForgetAll(
-    std::string_view prefix, const ForgetAllOptions& options) {
-  PEAT_RETURN_IF_ERROR(CheckMask(prefix, options.reason));
-  PEAT_ASSIGN_OR_RETURN(
-      const engine::ForgetAllResult result,
-      impl_->engine().ForgetAll(prefix, options.reason, options.dry_run));
-  return ForgetAllResult{.key_count = result.key_count,
-                         .byte_count = result.byte_count};
 }
 
 absl::Status Store::Write(const WriteBatch& batch) {

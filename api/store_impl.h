@@ -47,6 +47,9 @@ class Store::Impl {
 // OK, or why a key may not be one.
 absl::Status CheckKey(std::string_view key);
 
+// OK, or why `key` cannot be masked for `reason`.
+absl::Status CheckMask(std::string_view key, std::string_view reason);
+
 ForgetReceipt ReceiptOf(const engine::ForgetReceipt& receipt,
                         const engine::Engine& engine);
 

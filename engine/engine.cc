@@ -220,6 +220,12 @@ absl::StatusOr<KeyState> Engine::State(std::string_view key) const {
   return reader_->State(key);
 }
 
+absl::StatusOr<uint64_t> Engine::ValueSize(std::string_view key) const {
+  const index::EpochGuard guard;
+  if (!IsOpen(guard)) return WhyNot();
+  return reader_->ValueSize(key);
+}
+
 absl::Status Engine::Put(std::string_view key, std::string_view value) {
   const index::EpochGuard guard;
   if (!IsWritable(guard)) [[unlikely]]
@@ -290,22 +296,6 @@ absl::StatusOr<std::vector<SegmentSource>> Engine::Sources() const {
   if (!IsOpen(guard)) return WhyNot();
   if (log_ != nullptr) log_->appender.UpdateEnd();
   return TakeSources(manifest_, segments_);
-}
-
-absl::StatusOr<ForgetAllResult> Engine::ForgetAll(std::string_view prefix,
-                                                  std::string_view reason,
-                                                  bool dry_run) {
-  PEAT_ASSIGN_OR_RETURN(const std::vector<SegmentSource> sources, Sources());
-  const auto look = [this](std::string_view key) -> absl::StatusOr<ValueFacts> {
-    const index::EpochGuard guard;
-    if (!IsWritable(guard)) return WhyNot();
-    return reader_->Look(key);
-  };
-  const auto write = [this](std::span<const BatchOperation> operations) {
-    return Write(operations);
-  };
-  return engine::ForgetAll(sources, prefix, reason, dry_run,
-                           {.look = look, .write = write});
 }
 
 absl::StatusOr<std::unique_ptr<MaskScan>> Engine::ScanMasks(

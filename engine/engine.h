@@ -38,7 +38,6 @@
 #include "engine/compactor.h"
 #include "engine/config.h"
 #include "engine/cursor.h"
-#include "engine/forget_all.h"
 #include "engine/fs/file_system.h"
 #include "engine/fs/fork.h"
 #include "engine/gate.h"
@@ -99,6 +98,7 @@ class Engine {
   absl::Status MultiGet(std::span<const std::string_view> keys,
                         Reader::Answer answer) const;
   absl::StatusOr<KeyState> State(std::string_view key) const;
+  absl::StatusOr<uint64_t> ValueSize(std::string_view key) const;
 
   absl::Status Put(std::string_view key, std::string_view value);
   absl::StatusOr<bool> PutIfAbsent(std::string_view key,
@@ -113,9 +113,6 @@ class Engine {
   absl::Status Enable(std::string_view key, std::string_view reason);
   absl::StatusOr<ForgetReceipt> Forget(std::string_view key,
                                        std::string_view reason);
-  absl::StatusOr<ForgetAllResult> ForgetAll(std::string_view prefix,
-                                            std::string_view reason,
-                                            bool dry_run);
   absl::Status Write(std::span<const BatchOperation> operations);
   absl::StatusOr<format::Lsn> Flush();
 

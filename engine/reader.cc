@@ -124,17 +124,16 @@ inline absl::Status Reader::Pin(const Found& found, Pinned* pinned) const {
   return absl::OkStatus();
 }
 
-absl::StatusOr<ValueFacts> Reader::Look(std::string_view key) const {
+absl::StatusOr<uint64_t> Reader::ValueSize(std::string_view key) const {
   Found found;
   PEAT_RETURN_IF_ERROR(Find(key, &found));
   const std::string_view stored = format::StoredValue(found.record);
-  ValueFacts facts{.lsn = found.record.header.lsn, .value_size = stored.size()};
-  if ((found.record.header.flags & format::kFlagValueFile) != 0) {
-    PEAT_ASSIGN_OR_RETURN(const format::ValueReference reference,
-                          format::DecodeValueReference(stored));
-    facts.value_size = reference.size;
+  if ((found.record.header.flags & format::kFlagValueFile) == 0) {
+    return stored.size();
   }
-  return facts;
+  PEAT_ASSIGN_OR_RETURN(const format::ValueReference reference,
+                        format::DecodeValueReference(stored));
+  return reference.size;
 }
 
 absl::StatusOr<KeyState> Reader::State(std::string_view key) const {

@@ -29,12 +29,6 @@ struct Pinned {
   std::string_view value;
 };
 
-// Of the record that holds a key's value.
-struct ValueFacts {
-  format::Lsn lsn = 0;
-  uint64_t value_size = 0;
-};
-
 class Reader {
  public:
   // Everything pointed to must outlive this.
@@ -61,7 +55,7 @@ class Reader {
   void MultiGet(std::span<const std::string_view> keys, Answer answer) const;
 
   // NotFound if the key cannot be read. Reads no value file.
-  absl::StatusOr<ValueFacts> Look(std::string_view key) const;
+  absl::StatusOr<uint64_t> ValueSize(std::string_view key) const;
 
   absl::StatusOr<KeyState> State(std::string_view key) const;
 

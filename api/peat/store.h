@@ -177,8 +177,8 @@ class Store {
 
   // Forgets every key that begins with `prefix` and is live or disabled as the
   // call is made, in batches of up to 1,000 keys. Each batch is atomic; after a
-  // failure or crash in the middle, call it again to go on. Costs a pass over
-  // the log.
+  // failure or crash in the middle, call it again to go on. Costs a query for
+  // the keys, and a forget each.
   absl::StatusOr<ForgetAllResult> ForgetAll(
       std::string_view prefix, const ForgetAllOptions& options = {});
 
@@ -217,7 +217,6 @@ class Store {
 
   class Impl;
   explicit Store(std::unique_ptr<Impl> impl);
-  absl::StatusOr<uint64_t> DeleteAll(Query query);
 
   std::unique_ptr<Impl> impl_;
 };

@@ -19,20 +19,16 @@
 #include "tests/support/sim_random.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
+#include "tests/support/threads.h"
 
 namespace peat::engine {
 namespace {
 
 using ::peat::testing::IsOk;
+using ::peat::testing::Rounds;
 using ::peat::testing::SimRandom;
 using ::peat::testing::StatusIs;
 using ::peat::testing::TempDir;
-
-int Rounds(int count) {
-  const char* const text =
-      std::getenv("PEAT_RACE_ROUNDS");  // NOLINT(concurrency-mt-unsafe)
-  return text == nullptr ? count : count * std::atoi(text);
-}
 
 class CompactionRaceTest : public ::testing::TestWithParam<ReadMethod> {
  protected:

@@ -8,32 +8,20 @@
 
 #include <array>
 #include <atomic>
-#include <cstdlib>
-#include <functional>
 #include <string>
 #include <thread>
-#include <vector>
 
 #include "tests/support/sim_random.h"
 #include "tests/support/store_fixture.h"
+#include "tests/support/threads.h"
 
 namespace peat {
 namespace {
 
 using ::peat::testing::IsOk;
+using ::peat::testing::Rounds;
+using ::peat::testing::RunThreads;
 using ::peat::testing::SimRandom;
-
-int Rounds(int count) {
-  const char* const text =
-      std::getenv("PEAT_RACE_ROUNDS");  // NOLINT(concurrency-mt-unsafe)
-  return text == nullptr ? count : count * std::atoi(text);
-}
-
-void RunThreads(int count, const std::function<void(int)>& body) {
-  std::vector<std::thread> threads;
-  for (int i = 0; i < count; ++i) threads.emplace_back(body, i);
-  for (std::thread& thread : threads) thread.join();
-}
 
 class QueryRaceTest : public ::peat::testing::StoreFixture,
                       public ::testing::WithParamInterface<bool> {

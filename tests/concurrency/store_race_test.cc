@@ -8,8 +8,6 @@
 
 #include <array>
 #include <atomic>
-#include <cstdlib>
-#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -18,6 +16,7 @@
 
 #include "tests/support/sim_random.h"
 #include "tests/support/store_fixture.h"
+#include "tests/support/threads.h"
 
 namespace peat {
 namespace {
@@ -25,20 +24,10 @@ namespace {
 using absl::StatusCode;
 using ::peat::testing::IsOk;
 using ::peat::testing::Read;
+using ::peat::testing::Rounds;
+using ::peat::testing::RunThreads;
 using ::peat::testing::SimRandom;
 using ::peat::testing::StatusIs;
-
-int Rounds(int count) {
-  const char* const text =
-      std::getenv("PEAT_RACE_ROUNDS");  // NOLINT(concurrency-mt-unsafe)
-  return text == nullptr ? count : count * std::atoi(text);
-}
-
-void RunThreads(int count, const std::function<void(int)>& body) {
-  std::vector<std::thread> threads;
-  for (int i = 0; i < count; ++i) threads.emplace_back(body, i);
-  for (std::thread& thread : threads) thread.join();
-}
 
 struct Variant {
   const char* name;

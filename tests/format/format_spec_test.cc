@@ -14,6 +14,8 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_split.h"
 #include "format/checksum.h"
+#include "format/hint_file.h"
+#include "format/key_filter.h"
 #include "format/manifest.h"
 #include "format/mask.h"
 #include "format/record.h"
@@ -153,6 +155,30 @@ void ExpectSameRecords(const Line& title, const std::string& bytes) {
   EXPECT_EQ(kinds, expected);
 }
 
+// Of the segment that the title describes, with the keys "apple" and "pear".
+void ExpectSameHintFile(const Line& title, const std::string& bytes) {
+  StoreId store_id;
+  for (size_t i = 0; i < store_id.size(); ++i) store_id[i] = std::byte(i);
+  const ManifestSegment entry = {
+      .id = title.Number("id"),
+      .salt = title.Number("salt"),
+      .end = title.Number("end"),
+      .last_lsn = title.Number("last_lsn"),
+      .last_checksum = static_cast<uint32_t>(title.Number("last_checksum")),
+      .state = SegmentState::kSealed};
+  ASSERT_OK_AND_ASSIGN(const ByteView section,
+                       FindHintSection(AsBytes(bytes), store_id, entry,
+                                       HintSectionKind::kKeyFilter));
+  ASSERT_OK_AND_ASSIGN(const KeyFilter filter, KeyFilter::Decode(section));
+  EXPECT_EQ(EncodeHintFile(store_id, entry,
+                           {{.kind = HintSectionKind::kKeyFilter,
+                             .bytes = filter.Encode()}}),
+            bytes);
+  const std::vector<uint64_t> hashes = {FilterHash("apple"),
+                                        FilterHash("pear")};
+  EXPECT_EQ(KeyFilter(hashes).Encode(), AsString(section));
+}
+
 TEST(FormatSpecTest, HasAHexDumpOfEachStructure) {
   std::map<std::string, int> dumps;
   for (const std::vector<std::string>& block : Blocks("hex")) {
@@ -162,7 +188,8 @@ TEST(FormatSpecTest, HasAHexDumpOfEachStructure) {
   }
   for (const char* const name :
        {"segment_header", "manifest", "put", "tombstone", "mark", "link",
-        "frame,put,tombstone", "disable", "forget", "audit_stub"}) {
+        "frame,put,tombstone", "disable", "forget", "audit_stub",
+        "hint_file"}) {
     EXPECT_GE(dumps[name], 1) << name;
   }
 }
@@ -179,6 +206,8 @@ TEST(FormatSpecTest, DumpsWhatTheCodeReadsAndWrites) {
       ASSERT_OK_AND_ASSIGN(const SegmentHeader header,
                            DecodeSegmentHeader(AsBytes(bytes)));
       EXPECT_EQ(EncodeSegmentHeader(header), bytes);
+    } else if (title.words.at(1) == "hint_file") {
+      ExpectSameHintFile(title, bytes);
     } else {
       ASSERT_EQ(title.words.at(1), "manifest");
       ASSERT_OK_AND_ASSIGN(const Manifest manifest,

@@ -1,7 +1,9 @@
 // Other processes, for tests of what they do to a store.
 //
 // ThreadSanitizer does not let a forked child start threads, so a test whose
-// child opens a store begins with PEAT_SKIP_UNDER_TSAN().
+// child opens a store begins with PEAT_SKIP_UNDER_TSAN(). AddressSanitizer's
+// allocator may be locked by another thread as the process forks, and is then
+// locked in the child for ever; so background threads come to rest first.
 
 #ifndef PEAT_TESTS_SUPPORT_CHILD_PROCESS_H_
 #define PEAT_TESTS_SUPPORT_CHILD_PROCESS_H_
@@ -25,6 +27,14 @@ inline constexpr bool kIsTsan = true;
 inline constexpr bool kIsTsan = false;
 #endif
 
+#if defined(__SANITIZE_ADDRESS__)  // g++
+inline constexpr bool kIsAsan = true;
+#elif defined(__has_feature)  // clang++
+inline constexpr bool kIsAsan = __has_feature(address_sanitizer);
+#else
+inline constexpr bool kIsAsan = false;
+#endif
+
 // How a process ended: its exit code, or minus the signal that ended it.
 inline int WaitFor(pid_t child) {
   int status = 0;
@@ -42,6 +52,7 @@ inline bool IsRunning(pid_t child) {
 
 // Forks; the child ends with what `body` returns, without destructors.
 inline pid_t StartChild(const std::function<int()>& body) {
+  if (kIsAsan) usleep(100'000);
   const pid_t child = fork();
   if (child == 0) _exit(body());
   return child;
