@@ -21,8 +21,11 @@ constexpr uint64_t kGainShareMin = 16;
 constexpr uint64_t kTombstoneShareMax = 32;
 constexpr uint64_t kNearlyEmptyShare = 8;
 
-// So many segments of a kind that are less than half full are left as they are.
-constexpr size_t kSmallCountMax = 8;
+// So many segments of a kind that are so small are joined to one.
+constexpr size_t kSmallCount = 8;
+
+// Those of the log only if a store has more segments than this.
+constexpr size_t kSegmentCountMax = 512;
 
 // Believed idle tombstones of more than this share of all bytes are swept out
 // even where the bound does not ask for it: they cost the index nothing, but
@@ -106,20 +109,25 @@ bool IsOverAllowance(std::span<const SegmentFacts> facts,
 
 namespace {
 
-// Of what little survives, a compaction makes a small segment, each Close()
-// ends one of the log, and what is for audit never dies: small ones of a kind
-// are joined.
+// Of what little survives, a compaction makes a small segment, and what is for
+// audit never dies: when there are enough to fill a segment, they are joined.
+// Fewer at a time would be rewritten often. Those of the log are small because
+// the store was, and so were its segments, or because it is closed often: they
+// are joined when there are many.
 std::vector<SegmentId> PickSmall(std::span<const SegmentFacts> facts,
                                  format::SegmentKind kind,
                                  const CompactionGoal& goal) {
+  if (kind == format::SegmentKind::kLog && facts.size() <= kSegmentCountMax) {
+    return {};
+  }
   std::vector<const SegmentFacts*> small;
   for (const SegmentFacts& segment : facts) {
     if (segment.may_be_input && segment.kind == kind &&
-        segment.used_bytes < goal.segment_size / 2) {
+        segment.used_bytes <= goal.segment_size / kSmallCount) {
       small.push_back(&segment);
     }
   }
-  if (small.size() < kSmallCountMax) return {};
+  if (small.size() < kSmallCount) return {};
   return TakeWhatFits(small, goal.segment_size);
 }
 

@@ -12,6 +12,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
+using ::testing::SizeIs;
 
 constexpr uint64_t kSize = 1'000'000;
 constexpr CompactionGoal kGoal = {
@@ -121,6 +122,25 @@ TEST(CompactionPolicyTest, JoinsSmallSegmentsOfAKind) {
   facts.push_back(facts.back());
   facts.back().id = 8;
   EXPECT_THAT(PickInputs(facts, kGoal), ElementsAre(1, 2, 3, 4, 5, 6, 7, 8));
+}
+
+// As a store grows, so do its segments.
+TEST(CompactionPolicyTest, JoinsWhatAGrowingStoreLeavesBehindWhenThereIsMuch) {
+  std::vector<SegmentFacts> facts;
+  const auto add = [&facts](uint64_t size) {
+    for (int i = 0; i < 64; ++i) {
+      facts.push_back(Segment(facts.size() + 1, size));
+      facts.back().used_bytes = size;
+    }
+  };
+  for (uint64_t size = kSize / 128; size <= kSize; size *= 2) add(size);
+  ASSERT_EQ(facts.size(), 512);
+  EXPECT_THAT(PickInputs(facts, kGoal), IsEmpty());
+  add(kSize);
+  // The first, which are the smallest.
+  const std::vector<format::SegmentId> inputs = PickInputs(facts, kGoal);
+  ASSERT_THAT(inputs, SizeIs(64));
+  EXPECT_EQ(inputs.back(), 64);
 }
 
 TEST(CompactionPolicyTest, AFullPassGoesFromOldToNew) {
