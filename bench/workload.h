@@ -65,8 +65,9 @@ inline std::string Path(const Arguments& arguments, const char* name) {
   return arguments.directory + "/" + name;
 }
 
-inline std::unique_ptr<Store> OpenStore(const std::string& path) {
-  absl::StatusOr<std::unique_ptr<Store>> store = Store::Open(path);
+inline std::unique_ptr<Store> OpenStore(const std::string& path,
+                                        const Options& options = {}) {
+  absl::StatusOr<std::unique_ptr<Store>> store = Store::Open(path, options);
   Check(store.status());
   return *std::move(store);
 }

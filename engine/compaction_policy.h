@@ -9,9 +9,8 @@
 // of segments and the value files that their records refer to.
 //
 //   up to the allowance  nothing is compacted but what holds nothing
-//   above it             compaction works
-//   above the danger     and writers are slowed, the more the closer to the
-//   limit
+//   above it             compaction works; it has room for its output until
+//   above the danger     writers are slowed, the more the closer to the limit
 
 #ifndef PEAT_ENGINE_COMPACTION_POLICY_H_
 #define PEAT_ENGINE_COMPACTION_POLICY_H_

@@ -9,9 +9,10 @@
 namespace peat::engine {
 namespace {
 
-// A KiB costs so much at the limit: one writer writes 25 MB a second then. Half
-// way from danger to limit a quarter of it, beyond the limit more.
-constexpr double kPriceAtLimit = 40'000;
+// A KiB costs so much at the limit: one writer writes 6 MB a second then. Half
+// way from danger to limit, where the output of a compaction may come on top, a
+// quarter of it; beyond the limit more.
+constexpr double kPriceAtLimit = 160'000;
 constexpr double kDepthMax = 4;
 
 // Shorter waits are gathered, since to fall asleep takes as long.

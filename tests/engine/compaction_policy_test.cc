@@ -36,7 +36,7 @@ std::vector<SegmentFacts> Segments(const std::vector<uint64_t>& live) {
 }
 
 TEST(CompactionPolicyTest, LeavesAStoreWithinItsAllowanceAlone) {
-  EXPECT_THAT(PickInputs(Segments({700'000, 700'000, 900'000, 600'000}), kGoal),
+  EXPECT_THAT(PickInputs(Segments({800'000, 800'000, 900'000, 750'000}), kGoal),
               IsEmpty());
 }
 
@@ -96,7 +96,7 @@ TEST(CompactionPolicyTest, TombstonesThatMustStayAreNoGain) {
 }
 
 TEST(CompactionPolicyTest, SweepsTombstonesThatMayGo) {
-  std::vector<SegmentFacts> facts = Segments({500'000, 500'000, 900'000});
+  std::vector<SegmentFacts> facts = Segments({800'000, 750'000, 850'000});
   for (SegmentFacts& fact : facts) fact.tombstone_bytes = 100'000;
   EXPECT_THAT(PickInputs(facts, kGoal), IsEmpty());
   facts[1].idle_bytes = 90'000;
@@ -105,7 +105,8 @@ TEST(CompactionPolicyTest, SweepsTombstonesThatMayGo) {
 
 TEST(CompactionPolicyTest, TakesWhatIsNearlyEmptyWhenTombstonesAbound) {
   std::vector<SegmentFacts> facts =
-      Segments({900'000, 900'000, 50'000, 900'000, 900'000});
+      Segments({930'000, 930'000, 50'000, 930'000, 930'000});
+  facts.insert(facts.end(), 3, Segment(6, 930'000));
   EXPECT_THAT(PickInputs(facts, kGoal), IsEmpty());
   for (SegmentFacts& fact : facts) fact.tombstone_bytes = 50'000;
   EXPECT_THAT(PickInputs(facts, kGoal), ElementsAre(3));
@@ -154,10 +155,11 @@ TEST(CompactionPolicyTest, AFullPassGoesFromOldToNew) {
 
 TEST(CompactionPolicyTest, DangerComesBeforeTheLimit) {
   const SpaceLimits limits = LimitsFor(kGoal, 10 * kSize);
-  EXPECT_EQ(limits.allowance, 15 * kSize);
-  EXPECT_LT(limits.allowance, limits.danger);
-  EXPECT_LT(limits.danger, limits.limit);
+  EXPECT_EQ(limits.allowance, 13 * kSize);
+  EXPECT_EQ(limits.danger, 15 * kSize);
   EXPECT_EQ(limits.limit, 17 * kSize);
+  // Half of what lies beyond what must stay.
+  EXPECT_EQ(LimitsFor(kGoal, kSize).allowance, 5 * kSize / 4);
 }
 
 }  // namespace
