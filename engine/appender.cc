@@ -366,9 +366,9 @@ void Appender::MoveLive(std::span<const LiveMove> moves) {
   }
 }
 
-bool Appender::HasRolled() {
+size_t Appender::rolled_count() {
   index::MutexLock lock(&mutex_);
-  return !rolled_.empty();
+  return rolled_.size();
 }
 
 uint64_t Appender::appended_bytes() {

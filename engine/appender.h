@@ -180,8 +180,8 @@ class Appender {
   // called with the lock of the shard under which the index was moved.
   void MoveLive(std::span<const LiveMove> moves) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Whether a log segment is rolled and not sealed yet.
-  bool HasRolled() ABSL_LOCKS_EXCLUDED(mutex_);
+  // The log segments that are rolled and not sealed yet.
+  size_t rolled_count() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Bytes of records appended since the store was opened, and of the value
   // files that go with them.

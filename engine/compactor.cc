@@ -67,9 +67,9 @@ absl::StatusOr<Compactor::Step> Compactor::RunOnce() {
     return Step::kDone;
   }
   if (has_looked) return Step::kDone;
-  if (IsOverAllowance(facts, Goal()) && parts_.appender->HasRolled()) {
+  if (IsOverAllowance(facts, Goal()) && parts_.appender->rolled_count() > 0) {
     PEAT_RETURN_IF_ERROR(seal_());
-    return parts_.appender->HasRolled() ? Step::kNothing : Step::kDone;
+    return parts_.appender->rolled_count() > 0 ? Step::kNothing : Step::kDone;
   }
   return retired_.empty() ? Step::kNothing : Step::kWaiting;
 }

@@ -40,9 +40,12 @@ void Housekeeping::RunSupply() {
   if (!parts_.supply->reserve_complete()) (void)parts_.supply->RefillReserve();
   const bool half_full =
       progress.tail >= progress.capacity / 2 || progress.rolls_early;
-  const size_t wanted = progress.active == nullptr || !half_full ? 0
-                        : progress.starved                       ? 2
-                                                                 : 1;
+  const bool has_room =
+      parts_.appender->rolled_count() < SegmentSupply::kRolledMax;
+  const size_t wanted = progress.active == nullptr || !half_full || !has_room
+                            ? 0
+                        : progress.starved ? 2
+                                           : 1;
   for (size_t i = progress.prepared.size(); i < wanted; ++i) {
     if (!parts_.supply->PrepareAhead().ok()) break;
   }
@@ -91,7 +94,9 @@ void Housekeeping::RunSync() {
   const bool is_interval = parts_.config.sync == SyncPolicy::kInterval;
   const bool is_dirty =
       parts_.appender->last_lsn() > parts_.syncer->durable_lsn();
-  const bool is_full = progress.unsynced_bytes >= kUnsyncedMax;
+  const bool is_full =
+      progress.unsynced_bytes >= kUnsyncedMax ||
+      progress.unsynced_rolled.size() >= SegmentSupply::kRolledMax / 2;
   for (const std::shared_ptr<LogFile>& log : progress.unsynced_rolled) {
     StartWriteback(*log, log->end);
   }

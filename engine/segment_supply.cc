@@ -45,6 +45,9 @@ uint64_t SegmentSupply::SegmentSize(uint64_t live_bytes, const Config& config) {
 }
 
 absl::Status SegmentSupply::PrepareFor(uint64_t size, Need need) {
+  if (parts_.appender->rolled_count() >= kRolledMax) {
+    PEAT_RETURN_IF_ERROR(parts_.seal());
+  }
   index::MutexLock lock(&mutex_);
   // Several writers may have found none; the first of them has made one.
   if (parts_.appender->HasPrepared(size)) return absl::OkStatus();

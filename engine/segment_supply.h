@@ -18,6 +18,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -47,7 +48,13 @@ class SegmentSupply {
     Appender* appender;
     Poison* poison;
     Config config;
+    std::function<absl::Status()>
+        seal;  // syncs the log, and seals its segments
   };
+  // Log segments that wait to be sealed, each with a file handle. When there
+  // are more, none is prepared ahead, and a writer that needs one seals them.
+  static constexpr size_t kRolledMax = 128;
+
   explicit SegmentSupply(const Parts& parts);
 
   // The segment size for a store of `live_bytes`: the power of two at or below
