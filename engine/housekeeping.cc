@@ -111,6 +111,7 @@ void Housekeeping::RunSync() {
     (void)parts_.syncer->SyncUpTo(parts_.appender->last_lsn());
     dirty_since_.reset();
   }
+  if (parts_.index->WantsShrink()) parts_.index->Shrink();
   // So that the first write after a flush starts the clock.
   if (is_interval) parts_.appender->WakeAfter(1);
   (void)Seal();  // tried again at the next look

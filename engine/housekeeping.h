@@ -4,7 +4,8 @@
 //   RunSupply   keeps a segment prepared, pages touched, the reserve complete
 //               and the index's memory provisioned ahead of the writers
 //   RunSync     starts writeback behind them, syncs at least every 32 MiB,
-//               seals what is rolled, and flushes at intervals if asked to
+//               seals what is rolled, and flushes at intervals if asked to;
+//               has the index give back memory that keys have left
 //
 // A third, compaction, has a loop and workers of its own (compaction_loop.h).
 //

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <bitset>
 #include <cstring>
 #include <utility>
 
@@ -16,6 +17,9 @@ namespace {
 
 constexpr size_t kChunkSize = size_t{2} << 20;
 constexpr size_t kPageSize = 4096;
+constexpr uint32_t kPageUnits =
+    static_cast<uint32_t>(kPageSize / Arena::kUnitSize);
+constexpr uint32_t kChunkPages = static_cast<uint32_t>(kChunkSize / kPageSize);
 constexpr uint32_t kChunkUnits =
     static_cast<uint32_t>(kChunkSize / Arena::kUnitSize);
 // This many chunks are of small pages: less would let a huge page that has
@@ -30,6 +34,14 @@ constexpr uint64_t kStepUnitsMin = 16;
 constexpr uint64_t kRetiredShare = 64;
 constexpr uint64_t kRetiredUnitsMin = 16;
 constexpr uint64_t kRetiredUnitsMax = 256;
+// Free memory is given back when it is more than this share of what is used,
+// and some chunks: what an index that grows leaves free it will use again.
+constexpr uint64_t kFreeShareMax = 4;
+constexpr uint64_t kFreeUnitsMax = 2 * kChunkUnits;
+// Shorter runs of pages are not worth a system call.
+constexpr uint32_t kReleasedPagesMin = 4;
+// Under one hold of the lock.
+constexpr int kReleasesAtOnce = 16;
 
 std::byte* Map(size_t size) {
   void* const memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE,
@@ -78,6 +90,7 @@ struct Arena::Chunk {
   uint32_t ready_units;    // not less; the page faults up to here are taken
   // A bit per unit: in use, as the head itself always is.
   std::array<uint64_t, kChunkUnits / 64> used;
+  std::bitset<kChunkPages> released;  // pages that are all free
 
   std::byte* unit(uint32_t number) {
     return reinterpret_cast<std::byte*>(this) + number * kUnitSize;
@@ -131,7 +144,9 @@ std::byte* Arena::Allocate(uint32_t unit_count) {
     units = chunk->unit(first);
     PEAT_DCHECK(!chunk->IsUsed(first));
     chunk->FlipUsed(first, unit_count);
+    used_units_ += unit_count;
     Touch(chunk, first + unit_count);
+    Restore(chunk, first, std::min(run_count, unit_count + 1));
     if (run_count > unit_count) {
       PutRun(chunk, first + unit_count, run_count - unit_count);
     }
@@ -265,6 +280,8 @@ void Arena::FreeLocked(std::byte* units, uint32_t unit_count) {
   uint32_t end = first + unit_count;
   PEAT_CHECK(chunk->IsUsed(first));
   chunk->FlipUsed(first, unit_count);
+  PEAT_DCHECK(used_units_ >= unit_count);
+  used_units_ -= unit_count;
   if (!chunk->IsUsed(first - 1)) {
     first -= format::Load<uint32_t>(chunk->footer(first));
     PEAT_DCHECK(!chunk->IsUsed(first));
@@ -286,6 +303,65 @@ void Arena::Reclaim() {
     PEAT_DCHECK(retired_units_ >= retired.unit_count);
     retired_units_ -= retired.unit_count;
     retired_.pop_front();
+  }
+}
+
+void Arena::Release() {
+  for (size_t i = 0;; ++i) {
+    for (uint32_t first = 1; first < kChunkUnits;) {
+      const MutexLock lock(&mutex_);
+      if (first == 1 && i == 0) Reclaim();
+      // Chunks stay where they are in the list.
+      if (i == chunks_.size() || !HasMuchFree()) return;
+      first = ReleaseSome(chunks_[i], first);
+    }
+  }
+}
+
+bool Arena::HasMuchFree() const {
+  const uint64_t free_units = memory_bytes() / kUnitSize - used_units_;
+  return free_units > used_units_ / kFreeShareMax + kFreeUnitsMax;
+}
+
+uint32_t Arena::ReleaseSome(Chunk* chunk, uint32_t first) {
+  for (int i = 0; i < kReleasesAtOnce && first < kChunkUnits;) {
+    // Not from within a run: only its beginning knows its length.
+    if (chunk->IsUsed(first) || !chunk->IsUsed(first - 1)) {
+      ++first;
+      continue;
+    }
+    const uint32_t end = first + chunk->run(first)->unit_count;
+    // All pages between the run's head and its length, which stay.
+    const uint32_t page = first / kPageUnits + 1;
+    const uint32_t page_end =
+        (std::min(end, chunk->ready_units) - 1) / kPageUnits;
+    first = end;
+    if (page_end < page + kReleasedPagesMin) continue;
+    uint32_t count = 0;
+    for (uint32_t p = page; p < page_end; ++p) {
+      count += chunk->released[p] ? 0 : 1;
+    }
+    if (count < kReleasedPagesMin) continue;
+    ++i;
+    std::byte* const begin = chunk->unit(page * kPageUnits);
+    const size_t size = (page_end - page) * kPageSize;
+    // Lest the kernel fill the gaps again to make a huge page.
+    if (std::exchange(chunk->is_huge, false)) {
+      (void)::madvise(chunk->unit(0), kChunkSize, MADV_NOHUGEPAGE);
+    }
+    if (::madvise(begin, size, MADV_DONTNEED) != 0) continue;
+    for (uint32_t p = page; p < page_end; ++p) chunk->released.set(p);
+    memory_bytes_ -= count * kPageSize;
+  }
+  return first;
+}
+
+void Arena::Restore(Chunk* chunk, uint32_t first, uint32_t unit_count) {
+  for (uint32_t page = first / kPageUnits;
+       page <= (first + unit_count - 1) / kPageUnits; ++page) {
+    if (!chunk->released[page]) continue;
+    chunk->released.reset(page);
+    memory_bytes_ += kPageSize;
   }
 }
 

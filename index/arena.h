@@ -4,8 +4,8 @@
 //
 // Tables are runs of 1 to 12 units of 1 KiB. Free runs are joined with their
 // free neighbours and kept by length, so that the short tables of a young
-// index become the long ones of an old one. Chunks are given back only when
-// the arena goes.
+// index become the long ones of an old one. Release() gives the pages of long
+// free runs back to the system; chunks go only when the arena does.
 //
 // The cost that matters is the page fault: 3 to 9 us for 4 KiB, 0.5 to 3 ms
 // for 2 MiB. So the first chunks are of small pages, which cost memory only as
@@ -61,7 +61,12 @@ class Arena final {
   // takes up to some milliseconds, and holds no lock meanwhile.
   void Provision() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // All memory that is or has been in use, or was made ready.
+  // Gives free memory back to the system if there is much of it. For a
+  // background thread; holds the lock for some 10 us at a time.
+  void Release() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // All memory that is or has been in use, or was made ready, but what was
+  // released.
   uint64_t memory_bytes() const {
     return memory_bytes_.load(std::memory_order_relaxed);
   }
@@ -87,6 +92,14 @@ class Arena final {
   void FreeLocked(std::byte* units, uint32_t unit_count)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Reclaim() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool HasMuchFree() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The free runs of `chunk` from unit `first` on, some at a time. Returns
+  // where to go on.
+  uint32_t ReleaseSome(Chunk* chunk, uint32_t first)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Counts the pages of units that are to be written again.
+  void Restore(Chunk* chunk, uint32_t first, uint32_t unit_count)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The units of the newest chunk to make ready, if it is of small pages.
   uint32_t StepUnits() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void UpdateWantsProvision() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -100,6 +113,7 @@ class Arena final {
   std::deque<Retired> retired_ ABSL_GUARDED_BY(mutex_);
   uint64_t retired_units_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t long_units_ ABSL_GUARDED_BY(mutex_) = 0;  // free, in the last bin
+  uint64_t used_units_ ABSL_GUARDED_BY(mutex_) = 0;
 
   // Counters that others read at any time; no order is needed.
   std::atomic<uint64_t> memory_bytes_ = 0;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <span>
 #include <vector>
 
 namespace peat::index {
@@ -12,6 +13,9 @@ namespace {
 // The share of its slots that a new table's keys may take: above it, finding
 // places for them gets slow, and the table would have to grow again soon.
 constexpr uint64_t kFillPercent = 86;
+
+// Two tables are joined to one that is not wider: it would soon be split again.
+constexpr uint32_t kJoinWidthMax = 20;
 
 // A free slot of `bucket`, or null.
 Slot* FreeSlotOf(Slot* bucket, uint32_t width) {
@@ -69,6 +73,7 @@ struct Key {
 // Calls visit(Placement, Location) on each key.
 template <typename Visit>
 void ForEachKey(TableRef table, Visit&& visit) {
+  if (table.is_null()) return;
   const uint32_t width = table.width();
   for (uint32_t number = 0; number < kBucketCount; ++number) {
     const Slot* const bucket = table.bucket(number);
@@ -138,24 +143,53 @@ void CopyAsItLies(TableRef table, TableRef to, Takes&& takes) {
   }
 }
 
+constexpr bool TakesAll(uint32_t) { return true; }
+
+// The keys of `tables` for which `takes(tag)`, in a new table of the least
+// width from `width` to `width_max` at which they find room; nothing if they
+// find none.
+template <typename Takes>
+std::optional<TableRef> Build(std::span<const TableRef> tables, uint32_t width,
+                              uint32_t width_max, uint32_t depth, Takes&& takes,
+                              Arena* arena) {
+  for (; width <= width_max; width += 2) {
+    const TableRef built = MakeTable(arena, width, depth);
+    Filler filler(built);
+    for (const TableRef table : tables) {
+      ForEachKey(table, [&](Placement placement, Location location) {
+        if (takes(placement.tag)) filler.Add(placement, location);
+      });
+    }
+    if (filler.Finish()) return built;
+    arena->Free(built.units(), built.unit_count());
+  }
+  return std::nullopt;
+}
+
+// All keys of `tables` in a new table, as narrow as they very likely find room
+// in; null if there are none, nothing if it would be wider than `width_max`.
+std::optional<TableRef> BuildOrNone(std::span<const TableRef> tables,
+                                    uint32_t width_max, uint32_t depth,
+                                    Arena* arena) {
+  uint64_t count = 0;
+  for (const TableRef table : tables) {
+    ForEachKey(table, [&count](Placement, Location) { ++count; });
+  }
+  if (count == 0) return TableRef::None(depth);
+  return Build(tables, WidthFor(count), width_max, depth, TakesAll, arena);
+}
+
 // The keys of `table` for which `takes(tag)`, in a new table of `width` or, if
 // they find no room there, wider.
 template <typename Takes>
 TableRef Rebuild(TableRef table, uint32_t width, uint32_t depth, Takes&& takes,
                  Arena* arena) {
-  for (;; width += 2) {
-    const TableRef rebuilt = MakeTable(arena, width, depth);
-    Filler filler(rebuilt);
-    ForEachKey(table, [&](Placement placement, Location location) {
-      if (takes(placement.tag)) filler.Add(placement, location);
-    });
-    if (filler.Finish()) return rebuilt;
-    arena->Free(rebuilt.units(), rebuilt.unit_count());
-    if (width < kWidthMax) continue;
-    const TableRef copy = MakeTable(arena, width, depth);
-    CopyAsItLies(table, copy, takes);
-    return copy;
-  }
+  const std::optional<TableRef> built =
+      Build({&table, 1}, width, kWidthMax, depth, takes, arena);
+  if (built.has_value()) return *built;
+  const TableRef copy = MakeTable(arena, kWidthMax, depth);
+  CopyAsItLies(table, copy, takes);
+  return copy;
 }
 
 }  // namespace
@@ -196,9 +230,7 @@ uint32_t WidthFor(uint64_t key_count) {
 
 TableRef Widen(TableRef table, Arena* arena) {
   PEAT_CHECK(table.width() < kWidthMax);
-  return Rebuild(
-      table, table.width() + 2, table.depth(), [](uint32_t) { return true; },
-      arena);
+  return Rebuild(table, table.width() + 2, table.depth(), TakesAll, arena);
 }
 
 std::pair<TableRef, TableRef> Split(TableRef table, Arena* arena) {
@@ -231,6 +263,18 @@ std::pair<TableRef, TableRef> Split(TableRef table, Arena* arena) {
         [&](uint32_t tag) { return ((tag & bit) != 0) == (i == 1); }, arena);
   }
   return {halves[0], halves[1]};
+}
+
+std::optional<TableRef> Narrow(TableRef table, Arena* arena) {
+  if (table.is_null()) return std::nullopt;
+  return BuildOrNone({&table, 1}, table.width() - 2, table.depth(), arena);
+}
+
+std::optional<TableRef> Join(TableRef lower, TableRef upper, Arena* arena) {
+  PEAT_DCHECK(lower.depth() == upper.depth());
+  PEAT_CHECK(lower.depth() > 0);
+  const std::array<TableRef, 2> tables = {lower, upper};
+  return BuildOrNone(tables, kJoinWidthMax, lower.depth() - 1, arena);
 }
 
 }  // namespace peat::index

@@ -26,6 +26,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <utility>
 
 #if defined(__SSE2__)
@@ -251,6 +252,15 @@ TableRef Widen(TableRef table, Arena* arena);
 // The keys of `table` in two tables by the next bit of their tags, either of
 // which is null when it would be empty. `table` stays as it is.
 std::pair<TableRef, TableRef> Split(TableRef table, Arena* arena);
+
+// A narrower copy with room for some more keys, null for a table without keys;
+// nothing if that is no narrower. `table` stays as it is, and the caller's.
+std::optional<TableRef> Narrow(TableRef table, Arena* arena);
+
+// The keys of two tables that Split could have made in one, with room for many
+// more; null when there are none, nothing when they are too many. Both stay as
+// they are.
+std::optional<TableRef> Join(TableRef lower, TableRef upper, Arena* arena);
 
 }  // namespace peat::index
 

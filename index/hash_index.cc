@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <memory>
+#include <optional>
 #include <utility>
 
 namespace peat::index {
@@ -16,6 +17,11 @@ constexpr uint64_t kDirectorySlack = 16;
 constexpr uint32_t kSideListCapacityMin = 16;
 constexpr int kSpinCount = 64;
 constexpr uint32_t kWidthMin = 2;
+
+constexpr uint64_t kSlotsPerUnit = Arena::kUnitSize / sizeof(Slot);
+// A shard whose slots are used to a smaller share is shrunk, to 70 % or more.
+// Keys that come and go at a constant number leave 67 %.
+constexpr uint64_t kSparsePercent = 60;
 
 template <typename Visit>
 void ForEachBit(uint64_t bits, Visit&& visit) {
@@ -169,6 +175,7 @@ void HashIndex::Reserve(int shard, uint64_t key_count) {
     if (arena_.WantsProvision()) arena_.Provision();
   }
   it.table_count = static_cast<uint32_t>(directory.table_count());
+  Add(&it.unit_count, it.table_count * (width / 2));
   Add(&it.insertions, 1);
 }
 
@@ -216,7 +223,7 @@ void HashIndex::InsertAside(Shard& shard, uint64_t hash, Location location) {
   if (list != nullptr) other_memory_bytes_ -= list->memory_bytes();
   shard.side_list.store(longer.release(), std::memory_order_release);
   if (list != nullptr) {
-    Retire([list] { (void)std::unique_ptr<SideList>(list); });
+    index::Retire([list] { (void)std::unique_ptr<SideList>(list); });
   }
 }
 
@@ -228,7 +235,6 @@ bool HashIndex::Grow(Shard& shard, uint32_t tag) {
   const TableRef table = TableFor(shard, tag);
   if (table.is_null()) {
     Publish(shard, tag, MakeTable(&arena_, kWidthMin, table.depth()));
-    ++shard.table_count;
   } else if (table.width() < kWidthMax) {
     Publish(shard, tag, Widen(table, &arena_));
   } else {
@@ -242,10 +248,10 @@ bool HashIndex::Grow(Shard& shard, uint32_t tag) {
     PEAT_CHECK(!lower.is_null() || !upper.is_null());
     Publish(shard, tag & ~bit, lower);
     Publish(shard, tag | bit, upper);
-    if (!lower.is_null() && !upper.is_null()) ++shard.table_count;
   }
   Add(&shard.insertions, 1);
-  if (!table.is_null()) arena_.Retire(table.units(), table.unit_count());
+  Retire(shard, table);
+  shard.shrink_below.store(~uint64_t{0}, std::memory_order_relaxed);
   return true;
 }
 
@@ -261,18 +267,17 @@ void HashIndex::ResizeDirectory(Shard& shard, uint32_t depth) {
   auto lines = std::make_unique<DirectoryLine[]>(line_count);
   other_memory_bytes_ += line_count * sizeof(DirectoryLine);
   const DirectoryRef directory(lines.release(), depth);
-  if (!old.is_null()) {
-    PEAT_CHECK(depth == old.depth() + 1);
-    for (uint64_t i = 0; i < directory.table_count(); ++i) {
-      directory[i].store(old[i / 2].load(std::memory_order_relaxed),
-                         std::memory_order_relaxed);
-    }
+  for (uint64_t i = 0; !old.is_null() && i < directory.table_count(); ++i) {
+    const uint64_t from = (i << old.depth()) >> depth;
+    directory[i].store(old[from].load(std::memory_order_relaxed),
+                       std::memory_order_relaxed);
   }
   shard.directory.store(directory.bits(), std::memory_order_release);
   if (old.is_null()) return;
   other_memory_bytes_ -= old.line_count() * sizeof(DirectoryLine);
   DirectoryLine* const old_lines = old.lines();
-  Retire([old_lines] { (void)std::unique_ptr<DirectoryLine[]>(old_lines); });
+  index::Retire(
+      [old_lines] { (void)std::unique_ptr<DirectoryLine[]>(old_lines); });
 }
 
 void HashIndex::Publish(Shard& shard, uint32_t tag, TableRef table) {
@@ -282,6 +287,91 @@ void HashIndex::Publish(Shard& shard, uint32_t tag, TableRef table) {
   const uint64_t first = directory.NumberOf(tag) >> copies_log2 << copies_log2;
   for (uint64_t i = first; i < first + (uint64_t{1} << copies_log2); ++i) {
     directory[i].store(table.bits(), std::memory_order_release);
+  }
+  if (table.is_null()) return;
+  Add(&shard.unit_count, table.unit_count());
+  ++shard.table_count;
+}
+
+void HashIndex::Retire(Shard& shard, TableRef table) {
+  if (table.is_null()) return;
+  arena_.Retire(table.units(), table.unit_count());
+  Add(&shard.unit_count, ~uint64_t{table.unit_count()} + 1);
+  --shard.table_count;
+}
+
+bool HashIndex::IsSparse(const Shard& shard) {
+  const uint64_t keys = shard.key_count.load(std::memory_order_relaxed);
+  const uint64_t slots =
+      kSlotsPerUnit * shard.unit_count.load(std::memory_order_relaxed);
+  // Its narrowest table may be as good as empty.
+  return keys + kSlotsPerUnit < slots * kSparsePercent / 100 &&
+         keys < shard.shrink_below.load(std::memory_order_relaxed);
+}
+
+bool HashIndex::WantsShrink() const {
+  return std::ranges::any_of(shards_, IsSparse);
+}
+
+void HashIndex::Shrink() {
+  for (Shard& shard : shards_) {
+    if (IsSparse(shard)) ShrinkShard(shard);
+  }
+  arena_.Release();
+}
+
+void HashIndex::ShrinkShard(Shard& shard) {
+  for (bool has_changed = true; std::exchange(has_changed, false);) {
+    for (uint64_t tag = 0; tag < uint64_t{1} << kTagBits;) {
+      shard.Lock();
+      const auto at = static_cast<uint32_t>(tag);
+      has_changed |= ShrinkTable(shard, at);
+      // Past the table that is there now.
+      const uint32_t rest_bits = kTagBits - TableFor(shard, at).depth();
+      tag = ((tag >> rest_bits) + 1) << rest_bits;
+      shard.Unlock();
+    }
+  }
+  shard.Lock();
+  ShrinkDirectory(shard);
+  // Again when a sixteenth of what is left has left.
+  const uint64_t keys = shard.key_count.load(std::memory_order_relaxed);
+  shard.shrink_below.store(keys - keys / 16, std::memory_order_relaxed);
+  shard.Unlock();
+}
+
+bool HashIndex::ShrinkTable(Shard& shard, uint32_t tag) {
+  PEAT_DCHECK(shard.is_locked);
+  if (shard.directory.load(std::memory_order_relaxed) == 0) return false;
+  const TableRef table = TableFor(shard, tag);
+  const uint32_t depth = table.depth();
+  const uint32_t bit = depth > 0 ? uint32_t{1} << (kTagBits - depth) : 0;
+  const TableRef next = TableFor(shard, tag | bit);
+  const bool is_lower = depth > 0 && (tag & bit) == 0;
+  std::optional<TableRef> smaller;
+  if (is_lower && next.depth() == depth) smaller = Join(table, next, &arena_);
+  const bool is_joined = smaller.has_value();
+  if (!is_joined) smaller = Narrow(table, &arena_);
+  if (!smaller.has_value()) return false;
+  Publish(shard, tag, *smaller);
+  Add(&shard.insertions, 1);
+  Retire(shard, table);
+  if (is_joined) Retire(shard, next);
+  return true;
+}
+
+void HashIndex::ShrinkDirectory(Shard& shard) {
+  PEAT_DCHECK(shard.is_locked);
+  for (;;) {
+    const DirectoryRef directory(
+        shard.directory.load(std::memory_order_relaxed));
+    if (directory.is_null() || directory.depth() == 0) return;
+    for (uint64_t i = 0; i < directory.table_count(); ++i) {
+      const TableRef table =
+          TableRef::FromBits(directory[i].load(std::memory_order_relaxed));
+      if (table.depth() == directory.depth()) return;
+    }
+    ResizeDirectory(shard, directory.depth() - 1);
   }
 }
 

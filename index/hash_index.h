@@ -8,11 +8,12 @@
 // bucket wider, or once it is 24 wide, in two halves by the next tag bit.
 // Shards have unequal shares of the keys, spread evenly over a factor of two,
 // so that at any size some shards' tables are freshly split while others are
-// about to be: memory per key hardly depends on the number of keys.
+// about to be: memory per key hardly depends on the number of keys. When many
+// keys have left, Shrink() makes tables narrower, or one of two.
 //
 // Invariants, asserted where they are kept and tested in tests/index/:
 //   - A key that is in the index is found by every look, also while its table
-//     widens, splits or is placed anew.
+//     widens, splits, is joined with another or is placed anew.
 //   - An insert builds one table anew at most, save in a table whose keys
 //     share tags; then it is a bounded number.
 //   - Location 0 is never stored.
@@ -204,6 +205,12 @@ class HashIndex final {
   bool WantsProvision() const { return arena_.WantsProvision(); }
   void Provision() { arena_.Provision(); }
 
+  // For a background thread: gives memory back that keys have left. Call it
+  // when WantsShrink() says so, which costs a look at each shard. Holds a
+  // shard's lock for one table at a time, some 10 us.
+  bool WantsShrink() const;
+  void Shrink();
+
  private:
   static constexpr uint64_t kShardBend = 22'610;  // 0.345 * 2^16
   static constexpr uint32_t kDepthMax = kTagBits;
@@ -236,6 +243,9 @@ class HashIndex final {
     // For writers, on a line of their own; changed under the lock only.
     alignas(64) std::atomic<uint64_t> insertions = 0;
     std::atomic<uint64_t> key_count = 0;
+    std::atomic<uint64_t> unit_count = 0;  // of all tables
+    // Nothing is to be gained by shrinking with as many keys or more.
+    std::atomic<uint64_t> shrink_below = ~uint64_t{0};
     uint32_t table_count = 0;
     // Stored by the lock's holder. Release at its end, for AwaitChanges().
     std::atomic<bool> is_locked = false;
@@ -323,6 +333,15 @@ class HashIndex final {
   void ResizeDirectory(Shard& shard, uint32_t depth);
   // Makes `table` the one of all tags that agree with `tag` in its depth.
   static void Publish(Shard& shard, uint32_t tag, TableRef table);
+  // For a table that Publish has replaced, or that is null.
+  void Retire(Shard& shard, TableRef table);
+  static bool IsSparse(const Shard& shard);
+  void ShrinkShard(Shard& shard);
+  // Joins the table of `tag` with the next, or makes it narrower; false if
+  // neither is of use.
+  bool ShrinkTable(Shard& shard, uint32_t tag);
+  // Halves the directory as often as no table needs it so large.
+  void ShrinkDirectory(Shard& shard);
   template <typename Visit>
   static void ForEachSlot(const Shard& shard, Visit&& visit);
 

@@ -96,6 +96,49 @@ TEST(ArenaTest, ReusesRetiredUnitsOnlyOnceOlderGuardsAreGone) {
   EXPECT_LE(arena.memory_bytes(), bytes + 4 * 12 * Arena::kUnitSize);
 }
 
+// What is released is zeroed by the system; the neighbours keep what they hold.
+TEST(ArenaTest, GivesBackWhatManyFreedUnitsTook) {
+  Arena arena;
+  std::mt19937 random(8);
+  std::vector<Piece> pieces;
+  for (int i = 0; i < 4'000; ++i) {
+    if (arena.WantsProvision()) arena.Provision();  // some huge chunks, too
+    const uint32_t count = 1 + random() % Arena::kUnitCountMax;
+    pieces.push_back(
+        {arena.Allocate(count), count, static_cast<std::byte>(1 + i % 255)});
+    std::memset(pieces.back().units, static_cast<int>(pieces.back().mark),
+                count * Arena::kUnitSize);
+  }
+  const uint64_t full = arena.memory_bytes();
+
+  std::shuffle(pieces.begin(), pieces.end(), random);
+  for (; pieces.size() > 200; pieces.pop_back()) {
+    arena.Free(pieces.back().units, pieces.back().unit_count);
+  }
+  arena.Release();
+  const uint64_t released = arena.memory_bytes();
+  EXPECT_LT(released, full / 3);
+
+  for (const Piece& piece : pieces) ASSERT_TRUE(IsAll(piece, piece.mark));
+  while (arena.memory_bytes() < full) {
+    const Piece piece = {arena.Allocate(12), 12, {}};
+    ASSERT_TRUE(IsAll(piece, std::byte{0}));
+  }
+  for (const Piece& piece : pieces) ASSERT_TRUE(IsAll(piece, piece.mark));
+}
+
+TEST(ArenaTest, KeepsAFewFreeChunks) {
+  Arena arena;
+  std::vector<std::byte*> units;
+  for (int i = 0; i < 300; ++i) units.push_back(arena.Allocate(12));
+  const uint64_t full = arena.memory_bytes();
+
+  for (std::byte* const unit : units) arena.Free(unit, 12);
+  arena.Release();
+
+  EXPECT_EQ(arena.memory_bytes(), full);
+}
+
 TEST(ArenaTest, AsksForProvisionUntilItIsDone) {
   Arena arena;
   EXPECT_FALSE(arena.WantsProvision());

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "tests/index/key_model.h"
@@ -81,6 +82,41 @@ TEST_P(BucketTableWidthTest, DealsEveryKeyToTheHalfOfItsTagWhenItSplits) {
   }
 }
 
+TEST_P(BucketTableWidthTest, KeepsEveryKeyWhenItIsNarrowed) {
+  const TableRef table = MakeTable(&arena_, kWidthMax, 5);
+  const uint64_t count = kBucketCount * GetParam() * 80 / 100;
+  for (uint64_t key = 1; key <= count; ++key) {
+    ASSERT_TRUE(Insert(table, PlacementOf(key), RecordOf(key)));
+  }
+
+  const std::optional<TableRef> narrow = Narrow(table, &arena_);
+
+  ASSERT_EQ(narrow.has_value(), GetParam() < kWidthMax);
+  if (!narrow.has_value()) return;
+  EXPECT_EQ(narrow->depth(), 5);
+  EXPECT_LE(narrow->width(), GetParam() + 2);
+  for (uint64_t key = 1; key <= count; ++key) {
+    EXPECT_TRUE(Holds(*narrow, key));
+  }
+  EXPECT_FALSE(Holds(*narrow, count + 1));
+}
+
+TEST_P(BucketTableWidthTest, KeepsEveryKeyWhenHalvesAreJoined) {
+  const TableRef table = MakeTable(&arena_, GetParam(), 3);
+  const uint64_t count = Fill(table);
+  const auto [lower, upper] = Split(table, &arena_);
+
+  const std::optional<TableRef> joined = Join(lower, upper, &arena_);
+
+  // A table that would be about to split is not made.
+  EXPECT_EQ(joined.has_value(), GetParam() <= 20);
+  if (!joined.has_value()) return;
+  EXPECT_EQ(joined->depth(), 3);
+  for (uint64_t key = 1; key <= count; ++key) {
+    EXPECT_TRUE(Holds(*joined, key));
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Widths, BucketTableWidthTest,
                          testing::Values(2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22,
                                          24));
@@ -137,6 +173,16 @@ TEST(BucketTableTest, SplitsOffNothingAsNull) {
   EXPECT_TRUE(lower.is_null());
   EXPECT_EQ(lower.depth(), 1);
   EXPECT_FALSE(upper.is_null());
+}
+
+TEST(BucketTableTest, MakesNoTableOfNoKeys) {
+  Arena arena;
+  const TableRef empty = MakeTable(&arena, 4, 2);
+  const TableRef none = TableRef::None(2);
+
+  EXPECT_EQ(Narrow(empty, &arena), TableRef::None(2));
+  EXPECT_EQ(Join(empty, none, &arena), TableRef::None(1));
+  EXPECT_EQ(Narrow(none, &arena), std::nullopt);
 }
 
 TEST(BucketTableTest, KeepsGuestsInSightWhenASlotIsCleared) {

@@ -71,6 +71,47 @@ TEST_P(GrowthTest, KeepsTheKeysOfAllWriters) {
   }
 }
 
+// Keys up to `kept` stay while all others come and go, and tables are joined
+// and split.
+TEST_P(GrowthTest, HidesNoKeyWhileTablesShrink) {
+  constexpr uint64_t kept = kKeyCount / 50;
+  for (uint64_t key = 1; key <= kept; ++key) Put(index_, HashOf(key), key);
+  std::atomic<bool> is_done = false;
+  std::vector<std::thread> others;
+  for (uint64_t i = 0; i < 2; ++i) {
+    others.emplace_back([&, i] {
+      std::mt19937_64 random(i);
+      while (!is_done) {
+        const uint64_t key = 1 + random() % kept;
+        ASSERT_EQ(KeyAt(Get(index_, HashOf(key), key)), key);
+        // A key's version says how often it was written by its only writer.
+        if (key % 2 == i) Put(index_, HashOf(key), key, 1);
+      }
+    });
+  }
+  others.emplace_back([&] {
+    while (!is_done) {
+      if (index_.WantsShrink()) index_.Shrink();
+      std::this_thread::yield();
+    }
+  });
+
+  for (int round = 0; round < 3; ++round) {
+    for (uint64_t key = kept + 1; key <= kKeyCount; ++key) {
+      Put(index_, HashOf(key), key);
+    }
+    for (uint64_t key = kept + 1; key <= kKeyCount; ++key) {
+      ASSERT_TRUE(Remove(index_, HashOf(key), key));
+    }
+  }
+  is_done = true;
+
+  for (std::thread& other : others) other.join();
+  index_.Shrink();
+  EXPECT_EQ(index_.size(), kept);
+  EXPECT_LE(index_.memory_bytes(), kept * 16 + (uint64_t{6} << 20));
+}
+
 INSTANTIATE_TEST_SUITE_P(Hashes, GrowthTest,
                          testing::Values(&Scatter, &CrowdedHash));
 

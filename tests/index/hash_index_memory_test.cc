@@ -59,6 +59,35 @@ TEST(HashIndexMemoryTest, StaysSmallWhenKeysComeAndGo) {
   EXPECT_LE(bytes, kLive * 25 / 2);
 }
 
+// The bar is what an index has that never had more keys, and the few free
+// chunks that it keeps.
+TEST(HashIndexMemoryTest, GivesMemoryBackWhenKeysLeave) {
+  HashIndex index;
+  const auto fill = [&index](uint64_t end) {
+    for (uint64_t key = 1; key <= end; ++key) {
+      if (Get(index, Scatter(key), key).is_none()) {
+        Put(index, Scatter(key), key);
+      }
+      if (index.WantsProvision()) index.Provision();
+    }
+  };
+  for (const uint64_t share : {2, 10, 50, 100'000}) {
+    fill(kKeyCount);
+    const uint64_t left = kKeyCount / share;
+    for (uint64_t key = left + 1; key <= kKeyCount; ++key) {
+      EXPECT_TRUE(Remove(index, Scatter(key), key));
+      if (key % 10'000 == 0 && index.WantsShrink()) index.Shrink();
+    }
+    if (index.WantsShrink()) index.Shrink();
+
+    EXPECT_LE(index.memory_bytes(), left * 15 + (uint64_t{6} << 20));
+    std::cout << left << " keys left: " << index.memory_bytes() << " bytes\n";
+    for (uint64_t key = 1; key <= left; ++key) {
+      ASSERT_EQ(Get(index, Scatter(key), key), RecordOf(key));
+    }
+  }
+}
+
 // A slow machine may be interrupted in the middle of a step, so the bound is
 // on the 99.99th percentile of all puts: 2 % of them are steps.
 TEST(HashIndexMemoryTest, GrowsInShortSteps) {

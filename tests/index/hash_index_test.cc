@@ -268,6 +268,24 @@ TEST_P(HashIndexModelTest, HoldsWhatTheModelHolds) {
   EXPECT_EQ(index_.size(), model_.size());
 }
 
+TEST_P(HashIndexModelTest, HoldsWhatTheModelHoldsOnceKeysHaveLeft) {
+  std::mt19937_64 random(44);
+  for (int round = 0; round < 4; ++round) {
+    for (uint64_t i = 0; i < 2 * kKeyMax; ++i) Change(random);
+
+    // All but some, which shrinking must keep; new ones find room again.
+    for (uint64_t key = 1; key <= kKeyMax; ++key) {
+      if (key % 37 == 0) continue;
+      EXPECT_EQ(Remove(index_, HashOf(key), key), model_.erase(key) == 1);
+    }
+    index_.Shrink();
+
+    EXPECT_FALSE(index_.WantsShrink());
+    ASSERT_NO_FATAL_FAILURE(Compare());
+    EXPECT_EQ(KeysOf(index_).size(), model_.size());
+  }
+}
+
 TEST_P(HashIndexModelTest, YieldsEachKeyOnce) {
   std::mt19937_64 random(43);
   for (uint64_t i = 0; i < 2 * kKeyMax; ++i) Change(random);
