@@ -14,12 +14,14 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "bench/workload.h"
@@ -28,6 +30,7 @@ namespace peat::bench {
 namespace {
 
 constexpr uint64_t kLookEvery = 100'000;
+constexpr std::chrono::microseconds kPause(100);
 
 uint64_t DirectoryBytes(const std::string& path) {
   uint64_t bytes = 0;
@@ -74,6 +77,7 @@ struct Setup {
   uint64_t keys = 5'000'000;
   double times = 10;
   double seconds = 60;
+  double per_second = 0;
   double amplification = 1.5;
   bool zipfian = false;
   std::string directory = "compaction_bench.tmp";
@@ -247,8 +251,13 @@ void RunWindow(const Setup& setup) {
       static_cast<uint64_t>(setup.times * static_cast<double>(window));
   double tombstones_most = 0;
   PrintHead();
+  const double begin = Now();
   const Outcome outcome =
       Drive(*store, count, setup.amplification, [&](uint64_t i) {
+        if (setup.per_second > 0 && i % 256 == 0) {
+          const double due = begin + static_cast<double>(i) / setup.per_second;
+          while (Now() < due) std::this_thread::sleep_for(kPause);
+        }
         if (i % 100 != 0) Check(store->Delete(Key(i)).status());
         Check(store->Put(Key(window + i), Value()));
         if (i % kLookEvery != 0 || i < window) return;
@@ -298,6 +307,8 @@ int Main(int argc, char** argv) {
     command->add_option("--keys", setup.keys);
     command->add_option("--times", setup.times);
     command->add_option("--seconds", setup.seconds);
+    command->add_option("--per-second", setup.per_second,
+                        "steps of the window; 0: as fast as can be");
     command->add_option("--amplification", setup.amplification);
     command->add_option("--directory", setup.directory);
     command->add_flag("--zipfian", setup.zipfian);

@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "engine/key_filters.h"
 #include "engine/seeded_bug.h"
 #include "engine/segment_scanner.h"
 #include "engine/value_files.h"
@@ -37,14 +38,17 @@ constexpr size_t kPublishSize = 64;
 Compaction::Compaction(const CompactionParts& parts,
                        std::vector<SealedSegment> inputs,
                        std::vector<SealedSegment> others)
-    : parts_(parts), inputs_(std::move(inputs)), others_(std::move(others)) {
+    : parts_(parts),
+      inputs_(std::move(inputs)),
+      others_(std::move(others)),
+      has_tombstones_(parts.segments->Sum().tombstone_bytes > 0) {
   PEAT_CHECK(!inputs_.empty());
 }
 
 absl::Status Compaction::Run() {
   PEAT_RETURN_IF_ERROR(CheckInputs());
   LetWritersPass();
-  room_ = SurvivingBytesMax();
+  room_ = RoomForRecords();
   for (uint32_t i = 0; i < inputs_.size(); ++i) {
     PEAT_RETURN_IF_ERROR(CopyFrom(i));
   }
@@ -66,6 +70,7 @@ absl::Status Compaction::Run() {
   }
   Reach(CompactionPoint::kCommitted);
   Publish();
+  SaveKeyFilters();
   return absl::OkStatus();
 }
 
@@ -98,13 +103,27 @@ void Compaction::LetWritersPass() {
 }
 
 // What is live only gets less from here on.
-uint64_t Compaction::SurvivingBytesMax() const {
+uint64_t Compaction::RoomForRecords() const {
   int64_t size = 0;
   for (const SealedSegment& input : inputs_) {
-    size += input.segment->live_bytes() + input.segment->tombstone_bytes();
+    size += input.segment->live_bytes();
   }
   PEAT_CHECK(size >= 0);
   return static_cast<uint64_t>(size);
+}
+
+uint64_t Compaction::RoomForTombstones() const {
+  uint64_t all = 0;
+  uint64_t idle = 0;
+  for (const SealedSegment& input : inputs_) {
+    all += NotNegative(input.segment->tombstone_bytes());
+    idle += input.segment->idle_bytes();
+  }
+  // On a full disk the reserve must do, and makes one output.
+  const uint64_t all_fit = parts_.supply->current_segment_size();
+  if (room_ + all <= all_fit) return all;
+  return format::RoundUp<uint64_t>(all - std::min(idle, all),
+                                   format::kRecordAlignment);
 }
 
 absl::Status Compaction::CopyFrom(uint32_t number) {
@@ -168,9 +187,11 @@ absl::Status Compaction::CopyGroup(uint32_t input,
         break;
       case Fate::kAskFilters:
         tombstones_.push_back({.filter_hash = format::FilterHash(record.key),
-                               .lsn = record.header.lsn,
-                               .input = input,
-                               .offset = scanned.location.offset()});
+                               .lsn = record.header.lsn});
+        tombstone_places_.push_back(
+            {.input = input,
+             .size = static_cast<uint32_t>(RecordSize(record.header)),
+             .offset = scanned.location.offset()});
         break;
     }
   }
@@ -259,19 +280,28 @@ absl::StatusOr<uint64_t> Compaction::Append(Home home, const Record& record) {
   Output& output = outputs_[home];
   const uint64_t size = RecordSize(record.header);
   if (output.segment == nullptr) {
-    PEAT_ASSIGN_OR_RETURN(
-        output.segment,
-        OutputSegment::Create({.file_system = parts_.file_system,
-                               .directory = parts_.directory,
-                               .manifest = parts_.manifest,
-                               .supply = parts_.supply},
-                              home == kData ? format::SegmentKind::kCompacted
-                                            : format::SegmentKind::kAudit,
-                              room_));
+    PEAT_RETURN_IF_ERROR(
+        Create(home, home == kData ? room_ + RoomForTombstones() : room_));
   }
   // What goes to one output will not go to the other.
   room_ -= std::min(size, room_);
+  if (has_tombstones_ && IsInKeyFilter(record.header.kind)) {
+    output.filter_hashes.push_back(format::FilterHash(record.key));
+  }
   return output.segment->Append(record);
+}
+
+absl::Status Compaction::Create(Home home, uint64_t size) {
+  PEAT_ASSIGN_OR_RETURN(
+      outputs_[home].segment,
+      OutputSegment::Create({.file_system = parts_.file_system,
+                             .directory = parts_.directory,
+                             .manifest = parts_.manifest,
+                             .supply = parts_.supply},
+                            home == kAudit ? format::SegmentKind::kAudit
+                                           : format::SegmentKind::kCompacted,
+                            size));
+  return absl::OkStatus();
 }
 
 void Compaction::Drop(const Record& record) {
@@ -282,19 +312,29 @@ void Compaction::Drop(const Record& record) {
 }
 
 absl::Status Compaction::CopyTombstones() {
-  MarkThoseThatStay(*parts_.directory, parts_.manifest->store_id(), others_,
-                    tombstones_);
+  FindBlockers(*parts_.directory, parts_.manifest->store_id(), others_,
+               tombstones_);
+  uint64_t size = 0;
+  for (size_t i = 0; i < tombstones_.size(); ++i) {
+    if (tombstones_[i].blocker != 0) size += tombstone_places_[i].size;
+  }
+  if (size == 0) return absl::OkStatus();
+  const OutputSegment* const data = outputs_[kData].segment.get();
+  const Home home =
+      data != nullptr && data->room() >= size ? kData : kTombstones;
+  if (home == kTombstones) PEAT_RETURN_IF_ERROR(Create(home, size));
   std::string scratch;
-  for (const Tombstone& tombstone : tombstones_) {
-    if (!tombstone.must_stay) continue;
-    const SealedSegment& input = inputs_[tombstone.input];
+  for (size_t i = 0; i < tombstones_.size(); ++i) {
+    if (tombstones_[i].blocker == 0) continue;
+    const TombstonePlace& place = tombstone_places_[i];
+    const SealedSegment& input = inputs_[place.input];
     Record record;
     if (absl::Status status =
-            input.segment->ReadRecord(tombstone.offset, &scratch, &record);
+            input.segment->ReadRecord(place.offset, &scratch, &record);
         !status.ok()) {
       return absl::IsDataLoss(status) ? SetAside(input, status) : status;
     }
-    PEAT_RETURN_IF_ERROR(Append(kData, record).status());
+    PEAT_RETURN_IF_ERROR(Append(home, record).status());
   }
   return absl::OkStatus();
 }
@@ -383,6 +423,14 @@ void Compaction::Publish() {
   for (const SealedSegment& input : inputs_) {
     PEAT_CHECK(input.segment->live_bytes() == 0);
     PEAT_CHECK(input.segment->live_value_bytes() == 0);
+  }
+}
+
+void Compaction::SaveKeyFilters() {
+  for (Output& output : outputs_) {
+    if (output.segment == nullptr || !has_tombstones_) continue;
+    SaveKeyFilter(*parts_.directory, parts_.manifest->store_id(),
+                  output.segment->entry(), std::move(output.filter_hashes));
   }
 }
 

@@ -101,8 +101,9 @@ class Compaction final {
     kLeaveStub,     // a superseded disable or enable record
     kAskFilters,    // a tombstone: stays if it may shadow something elsewhere
   };
-  // The two outputs.
-  enum Home : uint8_t { kData, kAudit };
+  // The outputs. Tombstones for which there is no room along with the data get
+  // one of their own.
+  enum Home : uint8_t { kData, kAudit, kTombstones };
   // A record of an input on its way.
   struct Scanned {
     uint64_t hash = 0;
@@ -120,16 +121,24 @@ class Compaction final {
     uint32_t lasting_size = 0;  // what of `size` stays live if it is superseded
     Home home = kData;
   };
+  struct TombstonePlace {
+    uint32_t input = 0;
+    uint32_t size = 0;
+    uint64_t offset = 0;
+  };
   struct Output {
     std::unique_ptr<OutputSegment> segment;  // null: nothing went there
     std::shared_ptr<Segment> open;
     uint64_t value_bytes = 0;  // of the value files that it refers to
+    std::vector<uint64_t> filter_hashes;  // if its key filter is to be made
   };
 
   absl::Status CheckInputs();
   absl::Status SetAside(const SealedSegment& input, const absl::Status& why);
   void LetWritersPass();
-  uint64_t SurvivingBytesMax() const;
+  uint64_t RoomForRecords() const;
+  // As far as is known before the filters are asked.
+  uint64_t RoomForTombstones() const;
   absl::Status CopyFrom(uint32_t number);
   absl::Status CopyGroup(uint32_t input, std::span<const Scanned> group);
   Fate FateOf(const Scanned& scanned) const;
@@ -140,12 +149,15 @@ class Compaction final {
   absl::Status KeepStub(uint32_t input, const format::Record& stub);
   absl::Status LeaveStub(uint32_t input, const format::Record& mask);
   absl::StatusOr<uint64_t> Append(Home home, const format::Record& record);
+  // Begins an output for records of `size` bytes.
+  absl::Status Create(Home home, uint64_t size);
   void Drop(const format::Record& record);
   absl::Status CopyTombstones();
   absl::Status FinishOutputs();
   absl::Status Commit();
   void GiveUpOutputs();
   void Publish();
+  void SaveKeyFilters();
   void PublishSome(int shard, std::span<const Move> moves);
   // A mistake made on purpose: see seeded_bug.h.
   void OverwriteSlot(const Move& move, format::Location to);
@@ -158,11 +170,14 @@ class Compaction final {
   const CompactionParts parts_;
   const std::vector<SealedSegment> inputs_;
   const std::vector<SealedSegment> others_;
+  // Filters will be asked for.
+  const bool has_tombstones_;
   uint64_t room_ = 0;              // bytes of records that may yet survive
-  std::array<Output, 2> outputs_;  // by Home
+  std::array<Output, 3> outputs_;  // by Home
   std::vector<LiveMove> stubs_;    // `to` is not known yet
   std::array<std::vector<Move>, index::HashIndex::kShardCount> moves_;
   std::vector<Tombstone> tombstones_;
+  std::vector<TombstonePlace> tombstone_places_;  // of each of them
   std::vector<format::SegmentId> dropped_values_;
   bool has_set_aside_ = false;
   uint64_t written_bytes_ = 0;

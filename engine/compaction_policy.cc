@@ -18,7 +18,7 @@ constexpr uint64_t kGainShareMin = 16;
 // Where tombstones are more than this share of all bytes, segments in which
 // less than that share is alive are taken before the bound asks for it: what is
 // dead in them keeps tombstones from leaving, and they cost little.
-constexpr uint64_t kTombstoneShareMax = 32;
+constexpr uint64_t kTombstoneShareMax = 64;
 constexpr uint64_t kNearlyEmptyShare = 8;
 
 // So many segments of a kind that are so small are joined to one.
@@ -30,7 +30,7 @@ constexpr size_t kSegmentCountMax = 512;
 // Believed idle tombstones of more than this share of all bytes are swept out
 // even where the bound does not ask for it: they cost the index nothing, but
 // scans and recovery.
-constexpr uint64_t kIdleShareMax = 64;
+constexpr uint64_t kIdleShareMax = 128;
 
 // What rewriting the segment would free. Its survivors need a header, too: if
 // that counted, a segment of a few records would be rewritten for ever.
@@ -47,8 +47,15 @@ bool IsWorthwhile(const SegmentFacts& segment) {
          gain >= segment.used_bytes / kGainShareMin;
 }
 
+bool IsNearlyEmpty(const SegmentFacts& segment) {
+  return segment.live_bytes + segment.audit_bytes <
+             segment.used_bytes / kNearlyEmptyShare &&
+         segment.gain_bytes() > segment.used_bytes / 2;
+}
+
 bool HoldsNothing(const SegmentFacts& segment) {
-  return segment.may_be_input && segment.stay_bytes_max() == 0;
+  return segment.may_be_input && segment.live_bytes == 0 &&
+         segment.tombstone_bytes == 0 && segment.audit_bytes == 0;
 }
 
 // Benefit against cost: what is gained for each byte read or written, weighed
@@ -69,20 +76,16 @@ double Score(const SegmentFacts& segment, const CompactionGoal& goal) {
   return gain / cost * (kAgeless + age);
 }
 
-// The first of `candidates` whose survivors fit into one segment together.
+// The first of `candidates` whose survivors fit into `size` bytes together.
 std::vector<SegmentId> TakeWhatFits(
-    const std::vector<const SegmentFacts*>& candidates, uint64_t segment_size) {
+    const std::vector<const SegmentFacts*>& candidates, uint64_t size) {
   std::vector<SegmentId> inputs;
-  uint64_t stay = 0;
+  uint64_t stay = format::kSegmentHeaderSize;
   for (const SegmentFacts* const candidate : candidates) {
     if (inputs.size() == kInputCountMax) break;
-    const uint64_t with_it = stay + candidate->stay_bytes_max();
-    if (!inputs.empty() && candidate->stay_bytes_max() > 0 &&
-        with_it + format::kSegmentHeaderSize > segment_size) {
-      break;
-    }
+    stay += candidate->stay_bytes();
+    if (!inputs.empty() && candidate->stay_bytes() > 0 && stay > size) break;
     inputs.push_back(candidate->id);
-    stay = with_it;
   }
   return inputs;
 }
@@ -165,15 +168,18 @@ std::vector<SegmentId> PickInputs(std::span<const SegmentFacts> facts,
     if (small.size() > 1) return small;
   }
   if (!IsOverAllowance(facts, goal)) {
-    const bool is_sweep = idle > used / kIdleShareMax;
-    const bool is_clogged = tombstones > used / kTombstoneShareMax;
+    // What is worth it for the sake of tombstones alone: those that may go, and
+    // the segments that keep others from going, in turn.
+    const bool can_unclog =
+        tombstones - idle > used / kTombstoneShareMax &&
+        std::ranges::any_of(candidates, [](const SegmentFacts* segment) {
+          return IsNearlyEmpty(*segment);
+        });
+    const bool sweeps =
+        idle > used / kIdleShareMax && (!can_unclog || 2 * idle > tombstones);
     std::erase_if(candidates, [&](const SegmentFacts* segment) {
-      const bool is_nearly_empty =
-          segment->live_bytes + segment->audit_bytes <
-              segment->used_bytes / kNearlyEmptyShare &&
-          segment->gain_bytes() > segment->used_bytes / 2;
-      return !(is_sweep && segment->idle_bytes > 0) &&
-             !(is_clogged && is_nearly_empty);
+      if (sweeps) return segment->idle_bytes == 0;
+      return !can_unclog || !IsNearlyEmpty(*segment);
     });
   }
   std::ranges::sort(
@@ -182,7 +188,7 @@ std::vector<SegmentId> PickInputs(std::span<const SegmentFacts> facts,
         const double score_b = Score(*b, goal);
         return score_a != score_b ? score_a > score_b : a->id < b->id;
       });
-  return TakeWhatFits(candidates, goal.segment_size);
+  return TakeWhatFits(candidates, goal.output_size);
 }
 
 std::vector<SegmentId> PickForFullPass(std::span<const SegmentFacts> facts,
@@ -204,7 +210,7 @@ std::vector<SegmentId> PickForFullPass(std::span<const SegmentFacts> facts,
         return a->first_lsn != b->first_lsn ? a->first_lsn < b->first_lsn
                                             : a->id < b->id;
       });
-  return TakeWhatFits(candidates, goal.segment_size);
+  return TakeWhatFits(candidates, goal.output_size);
 }
 
 }  // namespace peat::engine

@@ -47,10 +47,6 @@ struct SegmentFacts {
   uint64_t stay_bytes() const {
     return live_bytes + (tombstone_bytes - idle_bytes) + audit_bytes;
   }
-  // The same if all of its tombstones must stay.
-  uint64_t stay_bytes_max() const {
-    return live_bytes + tombstone_bytes + audit_bytes;
-  }
   uint64_t gain_bytes() const {
     return used_bytes > stay_bytes() ? used_bytes - stay_bytes() : 0;
   }
@@ -71,6 +67,8 @@ struct CompactionGoal {
   // is synced, and so can be compacted, in pieces.
   uint64_t space_extra_min = 0;
   uint64_t segment_size = format::kSegmentSizeMin;
+  // What one compaction may write.
+  uint64_t output_size = format::kSegmentSizeMin;
   format::Lsn last_lsn = 0;  // of the log, now: what a segment's age is from
 };
 
@@ -82,8 +80,8 @@ bool IsOverAllowance(std::span<const SegmentFacts> facts,
                      const CompactionGoal& goal);
 
 // The segments to compact now, in one go; empty if there is no need. What of
-// them may have to stay fits into one segment of the goal's size, unless one
-// input alone has more.
+// them is believed to stay fits into the goal's output size, unless one input
+// alone has more.
 std::vector<format::SegmentId> PickInputs(std::span<const SegmentFacts> facts,
                                           const CompactionGoal& goal);
 

@@ -18,17 +18,6 @@ using format::ManifestSegment;
 using format::SegmentId;
 using format::SegmentState;
 
-// A segment's tombstones are looked at first when so large a share of what is
-// older than they are has been retired.
-constexpr uint64_t kFirstLookShare = 16;
-
-// Segments whose tombstones are looked at in one step.
-constexpr int kLooksAtOnce = 4;
-
-// Tombstones of less than this share of a segment are not looked at for their
-// own sake.
-constexpr uint64_t kTombstoneShareMin = 64;
-
 // `log_end` is the last sealed segment of the log, which proves what follows.
 bool MayBeInput(const ManifestSegment& entry, const Segment& segment,
                 SegmentId log_end) {
@@ -56,17 +45,16 @@ absl::StatusOr<Compactor::Step> Compactor::RunOnce() {
     (void)parts_.supply->RefillReserve();
   }
   const std::vector<Known> known = KnownSegments();
-  NoteTombstones(known);
-  // Also when there is enough to do without: what may go is the better choice.
-  bool has_looked = false;
-  for (int i = 0; i < kLooksAtOnce; ++i) has_looked |= LookAtTombstones(known);
-  const std::vector<SegmentFacts> facts = FactsOf(known);
+  WatchTombstones(known);
+  const std::vector<SegmentFacts> facts = CautiousFactsOf(known);
   const std::vector<SegmentId> inputs = PickInputs(facts, Goal());
   if (!inputs.empty()) {
-    PEAT_RETURN_IF_ERROR(Compact(known, inputs).status());
+    const bool was_short_of_space = is_short_of_space_;
+    const absl::Status status = Compact(known, inputs).status();
+    if (is_short_of_space_ && !was_short_of_space) return Step::kDone;
+    PEAT_RETURN_IF_ERROR(status);
     return Step::kDone;
   }
-  if (has_looked) return Step::kDone;
   if (IsOverAllowance(facts, Goal()) && parts_.appender->rolled_count() > 0) {
     PEAT_RETURN_IF_ERROR(seal_());
     return parts_.appender->rolled_count() > 0 ? Step::kNothing : Step::kDone;
@@ -88,10 +76,13 @@ absl::Status Compactor::CompactAll() {
       last_id = known.empty() ? 0 : known.back().entry.id;
     }
     const std::vector<SegmentId> inputs =
-        PickForFullPass(FactsOf(known), Goal(), *last_id);
+        PickForFullPass(CautiousFactsOf(known), Goal(), *last_id);
     if (inputs.empty()) return damage;
-    PEAT_ASSIGN_OR_RETURN(const bool is_compacted, Compact(known, inputs));
-    if (!is_compacted) damage.Update(damage_);
+    const bool was_short_of_space = is_short_of_space_;
+    const absl::StatusOr<bool> is_compacted = Compact(known, inputs);
+    if (is_short_of_space_ && !was_short_of_space) continue;
+    PEAT_RETURN_IF_ERROR(is_compacted.status());
+    if (!*is_compacted) damage.Update(damage_);
   }
 }
 
@@ -101,7 +92,7 @@ void Compactor::Stop() {
   Reclaim();
 }
 
-std::vector<SegmentFacts> Compactor::Facts() {
+std::vector<SegmentFacts> Compactor::Facts() const {
   return FactsOf(KnownSegments());
 }
 
@@ -112,10 +103,15 @@ Compactor::Counters Compactor::counters() const {
 }
 
 CompactionGoal Compactor::Goal() const {
-  return {.max_space_amplification = parts_.config->max_space_amplification,
-          .space_extra_min = parts_.config->space_extra_min,
-          .segment_size = parts_.supply->current_segment_size(),
-          .last_lsn = parts_.appender->last_lsn()};
+  const uint64_t size = parts_.supply->current_segment_size();
+  return {
+      .max_space_amplification = parts_.config->max_space_amplification,
+      .space_extra_min = parts_.config->space_extra_min,
+      .segment_size = size,
+      .output_size = is_short_of_space_
+                         ? size
+                         : std::max(size, parts_.config->space_extra_min / 2),
+      .last_lsn = parts_.appender->last_lsn()};
 }
 
 std::vector<Compactor::Known> Compactor::KnownSegments() const {
@@ -135,7 +131,8 @@ std::vector<Compactor::Known> Compactor::KnownSegments() const {
   return known;
 }
 
-std::vector<SegmentFacts> Compactor::FactsOf(const std::vector<Known>& known) {
+std::vector<SegmentFacts> Compactor::FactsOf(
+    const std::vector<Known>& known) const {
   const SegmentId log_end = SealedEnd(parts_.manifest->Current()).segment;
   std::vector<SegmentFacts> facts;
   for (const Known& one : known) {
@@ -156,11 +153,16 @@ std::vector<SegmentFacts> Compactor::FactsOf(const std::vector<Known>& known) {
     fact.last_lsn = one.entry.last_lsn;
     fact.is_set_aside = segment.is_set_aside();
     fact.may_be_input = MayBeInput(one.entry, segment, log_end);
-    index::MutexLock lock(&state_mutex_);
-    const auto state = tombstones_.find(fact.id);
-    if (state == tombstones_.end()) continue;
-    fact.idle_bytes = static_cast<uint64_t>(
-        state->second.idle_share * static_cast<double>(fact.tombstone_bytes));
+    fact.idle_bytes = segment.idle_bytes();
+  }
+  return facts;
+}
+
+std::vector<SegmentFacts> Compactor::CautiousFactsOf(
+    const std::vector<Known>& known) const {
+  std::vector<SegmentFacts> facts = FactsOf(known);
+  if (is_short_of_space_) {
+    for (SegmentFacts& fact : facts) fact.idle_bytes = 0;
   }
   return facts;
 }
@@ -177,6 +179,7 @@ absl::StatusOr<bool> Compactor::Compact(const std::vector<Known>& known,
   PEAT_CHECK(inputs.size() == wanted.size());
   Compaction compaction(parts_, std::move(inputs), std::move(others));
   const absl::Status status = compaction.Run();
+  is_short_of_space_ = absl::IsResourceExhausted(status);
   if (compaction.has_set_aside()) {
     damage_ = status;
     return false;
@@ -191,8 +194,6 @@ void Compactor::Retire(const Compaction& compaction) {
   Retired retired;
   for (const SealedSegment& input : compaction.inputs()) {
     retired.segments.push_back(input.segment);
-    index::MutexLock lock(&state_mutex_);
-    tombstones_.erase(input.entry.id);
   }
   parts_.segments->Exchange(retired.segments, compaction.outputs());
   for (const SegmentId file : compaction.dropped_values()) {
@@ -202,7 +203,6 @@ void Compactor::Retire(const Compaction& compaction) {
   retired.last_lsn = parts_.appender->last_lsn();
   retired.stamp = index::EpochStamp();
   retired_.push_back(std::move(retired));
-  retired_bytes_ += compaction.removed_bytes();
   ++compaction_count_;
   removed_bytes_ += compaction.removed_bytes();
   written_bytes_ += compaction.written_bytes();
@@ -251,71 +251,12 @@ void Compactor::Unlink(const Segment& segment) const {
   (void)parts_.directory->Unlink(format::HintFileName(segment.identity().id));
 }
 
-void Compactor::NoteTombstones(const std::vector<Known>& known) {
-  const SegmentId log_end = SealedEnd(parts_.manifest->Current()).segment;
+void Compactor::WatchTombstones(const std::vector<Known>& known) {
+  std::vector<SealedSegment> sealed;
   for (const Known& one : known) {
-    const uint64_t size = NotNegative(one.segment->tombstone_bytes());
-    if (!MayBeInput(one.entry, *one.segment, log_end) || size == 0 ||
-        size < one.segment->end() / kTombstoneShareMin) {
-      continue;
-    }
-    index::MutexLock lock(&state_mutex_);
-    const auto [at, is_new] = tombstones_.try_emplace(one.entry.id);
-    if (!is_new) continue;
-    TombstoneState& state = at->second;
-    state.patience = OlderBytes(one, known) / kFirstLookShare;
-    state.look_at = retired_bytes_ + state.patience;
+    if (one.entry.state == SegmentState::kSealed) sealed.push_back(one);
   }
-}
-
-bool Compactor::LookAtTombstones(const std::vector<Known>& known) {
-  const Known* longest_due = nullptr;
-  uint64_t due_since = retired_bytes_;
-  for (const Known& one : known) {
-    index::MutexLock lock(&state_mutex_);
-    const auto at = tombstones_.find(one.entry.id);
-    if (at == tombstones_.end() || at->second.look_at > due_since) continue;
-    due_since = at->second.look_at;
-    longest_due = &one;
-  }
-  if (longest_due == nullptr) return false;
-  const absl::StatusOr<double> share = SampleIdleShare(*longest_due, known);
-  index::MutexLock lock(&state_mutex_);
-  TombstoneState& state = tombstones_[longest_due->entry.id];
-  // Damage is for the compaction of the segment to meet.
-  state.idle_share = share.value_or(1);
-  state.patience =
-      std::min(2 * state.patience, OlderBytes(*longest_due, known) / 2);
-  // At least a segment's worth, so that each gets its turn.
-  state.look_at =
-      retired_bytes_ + std::max(state.patience, longest_due->segment->end());
-  return true;
-}
-
-uint64_t Compactor::OlderBytes(const Known& one,
-                               const std::vector<Known>& known) {
-  uint64_t bytes = 0;
-  for (const Known& other : known) {
-    if (other.entry.id != one.entry.id &&
-        other.entry.state == SegmentState::kSealed &&
-        other.entry.first_lsn < one.entry.last_lsn) {
-      bytes += other.entry.end;
-    }
-  }
-  return bytes;
-}
-
-absl::StatusOr<double> Compactor::SampleIdleShare(
-    const Known& one, const std::vector<Known>& known) {
-  std::vector<SealedSegment> others;
-  for (const Known& other : known) {
-    if (other.entry.state == SegmentState::kSealed &&
-        other.entry.id != one.entry.id) {
-      others.push_back(other);
-    }
-  }
-  return EstimateIdleShare(*parts_.directory, parts_.manifest->store_id(), one,
-                           others);
+  tombstones_.Update(*parts_.directory, parts_.manifest->store_id(), sealed);
 }
 
 }  // namespace peat::engine

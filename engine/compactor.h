@@ -18,11 +18,11 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/compaction.h"
 #include "engine/compaction_policy.h"
+#include "engine/tombstone_watch.h"
 #include "engine/value_references.h"
 #include "index/mutex.h"
 
@@ -52,7 +52,7 @@ class Compactor final {
   void Stop() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // What is known of each segment of the manifest, ascending by id.
-  std::vector<SegmentFacts> Facts();
+  std::vector<SegmentFacts> Facts() const;
 
   // Since the store was opened.
   struct Counters {
@@ -63,15 +63,6 @@ class Compactor final {
   Counters counters() const;
 
  private:
-  // How a segment's tombstones stand, as far as is believed.
-  struct TombstoneState {
-    // The share of them that may go, as a sample of them said.
-    double idle_share = 0;
-    // To be looked at again when retired_bytes_ is there, and if that is of no
-    // use, after twice as many.
-    uint64_t look_at = 0;
-    uint64_t patience = 0;
-  };
   // What has left the store and may still be read.
   struct Retired {
     uint64_t stamp = 0;
@@ -89,9 +80,12 @@ class Compactor final {
   absl::Status CheckGoesOn() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Every segment of the manifest that is open, ascending by id.
   std::vector<Known> KnownSegments() const;
-  std::vector<SegmentFacts> FactsOf(const std::vector<Known>& known)
-      ABSL_LOCKS_EXCLUDED(state_mutex_);
-  CompactionGoal Goal() const;
+  std::vector<SegmentFacts> FactsOf(const std::vector<Known>& known) const;
+  // The same; short of space, as if all tombstones had to stay: then what is
+  // written can be no more than expected.
+  std::vector<SegmentFacts> CautiousFactsOf(const std::vector<Known>& known)
+      const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  CompactionGoal Goal() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // False: an input has been set aside instead, damage_ says why.
   absl::StatusOr<bool> Compact(const std::vector<Known>& known,
                                const std::vector<format::SegmentId>& ids)
@@ -102,15 +96,8 @@ class Compactor final {
   void Reclaim() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ReclaimValues() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Unlink(const Segment& segment) const;
-  // Remembers the segments that have tombstones, and since when.
-  void NoteTombstones(const std::vector<Known>& known)
+  void WatchTombstones(const std::vector<Known>& known)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Looks at the tombstones of one segment, if it is time for any.
-  bool LookAtTombstones(const std::vector<Known>& known)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  static uint64_t OlderBytes(const Known& one, const std::vector<Known>& known);
-  absl::StatusOr<double> SampleIdleShare(const Known& one,
-                                         const std::vector<Known>& known);
 
   const CompactionParts parts_;
   ValueReferences* const references_;
@@ -125,13 +112,10 @@ class Compactor final {
   // scan.
   std::vector<std::shared_ptr<Segment>> held_ ABSL_GUARDED_BY(mutex_);
   std::deque<RetiredValues> retired_values_ ABSL_GUARDED_BY(mutex_);
-  uint64_t retired_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
-
-  // Apart, so that statistics need not wait for a compaction. Innermost.
-  index::Mutex state_mutex_;
-  // Of segments with tombstones.
-  absl::flat_hash_map<format::SegmentId, TombstoneState> tombstones_
-      ABSL_GUARDED_BY(state_mutex_);
+  TombstoneWatch tombstones_ ABSL_GUARDED_BY(mutex_);
+  // The last compaction failed for it: the next writes no more than the reserve
+  // holds.
+  bool is_short_of_space_ ABSL_GUARDED_BY(mutex_) = false;
 
   // For statistics.
   std::atomic<uint64_t> compaction_count_{0};

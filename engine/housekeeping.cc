@@ -145,7 +145,7 @@ void Housekeeping::WatchSpace() {
       LimitsFor({.max_space_amplification = config.max_space_amplification,
                  .space_extra_min = config.space_extra_min,
                  .segment_size = parts_.supply->current_segment_size()},
-                totals.live_bytes + totals.tombstone_bytes +
+                totals.live_bytes + totals.tombstone_bytes - totals.idle_bytes +
                     totals.live_value_bytes));
 }
 

@@ -4,6 +4,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/segment_scanner.h"
@@ -18,7 +19,6 @@ using format::ByteView;
 using format::HintSectionKind;
 using format::KeyFilter;
 using format::ManifestSegment;
-using format::RecordKind;
 using format::StoreId;
 
 // No hint file is longer: one key a record, and the records are in a segment.
@@ -49,16 +49,13 @@ absl::StatusOr<KeyFilter> MakeFilter(const ManifestSegment& entry,
   SegmentScanner scanner(bytes, entry.salt, format::kSegmentHeaderSize,
                          entry.end);
   while (scanner.Next() == SegmentScanner::Step::kRecord) {
-    const format::RecordHeader& header = scanner.record().header;
-    if (!TakesLsn(header.kind) || header.kind == RecordKind::kTombstone) {
-      continue;
-    }
+    if (!IsInKeyFilter(scanner.record().header.kind)) continue;
     hashes.push_back(format::FilterHash(scanner.record().key));
   }
   if (scanner.offset() != entry.end) {
     return segment.DamagedAt(scanner.offset());
   }
-  return KeyFilter(hashes);
+  return KeyFilter(std::move(hashes));
 }
 
 // Not synced: whatever a crash leaves of it does not match its checksums.
@@ -77,6 +74,14 @@ absl::Status WriteHint(Directory& directory, const StoreId& store_id,
   return (*file)->WriteAt(0, format::AsBytes(bytes));
 }
 
+// What cannot be written now is made again when it is asked for again.
+void Save(Directory& directory, const StoreId& store_id,
+          const ManifestSegment& entry, const KeyFilter& filter) {
+  if (!WriteHint(directory, store_id, entry, filter).ok()) {
+    (void)directory.Unlink(format::HintFileName(entry.id));
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<KeyFilter> FindKeyFilter(Directory& directory,
@@ -86,11 +91,18 @@ absl::StatusOr<KeyFilter> FindKeyFilter(Directory& directory,
   absl::StatusOr<KeyFilter> filter = ReadHint(directory, store_id, entry);
   if (filter.ok()) return filter;
   PEAT_ASSIGN_OR_RETURN(KeyFilter made, MakeFilter(entry, segment));
-  // What cannot be written now is made again when it is asked for again.
-  if (!WriteHint(directory, store_id, entry, made).ok()) {
-    (void)directory.Unlink(format::HintFileName(entry.id));
-  }
+  Save(directory, store_id, entry, made);
   return made;
+}
+
+bool HasKeyFilter(const Directory& directory, const StoreId& store_id,
+                  const ManifestSegment& entry) {
+  return ReadHint(directory, store_id, entry).ok();
+}
+
+void SaveKeyFilter(Directory& directory, const StoreId& store_id,
+                   const ManifestSegment& entry, std::vector<uint64_t> hashes) {
+  Save(directory, store_id, entry, KeyFilter(std::move(hashes)));
 }
 
 }  // namespace peat::engine

@@ -1,6 +1,7 @@
 // The key filter of a sealed segment, when it is asked for: read from its hint
 // file or, where that is missing or damaged, made from the segment and written
-// for the next time.
+// for the next time. Whoever reads or writes a segment's records anyway may
+// make it ahead.
 //
 // Only compaction asks, and only about tombstones; a store without deletes has
 // no hint files, and no filter stays in memory. A filter is of the keys that a
@@ -11,11 +12,15 @@
 #ifndef PEAT_ENGINE_KEY_FILTERS_H_
 #define PEAT_ENGINE_KEY_FILTERS_H_
 
+#include <cstdint>
+#include <vector>
+
 #include "absl/status/statusor.h"
 #include "engine/fs/file_system.h"
 #include "engine/segment.h"
 #include "format/key_filter.h"
 #include "format/manifest.h"
+#include "format/record.h"
 
 namespace peat::engine {
 
@@ -25,6 +30,20 @@ namespace peat::engine {
 absl::StatusOr<format::KeyFilter> FindKeyFilter(
     Directory& directory, const format::StoreId& store_id,
     const format::ManifestSegment& entry, const Segment& segment);
+
+// Whether a record of this kind has its key in the filter.
+inline bool IsInKeyFilter(format::RecordKind kind) {
+  return TakesLsn(kind) && kind != format::RecordKind::kTombstone;
+}
+
+// Whether FindKeyFilter() need not make it.
+bool HasKeyFilter(const Directory& directory, const format::StoreId& store_id,
+                  const format::ManifestSegment& entry);
+
+// Makes it of the FilterHash of each key that is in it. A failure is no error.
+void SaveKeyFilter(Directory& directory, const format::StoreId& store_id,
+                   const format::ManifestSegment& entry,
+                   std::vector<uint64_t> hashes);
 
 }  // namespace peat::engine
 

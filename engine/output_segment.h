@@ -49,6 +49,9 @@ class OutputSegment final {
   // frame. Internal when there is no room, which only a bug could cause.
   absl::StatusOr<uint64_t> Append(const format::Record& record);
 
+  // Bytes of records for which there is still room.
+  uint64_t room() const { return entry_.capacity - entry_.end; }
+
   // Writes what is left, cuts spare space and syncs. Nothing can be appended
   // any more.
   absl::Status Finish();

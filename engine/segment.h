@@ -129,6 +129,15 @@ class Segment : public std::enable_shared_from_this<Segment> {
     return tombstone_bytes_.load(std::memory_order_relaxed);
   }
 
+  // Of those, what is believed need not stay: set by compaction.
+  void set_idle_bytes(uint64_t bytes) {
+    idle_bytes_.store(bytes, std::memory_order_relaxed);
+  }
+  uint64_t idle_bytes() const {
+    return std::min(idle_bytes_.load(std::memory_order_relaxed),
+                    NotNegative(tombstone_bytes()));
+  }
+
   // Bytes of the value files that its records refer to: all, and of those that
   // the index points to. Moved as live bytes are.
   void AddValueBytes(int64_t bytes) {
@@ -174,6 +183,7 @@ class Segment : public std::enable_shared_from_this<Segment> {
   const std::unique_ptr<File> file_;
   std::atomic<int64_t> live_bytes_{0};
   std::atomic<int64_t> tombstone_bytes_{0};
+  std::atomic<uint64_t> idle_bytes_{0};
   std::atomic<int64_t> value_bytes_{0};
   std::atomic<int64_t> live_value_bytes_{0};
   std::atomic<bool> is_set_aside_{false};

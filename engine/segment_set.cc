@@ -114,6 +114,7 @@ SegmentSet::Totals SegmentSet::Sum() const {
     sum.used_bytes += owner.segment->end();
     live += owner.segment->live_bytes();
     tombstones += owner.segment->tombstone_bytes();
+    sum.idle_bytes += owner.segment->idle_bytes();
     values += owner.segment->value_bytes();
     live_values += owner.segment->live_value_bytes();
   }
@@ -123,6 +124,7 @@ SegmentSet::Totals SegmentSet::Sum() const {
   };
   sum.live_bytes = not_negative(live);
   sum.tombstone_bytes = not_negative(tombstones);
+  sum.idle_bytes = std::min(sum.idle_bytes, sum.tombstone_bytes);
   sum.value_bytes = not_negative(values);
   sum.live_value_bytes = not_negative(live_values);
   return sum;

@@ -73,6 +73,7 @@ class SegmentSet {
     uint64_t used_bytes = 0;
     uint64_t live_bytes = 0;        // of records that the index points to
     uint64_t tombstone_bytes = 0;   // of all tombstones
+    uint64_t idle_bytes = 0;        // of those that need not stay
     uint64_t value_bytes = 0;       // of value files that records refer to
     uint64_t live_value_bytes = 0;  // of those that the index points to
   };

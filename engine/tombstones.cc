@@ -4,82 +4,42 @@
 
 #include "absl/status/statusor.h"
 #include "engine/key_filters.h"
-#include "engine/segment_scanner.h"
 #include "format/key_filter.h"
-#include "format/record.h"
-#include "format/status_macros.h"
 
 namespace peat::engine {
 
-using format::ByteView;
-using format::Lsn;
-using format::RecordKind;
-
-namespace {
-
-// Gives the share to about 4 %.
-constexpr size_t kSampleSize = 512;
-
-// At most kSampleSize of the segment's tombstones, evenly spread.
-absl::StatusOr<std::vector<Tombstone>> Sample(const SealedSegment& from) {
-  std::vector<std::byte> buffer;
-  PEAT_ASSIGN_OR_RETURN(const ByteView bytes, from.segment->ReadAll(&buffer));
-  std::vector<Tombstone> sample;
-  uint64_t count = 0;
-  uint64_t stride = 1;
-  SegmentScanner scanner(bytes, from.entry.salt, format::kSegmentHeaderSize,
-                         from.entry.end);
-  while (scanner.Next() == SegmentScanner::Step::kRecord) {
-    const format::Record& record = scanner.record();
-    if (record.header.kind != RecordKind::kTombstone) continue;
-    if (count++ % stride != 0) continue;
-    if (sample.size() == kSampleSize) {
-      for (size_t i = 0; 2 * i < kSampleSize; ++i) sample[i] = sample[2 * i];
-      sample.resize(kSampleSize / 2);
-      stride *= 2;
-    }
-    sample.push_back({.filter_hash = format::FilterHash(record.key),
-                      .lsn = record.header.lsn});
+void FindBlockers(Directory& directory, const format::StoreId& store_id,
+                  std::span<const SealedSegment> others,
+                  std::span<Tombstone> tombstones) {
+  // What the loop below needs of each tombstone, side by side.
+  struct Open {
+    uint64_t filter_hash;
+    format::Lsn lsn;
+    size_t at;
+  };
+  std::vector<Open> open;
+  open.reserve(tombstones.size());
+  for (size_t i = 0; i < tombstones.size(); ++i) {
+    if (tombstones[i].blocker != 0) continue;
+    open.push_back({tombstones[i].filter_hash, tombstones[i].lsn, i});
   }
-  if (scanner.offset() != from.entry.end) {
-    return from.segment->DamagedAt(scanner.offset());
-  }
-  return sample;
-}
-
-}  // namespace
-
-absl::StatusOr<double> EstimateIdleShare(
-    Directory& directory, const format::StoreId& store_id,
-    const SealedSegment& segment, const std::vector<SealedSegment>& others) {
-  PEAT_ASSIGN_OR_RETURN(std::vector<Tombstone> sample, Sample(segment));
-  if (sample.empty()) return 0.0;
-  MarkThoseThatStay(directory, store_id, others, sample);
-  const auto idle = std::ranges::count(sample, false, &Tombstone::must_stay);
-  return static_cast<double>(idle) / static_cast<double>(sample.size());
-}
-
-void MarkThoseThatStay(Directory& directory, const format::StoreId& store_id,
-                       const std::vector<SealedSegment>& others,
-                       std::span<Tombstone> tombstones) {
   for (const SealedSegment& other : others) {
-    const Lsn oldest = other.entry.first_lsn;
-    const auto is_open_question = [oldest](const Tombstone& tombstone) {
-      return !tombstone.must_stay && tombstone.lsn > oldest;
+    const format::ManifestSegment& entry = other.entry;
+    const auto is_asked = [&](const Open& one) {
+      return one.lsn > entry.first_lsn && tombstones[one.at].home != entry.id;
     };
-    if (oldest == 0 || std::ranges::none_of(tombstones, is_open_question)) {
-      continue;
-    }
+    if (entry.first_lsn == 0 || std::ranges::none_of(open, is_asked)) continue;
     // One filter at a time, and all tombstones against it: it is in the cache
     // then, and no filter stays in memory.
     const absl::StatusOr<format::KeyFilter> filter =
-        FindKeyFilter(directory, store_id, other.entry, *other.segment);
-    for (Tombstone& tombstone : tombstones) {
-      if (!is_open_question(tombstone)) continue;
+        FindKeyFilter(directory, store_id, entry, *other.segment);
+    std::erase_if(open, [&](const Open& one) {
       // A segment that cannot be read can hold anything.
-      tombstone.must_stay =
-          !filter.ok() || filter->MayContain(tombstone.filter_hash);
-    }
+      if (filter.ok() && !filter->MayContain(one.filter_hash)) return false;
+      if (!is_asked(one)) return false;
+      tombstones[one.at].blocker = entry.id;
+      return true;
+    });
   }
 }
 

@@ -16,7 +16,6 @@
 #include <span>
 #include <vector>
 
-#include "absl/status/statusor.h"
 #include "engine/fs/file_system.h"
 #include "engine/segment.h"
 #include "format/location.h"
@@ -33,23 +32,16 @@ struct SealedSegment {
 struct Tombstone {
   uint64_t filter_hash = 0;  // format::FilterHash of its key
   format::Lsn lsn = 0;
-  uint32_t input = 0;  // whoever lists it may say where it lies
-  uint64_t offset = 0;
-  bool must_stay = false;
+  format::SegmentId home = 0;     // where it lies: not asked
+  format::SegmentId blocker = 0;  // may hold what it shadows; 0: none
 };
 
-// The share of the tombstones in `segment` that need not stay, judged by a
-// sample of them. Those that a later put has superseded count as if they had
-// to stay, unless nothing older is left of their key either.
-absl::StatusOr<double> EstimateIdleShare(
-    Directory& directory, const format::StoreId& store_id,
-    const SealedSegment& segment, const std::vector<SealedSegment>& others);
-
-// Sets `must_stay` of those tombstones that a segment of `others` may be
-// shadowed by. Costs a filter of each segment that is old enough.
-void MarkThoseThatStay(Directory& directory, const format::StoreId& store_id,
-                       const std::vector<SealedSegment>& others,
-                       std::span<Tombstone> tombstones);
+// Gives each tombstone without a blocker the first of `others` that may be one.
+// Those that have none afterwards need not stay. Costs a filter of each segment
+// that is old enough, as long as there are tombstones without a blocker.
+void FindBlockers(Directory& directory, const format::StoreId& store_id,
+                  std::span<const SealedSegment> others,
+                  std::span<Tombstone> tombstones);
 
 }  // namespace peat::engine
 

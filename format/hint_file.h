@@ -17,7 +17,7 @@
 //
 // and each section's entry:
 //
-//   0       4     kind             1 key filter; unknown ones are passed over
+//   0       4     kind             2 key filter; others are passed over
 //   4       4     zero
 //   8       8     offset           of its bytes in the file
 //   16      8     size
@@ -40,7 +40,7 @@ namespace peat::format {
 
 inline constexpr uint32_t kHintSectionCountMax = 16;
 
-enum class HintSectionKind : uint32_t { kKeyFilter = 1 };
+enum class HintSectionKind : uint32_t { kKeyFilter = 2 };
 
 struct HintSection {
   HintSectionKind kind = HintSectionKind::kKeyFilter;

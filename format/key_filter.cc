@@ -1,77 +1,177 @@
 #include "format/key_filter.h"
 
 #include <algorithm>
-#include <array>
+#include <bit>
+#include <cmath>
+#include <numeric>
 
 #include "absl/strings/str_format.h"
+#include "format/check.h"
 #include "format/checksum.h"
 
 namespace peat::format {
 namespace {
 
-constexpr size_t kWordsPerBlock = kFilterBlockSize / sizeof(uint32_t);
+//   0   8   seed
+//   8   4   slice_bits
+//   12  4   slice_count
+//   16  2n  fingerprints
+constexpr size_t kSliceBitsOffset = 8;
+constexpr size_t kSliceCountOffset = 12;
+constexpr size_t kFingerprintsOffset = 16;
 
-// One odd multiplier for each word of a block.
-constexpr std::array<uint32_t, kWordsPerBlock> kMultipliers = {
-    0x47b6137b, 0x44974d91, 0x8824ad5b, 0xa2b7289d,
-    0x705495c7, 0x2df1424b, 0x9efc4947, 0x5c6bfb31};
+constexpr uint32_t kSliceBitsMax = 18;
 
-// The first word of the hash's block: by its upper half.
-size_t BlockOf(uint64_t hash, size_t word_count) {
-  const uint64_t block_count = word_count / kWordsPerBlock;
-  return ((hash >> 32) * block_count >> 32) * kWordsPerBlock;
+// Each fails once in some thousand times at most.
+constexpr int kSeedCountMax = 100;
+
+// Sorts numbers that are as good as random: half the time of std::sort alone.
+void SortScattered(std::vector<uint64_t>* numbers) {
+  constexpr size_t kPerBucket = 8;
+  const size_t bucket_count = std::bit_ceil(numbers->size() / kPerBucket + 2);
+  const int shift = 64 - std::countr_zero(bucket_count);
+  std::vector<size_t> ends(bucket_count);
+  for (const uint64_t number : *numbers) ++ends[number >> shift];
+  std::exclusive_scan(ends.begin(), ends.end(), ends.begin(), size_t{0});
+  std::vector<uint64_t> sorted(numbers->size());
+  for (const uint64_t number : *numbers) {
+    sorted[ends[number >> shift]++] = number;
+  }
+  size_t begin = 0;
+  for (const size_t end : ends) {
+    std::sort(sorted.begin() + static_cast<std::ptrdiff_t>(begin),
+              sorted.begin() + static_cast<std::ptrdiff_t>(end));
+    begin = end;
+  }
+  numbers->swap(sorted);
 }
 
-// The hash's bit in the i-th word: by its lower half.
-uint32_t BitOf(uint64_t hash, size_t i) {
-  return uint32_t{1} << (static_cast<uint32_t>(hash) * kMultipliers[i] >> 27);
+uint64_t FingerprintCount(uint64_t slice_bits, uint64_t slice_count) {
+  return slice_count == 0 ? 0 : (slice_count + 2) << slice_bits;
 }
 
 }  // namespace
 
 uint64_t FilterHash(std::string_view key) { return PayloadHash(key, {}); }
 
-KeyFilter::KeyFilter(std::span<const uint64_t> hashes) {
-  constexpr uint64_t kBlockBits = 8 * kFilterBlockSize;
-  const uint64_t block_count =
-      (hashes.size() * kFilterBitsPerKey + kBlockBits - 1) / kBlockBits;
-  words_.resize(std::max<uint64_t>(block_count, 1) * kWordsPerBlock);
-  for (const uint64_t hash : hashes) {
-    const size_t block = BlockOf(hash, words_.size());
-    for (size_t i = 0; i < kWordsPerBlock; ++i) {
-      words_[block + i] |= BitOf(hash, i);
-    }
+KeyFilter::KeyFilter(std::vector<uint64_t> hashes) {
+  if (hashes.empty()) return;
+  std::vector<uint64_t> mixed(hashes.size());
+  for (int i = 0; i < kSeedCountMax; ++i) {
+    ++seed_;
+    mixed.resize(hashes.size());
+    std::ranges::transform(hashes, mixed.begin(),
+                           [this](uint64_t hash) { return Mix(hash); });
+    // In this order keys are near each other, too. And the same key must not
+    // come twice.
+    SortScattered(&mixed);
+    mixed.erase(std::unique(mixed.begin(), mixed.end()), mixed.end());
+    ChooseSize(mixed.size());
+    if (Fill(mixed)) return;
   }
+  PEAT_CHECK(false);
 }
 
-bool KeyFilter::MayContain(uint64_t hash) const {
-  const size_t block = BlockOf(hash, words_.size());
-  uint32_t missing = 0;
-  for (size_t i = 0; i < kWordsPerBlock; ++i) {
-    missing |= ~words_[block + i] & BitOf(hash, i);
+// By the formulas that the authors of the paper found to work.
+void KeyFilter::ChooseSize(size_t key_count) {
+  const double keys = std::max(static_cast<double>(key_count), 2.0);
+  slice_bits_ =
+      std::min(static_cast<uint32_t>(std::log(keys) / std::log(3.33) + 2.25),
+               kSliceBitsMax);
+  const double factor =
+      std::max(1.125, 0.875 + 0.25 * std::log(1e6) / std::log(keys));
+  const auto capacity = static_cast<uint64_t>(keys * factor);
+  const uint64_t slices =
+      (capacity + (uint64_t{1} << slice_bits_) - 1) >> slice_bits_;
+  slice_count_ = slices > 3 ? slices - 2 : 1;
+  fingerprints_.resize(FingerprintCount(slice_bits_, slice_count_));
+}
+
+// A place at which only one key is left can be given what makes that key's
+// three fingerprints match, after those of all others: so keys are taken away
+// one by one, and places filled in the opposite order.
+bool KeyFilter::Fill(const std::vector<uint64_t>& keys) {
+  struct Load {
+    uint64_t mixed = 0;  // of all keys that are left there, by exclusive or
+    uint32_t count = 0;
+  };
+  std::vector<Load> loads(fingerprints_.size());
+  std::vector<size_t> single;
+  const auto flip = [&loads](size_t place, uint64_t mixed, uint32_t by) {
+    loads[place].mixed ^= mixed;
+    loads[place].count += by;
+  };
+  for (const uint64_t mixed : keys) {
+    for (const size_t place : PlacesOf(mixed)) flip(place, mixed, 1);
   }
-  return missing == 0;
+  for (size_t place = 0; place < loads.size(); ++place) {
+    if (loads[place].count == 1) single.push_back(place);
+  }
+  struct Taken {
+    uint64_t mixed;
+    size_t place;
+  };
+  std::vector<Taken> taken;
+  taken.reserve(keys.size());
+  while (!single.empty()) {
+    const size_t place = single.back();
+    single.pop_back();
+    if (loads[place].count != 1) continue;
+    const uint64_t mixed = loads[place].mixed;
+    taken.push_back({mixed, place});
+    for (const size_t other : PlacesOf(mixed)) {
+      flip(other, mixed, ~uint32_t{0});
+      if (loads[other].count == 1) single.push_back(other);
+    }
+  }
+  if (taken.size() != keys.size()) return false;
+  std::ranges::fill(fingerprints_, uint16_t{0});
+  for (size_t i = taken.size(); i-- > 0;) {
+    const Places places = PlacesOf(taken[i].mixed);
+    fingerprints_[taken[i].place] = static_cast<uint16_t>(
+        fingerprints_[places[0]] ^ fingerprints_[places[1]] ^
+        fingerprints_[places[2]] ^ FingerprintOf(taken[i].mixed));
+  }
+  return true;
 }
 
 std::string KeyFilter::Encode() const {
-  std::string bytes(words_.size() * sizeof(uint32_t), '\0');
-  auto* to = reinterpret_cast<std::byte*>(bytes.data());
-  for (const uint32_t word : words_) {
-    Store<uint32_t>(to, word);
-    to += sizeof(word);
+  std::string bytes(
+      kFingerprintsOffset + fingerprints_.size() * sizeof(uint16_t), '\0');
+  auto* const to = reinterpret_cast<std::byte*>(bytes.data());
+  Store<uint64_t>(to, seed_);
+  Store<uint32_t>(to + kSliceBitsOffset, slice_bits_);
+  Store<uint32_t>(to + kSliceCountOffset, static_cast<uint32_t>(slice_count_));
+  for (size_t i = 0; i < fingerprints_.size(); ++i) {
+    Store<uint16_t>(to + kFingerprintsOffset + i * sizeof(uint16_t),
+                    fingerprints_[i]);
   }
   return bytes;
 }
 
 absl::StatusOr<KeyFilter> KeyFilter::Decode(ByteView bytes) {
-  if (bytes.empty() || bytes.size() % kFilterBlockSize != 0) {
-    return absl::DataLossError(absl::StrFormat(
-        "key filter of %d bytes is no number of blocks", bytes.size()));
-  }
   KeyFilter filter;
-  filter.words_.resize(bytes.size() / sizeof(uint32_t));
-  for (size_t i = 0; i < filter.words_.size(); ++i) {
-    filter.words_[i] = Load<uint32_t>(bytes, i * sizeof(uint32_t));
+  if (bytes.size() >= kFingerprintsOffset) {
+    filter.seed_ = Load<uint64_t>(bytes, 0);
+    filter.slice_bits_ = Load<uint32_t>(bytes, kSliceBitsOffset);
+    filter.slice_count_ = Load<uint32_t>(bytes, kSliceCountOffset);
+  }
+  const bool is_sound =
+      bytes.size() >= kFingerprintsOffset &&
+      filter.slice_bits_ <= kSliceBitsMax &&
+      bytes.size() - kFingerprintsOffset ==
+          FingerprintCount(filter.slice_bits_, filter.slice_count_) *
+              sizeof(uint16_t);
+  if (!is_sound) {
+    return absl::DataLossError(absl::StrFormat(
+        "%d bytes are no key filter of %d slices of 2^%d fingerprints",
+        bytes.size(), filter.slice_count_, filter.slice_bits_));
+  }
+  filter.fingerprints_.resize(
+      FingerprintCount(filter.slice_bits_, filter.slice_count_));
+  for (size_t i = 0; i < filter.fingerprints_.size(); ++i) {
+    filter.fingerprints_[i] =
+        Load<uint16_t>(bytes, kFingerprintsOffset + i * sizeof(uint16_t));
   }
   return filter;
 }

@@ -15,8 +15,10 @@ using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
 constexpr uint64_t kSize = 1'000'000;
-constexpr CompactionGoal kGoal = {
-    .max_space_amplification = 1.5, .segment_size = kSize, .last_lsn = 1000};
+constexpr CompactionGoal kGoal = {.max_space_amplification = 1.5,
+                                  .segment_size = kSize,
+                                  .output_size = kSize,
+                                  .last_lsn = 1000};
 
 SegmentFacts Segment(format::SegmentId id, uint64_t live) {
   return {.id = id,

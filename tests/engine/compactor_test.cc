@@ -231,6 +231,77 @@ TEST_P(CompactorTest, AColdSurvivorDoesNotPinTombstones) {
   EXPECT_GT(FileCount(".hint"), 0U);
 }
 
+// A window over keys that come and go; one of a hundred stays for ever.
+TEST_P(CompactorTest, KeepsTombstonesOfAWindowFew) {
+  constexpr int kWindow = 12'000;
+  const auto put = [this](int i) {
+    ASSERT_OK(engine_->Put(Key(i), std::string(100, 'w')));
+  };
+  for (int i = 0; i < kWindow; ++i) put(i);
+  uint64_t most = 0;
+  for (int i = 0; i < 3 * kWindow; ++i) {
+    if (i % 100 != 0) Erase(i, i + 1);
+    put(kWindow + i);
+    if (i % 100 != 0) continue;
+    Seal();
+    CompactUntilDone();
+    if (i < kWindow) continue;
+    const Stats stats = TheStats();
+    const uint64_t count = stats.tombstone_bytes / 32;
+    most = std::max(most, 100 * count / (count + stats.key_count));
+    EXPECT_LE(stats.space_amplification, 1.5);
+  }
+  EXPECT_LT(most, 10U);
+  EXPECT_LT(TheStats().write_amplification, 2);
+}
+
+// The sample takes them for idle, since each sixteenth is. Two segments are
+// then compacted to one, where there is no room for the others.
+TEST_P(CompactorTest, KeepsTombstonesThatTheSampleHasMissed) {
+  constexpr int kPairs = 608;  // of a segment
+  const auto name = [](const char* what, int i) {
+    return what + std::to_string(1000 + i);
+  };
+  for (int i = 0; i < 3 * kPairs; i += 16) {
+    ASSERT_OK(engine_->Put(name("gone", i), std::string(900, 'g')));
+  }
+  ASSERT_OK(engine_->Close());
+  Open();
+  for (int i = 0; i < 3 * kPairs; ++i) {
+    ASSERT_OK(engine_->Put(name("live", i), std::string(2000, 'l')));
+    if (i % 16 == 0) continue;
+    ASSERT_OK(engine_->Put(name("dead", i), "d"));
+  }
+  for (int first = 0; first < 3 * kPairs; first += kPairs) {
+    ASSERT_OK(engine_->Close());
+    Open();
+    for (int i = first; i < first + kPairs; ++i) {
+      const char* const what = i % 16 == 0 ? "gone" : "dead";
+      ASSERT_OK(engine_->Delete(name(what, i)));
+      ASSERT_OK(engine_->Put(name("pair", i), std::string(10, 'p')));
+    }
+  }
+  ASSERT_OK(engine_->Close());
+  Open();
+  ASSERT_EQ(TheStats().tombstone_bytes, 3 * kPairs * 32U);
+
+  CompactUntilDone();
+
+  EXPECT_LE(TheStats().tombstone_bytes, (3 * kPairs - 2 * kPairs / 16) * 32U);
+  EXPECT_GT(TheStats().compaction_written_bytes, 0U);
+  ASSERT_OK(engine_->Close());
+  Open();
+  std::string value;
+  for (int i = 0; i < 3 * kPairs; ++i) {
+    EXPECT_THAT(engine_->Get(name("dead", i), &value),
+                StatusIs(absl::StatusCode::kNotFound));
+    EXPECT_THAT(engine_->Get(name("gone", i), &value),
+                StatusIs(absl::StatusCode::kNotFound));
+    EXPECT_OK(engine_->Get(name("pair", i), &value));
+    EXPECT_OK(engine_->Get(name("live", i), &value));
+  }
+}
+
 TEST_P(CompactorTest, ADamagedHintFileIsMadeAgain) {
   Fill(0, 63);
   Fill(1000, 1400);
