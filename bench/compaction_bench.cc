@@ -5,6 +5,7 @@
 //   compaction_bench hot       [--seconds S]     100 keys over and over
 //   compaction_bench window    [--keys N]        a sliding window of keys
 //   compaction_bench churn     [--keys N]        insert all, delete all
+//   compaction_bench insert    [--per-second N]  fast, then slowly
 //
 // Keys are 16 random-looking bytes, values 100. Write amplification is that of
 // compaction alone: bytes appended and rewritten over bytes appended. Space is
@@ -241,6 +242,13 @@ void RunHot(const Setup& setup) {
       setup.seconds);
 }
 
+// Waits until it is time for the i-th step since `begin`.
+void Pace(double per_second, double begin, uint64_t i) {
+  if (per_second == 0 || i % 256 != 0) return;
+  const double due = begin + static_cast<double>(i) / per_second;
+  while (Now() < due) std::this_thread::sleep_for(kPause);
+}
+
 // A hundredth of the keys stays; of the others as many are deleted as put.
 void RunWindow(const Setup& setup) {
   const std::string path = setup.directory + "/window";
@@ -254,10 +262,7 @@ void RunWindow(const Setup& setup) {
   const double begin = Now();
   const Outcome outcome =
       Drive(*store, count, setup.amplification, [&](uint64_t i) {
-        if (setup.per_second > 0 && i % 256 == 0) {
-          const double due = begin + static_cast<double>(i) / setup.per_second;
-          while (Now() < due) std::this_thread::sleep_for(kPause);
-        }
+        Pace(setup.per_second, begin, i);
         if (i % 100 != 0) Check(store->Delete(Key(i)).status());
         Check(store->Put(Key(window + i), Value()));
         if (i % kLookEvery != 0 || i < window) return;
@@ -271,6 +276,25 @@ void RunWindow(const Setup& setup) {
   PrintOutcome("window", outcome);
   std::printf("\ntombstones at most %.1f %% of the records (bar 10)\n",
               100 * tombstones_most);
+}
+
+void RunInsert(const Setup& setup) {
+  double sizes[2];
+  for (const bool is_slow : {false, true}) {
+    const std::string path = setup.directory + "/insert";
+    std::unique_ptr<Store> store = OpenAnew(path, setup, true);
+    const double begin = Now();
+    for (uint64_t i = 0; i < setup.keys; ++i) {
+      if (is_slow) Pace(setup.per_second, begin, i);
+      Check(store->Put(Key(i), Value()));
+    }
+    const double seconds = Now() - begin;
+    Check(store->Close());
+    sizes[is_slow ? 1 : 0] = static_cast<double>(DirectoryBytes(path));
+    std::printf("inserted in %.1f s: %.1f MiB\n", seconds,
+                sizes[is_slow ? 1 : 0] / (1 << 20));
+  }
+  std::printf("slow over fast %.3f (bar 0.9 to 1.1)\n", sizes[1] / sizes[0]);
 }
 
 void RunChurn(const Setup& setup) {
@@ -308,7 +332,7 @@ int Main(int argc, char** argv) {
     command->add_option("--times", setup.times);
     command->add_option("--seconds", setup.seconds);
     command->add_option("--per-second", setup.per_second,
-                        "steps of the window; 0: as fast as can be");
+                        "steps of window, keys of insert; 0: all speed");
     command->add_option("--amplification", setup.amplification);
     command->add_option("--directory", setup.directory);
     command->add_flag("--zipfian", setup.zipfian);
@@ -322,6 +346,7 @@ int Main(int argc, char** argv) {
   add("hot", RunHot);
   add("window", RunWindow);
   add("churn", RunChurn);
+  add("insert", RunInsert);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

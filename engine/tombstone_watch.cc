@@ -18,6 +18,10 @@ using format::SegmentId;
 // rewritten for their sake.
 constexpr uint64_t kTombstoneShareMin = 64;
 
+// In one update, so that a large store that has just been opened is not read
+// as a whole.
+constexpr uint64_t kScannedBytesMax = uint64_t{32} << 20;
+
 // Gives the share to 6 %.
 constexpr size_t kSampleSize = 64;
 
@@ -74,13 +78,20 @@ void TombstoneWatch::Update(Directory& directory,
                             const std::vector<SealedSegment>& sealed) {
   absl::flat_hash_set<SegmentId> ids;
   for (const SealedSegment& one : sealed) ids.insert(one.entry.id);
-  if (ids == sealed_ids_) return;
+  if (ids == sealed_ids_ && is_complete_) return;
   sealed_ids_ = std::move(ids);
   absl::erase_if(samples_, [this](const auto& sample) {
     return !sealed_ids_.contains(sample.first);
   });
+  uint64_t scanned_bytes = 0;
+  is_complete_ = true;
   for (const SealedSegment& one : sealed) {
     if (!IsWatched(one) || samples_.contains(one.entry.id)) continue;
+    if (scanned_bytes >= kScannedBytesMax) {
+      is_complete_ = false;
+      break;
+    }
+    scanned_bytes += one.entry.end;
     Sample& sample = samples_[one.entry.id];
     // Damage is for the compaction of the segment to meet: it looks as if
     // nothing had to stay.

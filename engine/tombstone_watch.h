@@ -26,8 +26,8 @@ namespace peat::engine {
 class TombstoneWatch final {
  public:
   // `sealed`: every sealed segment that can be read. Sets the idle bytes of
-  // each. Costs a scan of each segment with tombstones that is new, and when
-  // there is one or one has gone, filters.
+  // each. Costs a scan of each segment with tombstones that is new (of some of
+  // them, if there are many), and when there is one or one has gone, filters.
   void Update(Directory& directory, const format::StoreId& store_id,
               const std::vector<SealedSegment>& sealed);
 
@@ -45,6 +45,7 @@ class TombstoneWatch final {
 
   absl::flat_hash_map<format::SegmentId, Sample> samples_;
   absl::flat_hash_set<format::SegmentId> sealed_ids_;  // at the last update
+  bool is_complete_ = false;  // all that are to be watched are
 };
 
 }  // namespace peat::engine
