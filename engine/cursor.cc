@@ -50,10 +50,21 @@ void Cursor::Advance() {
       if (!*filled) return End(AtEnd());
     }
     const format::Record& record = group_[next_++];
-    absl::Status shown = CheckNotForgotten(record);
-    if (absl::IsNotFound(shown)) continue;
-    if (shown.ok()) shown = Show(record);
-    if (!shown.ok()) return End(std::move(shown));
+    if (parts_.mask_counts->forgotten() != forgotten_count_) [[unlikely]] {
+      absl::Status shown = CheckNotForgotten(record);
+      if (absl::IsNotFound(shown)) continue;
+      if (!shown.ok()) return End(std::move(shown));
+    }
+    key_ = record.key;
+    value_ = {};
+    if (!keys_only_) {
+      if ((record.header.flags & format::kFlagValueFile) != 0) [[unlikely]] {
+        absl::Status copied = CopyValue(record);
+        if (!copied.ok()) return End(std::move(copied));
+      } else {
+        value_ = format::StoredValue(record);
+      }
+    }
     --left_;
     is_valid_ = true;
     return;
@@ -66,13 +77,9 @@ absl::Status Cursor::AtEnd() const {
       "an unreadable range of the store could hold more keys");
 }
 
-// Only if any key was forgotten since the group was made.
 absl::Status Cursor::CheckNotForgotten(const format::Record& record) {
   const Visit visit(*parts_.gate);
   if (!visit.is_inside()) return parts_.gate->WhyNot();
-  if (parts_.mask_counts->forgotten() == forgotten_count_) [[likely]] {
-    return absl::OkStatus();
-  }
   ViewReader::Found found;
   return parts_.reader->Find(*view_, record.key, &found);
 }
@@ -95,11 +102,7 @@ absl::StatusOr<bool> Cursor::Fill() {
   next_ = 0;
   owners_.clear();
   copies_.clear();
-  {
-    const Visit visit(*parts_.gate);
-    if (!visit.is_inside()) return parts_.gate->WhyNot();
-    forgotten_count_ = parts_.mask_counts->forgotten();
-  }
+  forgotten_count_ = parts_.mask_counts->forgotten();
   while (group_.empty() && has_more_) {
     PEAT_RETURN_IF_ERROR(log_.has_value() ? FillFromLog(&has_more_)
                                           : FillFromKeys(&has_more_));
@@ -110,6 +113,7 @@ absl::StatusOr<bool> Cursor::Fill() {
 
 absl::Status Cursor::FillFromKeys(bool* has_more) {
   const size_t count = std::min<uint64_t>(group_size_, left_);
+  group_.reserve(count);
   PEAT_ASSIGN_OR_RETURN(
       *has_more,
       std::visit([&](auto& source) { return source.Next(count, &key_group_); },
@@ -143,14 +147,7 @@ void Cursor::Add(const format::Record& record, bool is_mapped) {
   group_.back().value = view.substr(record.key.size());
 }
 
-absl::Status Cursor::Show(const format::Record& record) {
-  key_ = record.key;
-  value_ = {};
-  if (keys_only_) return absl::OkStatus();
-  if ((record.header.flags & format::kFlagValueFile) == 0) [[likely]] {
-    value_ = format::StoredValue(record);
-    return absl::OkStatus();
-  }
+absl::Status Cursor::CopyValue(const format::Record& record) {
   const Visit visit(*parts_.gate);
   if (!visit.is_inside()) return parts_.gate->WhyNot();
   PEAT_RETURN_IF_ERROR(reader_->CopyValue(record, &value_copy_));

@@ -208,7 +208,9 @@ class Engine {
   index::HashIndex index_;
   const std::shared_ptr<Gate> gate_ = std::make_shared<Gate>();
   mutable Views views_;
-  MaskCounts mask_counts_;
+  // Cursors may outlive the store.
+  const std::shared_ptr<MaskCounts> mask_counts_ =
+      std::make_shared<MaskCounts>();
   // Set once, by Open().
   std::unique_ptr<index::OrderedIndex> ordered_;  // null: there is none
   std::optional<ViewReader> view_reader_;

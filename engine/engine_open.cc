@@ -144,7 +144,7 @@ absl::StatusOr<ValueReferences::Counts> Engine::ReplayInto(
                         Replay(sources, {.segments = &segments_,
                                          .index = &index_,
                                          .hasher = &hasher_,
-                                         .mask_counts = &mask_counts_,
+                                         .mask_counts = mask_counts_.get(),
                                          .thread_count = ThreadCount(config_),
                                          .despite_damage = despite_damage,
                                          .log_damage = std::move(log_damage)}));

@@ -12,7 +12,7 @@ QueryParts Engine::PartsForQueries() const {
           .reader = &*view_reader_,
           .views = &views_,
           .ordered = ordered_.get(),
-          .mask_counts = &mask_counts_,
+          .mask_counts = mask_counts_,
           .despite_damage = !open_stats_.damaged.empty(),
           .collected_bytes_max = config_.collected_bytes_max};
 }

@@ -42,8 +42,8 @@ Stats Engine::GetStats() const {
   stats.open = open_stats_;
   if (!IsOpen(guard)) return stats;
   const Manifest manifest = manifest_.Current();
-  stats.disabled_key_count = mask_counts_.disabled();
-  stats.forgotten_key_count = mask_counts_.forgotten();
+  stats.disabled_key_count = mask_counts_->disabled();
+  stats.forgotten_key_count = mask_counts_->forgotten();
   stats.key_count = index_.size() - stats.forgotten_key_count;
   stats.index_bytes = index_.memory_bytes();
   if (ordered_ != nullptr) {

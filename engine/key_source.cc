@@ -55,6 +55,7 @@ OrderedKeys::OrderedKeys(const QueryParts& parts,
 
 absl::StatusOr<bool> OrderedKeys::Next(size_t count, KeyGroup* keys) {
   keys->Clear();
+  keys->Reserve(count);
   std::optional<std::string> saved_up_to;
   {
     const Visit visit(*parts_.gate);

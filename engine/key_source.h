@@ -38,7 +38,7 @@ struct QueryParts {
   const ViewReader* reader = nullptr;
   const Views* views = nullptr;
   const index::OrderedIndex* ordered = nullptr;  // null: there is none
-  const MaskCounts* mask_counts = nullptr;
+  std::shared_ptr<const MaskCounts> mask_counts;
   bool despite_damage = false;
   uint64_t collected_bytes_max = 0;  // memory for the keys of one pass
 };

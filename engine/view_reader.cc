@@ -40,83 +40,102 @@ absl::Status ReadRecord(const Segment& segment, uint64_t offset,
 
 absl::Status ViewReader::Find(const View& view, std::string_view key,
                               Found* found) const {
-  return FindHashed(view, key, Hash(key), {}, found);
+  absl::Status failure;
+  switch (FindHashed(view, key, Hash(key), {}, found, &failure)) {
+    case Answer::kFound:
+      return absl::OkStatus();
+    case Answer::kAbsent:
+      return absl::NotFoundError("");
+    case Answer::kFailed:
+      return failure;
+  }
+  PEAT_CHECK(false);
 }
 
-absl::Status ViewReader::FindHashed(const View& view, std::string_view key,
-                                    uint64_t hash, Location candidate,
-                                    Found* found) const {
-  absl::Status status;
+ViewReader::Answer ViewReader::FindHashed(const View& view,
+                                          std::string_view key, uint64_t hash,
+                                          Location candidate, Found* found,
+                                          absl::Status* failure) const {
   const auto match = [&](Location location) {
     found->segment = &parts_.segments->At(location.segment());
     if (absl::Status read =
             ReadRecord(*found->segment, location.offset(), found);
         !read.ok()) [[unlikely]] {
-      status = std::move(read);
+      *failure = std::move(read);
       return Verdict::kStop;
     }
     return found->record.key == key ? Verdict::kMatch : Verdict::kOther;
   };
   Verdict verdict = candidate.is_none() ? Verdict::kOther : match(candidate);
-  if (verdict == Verdict::kOther) {
+  if (verdict == Verdict::kOther) [[unlikely]] {
     verdict = parts_.index->FindUnvalidated(hash, match);
   }
   if (verdict == Verdict::kStop) [[unlikely]] {
-    return status;
+    return Answer::kFailed;
   }
   if (verdict == Verdict::kMatch) {
-    if (IsForgotten(found->record)) return absl::NotFoundError("");
+    if (IsForgotten(found->record)) return Answer::kAbsent;
     const format::Lsn lsn = found->record.header.lsn;
-    if (lsn < parts_.hidden_up_to) return absl::NotFoundError("");
+    if (lsn < parts_.hidden_up_to) return Answer::kAbsent;
     if (lsn <= view.lsn()) [[likely]] {
       found->owner.reset();
-      if (!view.Holds(*found->segment)) {
+      if (!view.Holds(*found->segment)) [[unlikely]] {
         found->owner = found->segment->shared_from_this();
       }
-      return absl::OkStatus();
+      return Answer::kFound;
     }
   }
-  return FindSaved(view, key, found);
+  return FindSaved(view, key, found, failure);
 }
 
-absl::Status ViewReader::FindSaved(const View& view, std::string_view key,
-                                   Found* found) const {
+ViewReader::Answer ViewReader::FindSaved(const View& view, std::string_view key,
+                                         Found* found,
+                                         absl::Status* failure) const {
   std::optional<SavedRecord> saved = parts_.views->Find(view, key);
-  if (!saved.has_value()) return absl::NotFoundError("");
-  PEAT_RETURN_IF_ERROR(ReadRecord(*saved->segment, saved->offset, found));
+  if (!saved.has_value()) return Answer::kAbsent;
+  *failure = ReadRecord(*saved->segment, saved->offset, found);
+  if (!failure->ok()) return Answer::kFailed;
   PEAT_CHECK(found->record.key == key);
   PEAT_CHECK(found->record.header.lsn == saved->lsn);
   found->segment = saved->segment.get();
   found->owner = std::move(saved->segment);
-  return absl::OkStatus();
+  return Answer::kFound;
 }
 
 absl::Status ViewReader::FindGroup(const View& view, const KeyGroup& keys,
                                    Show show) const {
-  std::array<uint64_t, kLookupGroupSize> hashes = {};
-  std::array<Location, kLookupGroupSize> candidates = {};
+  struct Key {
+    std::string_view key;
+    uint64_t hash;
+    Location candidate;
+  };
+  std::array<Key, kLookupGroupSize> group;  // not cleared: that costs
   Found found;
+  absl::Status failure;
   for (size_t first = 0; first < keys.size(); first += kLookupGroupSize) {
     const size_t count = std::min(kLookupGroupSize, keys.size() - first);
     for (size_t i = 0; i < count; ++i) {
-      hashes[i] = Hash(keys[first + i]);
-      Prefetch(hashes[i]);
+      group[i].key = keys[first + i];
+      group[i].hash = Hash(group[i].key);
+      Prefetch(group[i].hash);
       // Where the record was is nearly always where it is.
       const Location hint = keys.hint(first + i);
       const Segment* const segment = view.SegmentAt(hint.segment());
       if (segment != nullptr) segment->PrefetchBegin(hint.offset());
     }
     for (size_t i = 0; i < count; ++i) {
-      candidates[i] = parts_.index->Peek(hashes[i]);
-      if (candidates[i].is_none()) continue;
-      parts_.segments->At(candidates[i].segment())
-          .Prefetch(candidates[i].offset());
+      const Location candidate = parts_.index->Peek(group[i].hash);
+      group[i].candidate = candidate;
+      if (candidate.is_none()) continue;
+      parts_.segments->At(candidate.segment()).Prefetch(candidate.offset());
     }
     for (size_t i = 0; i < count; ++i) {
-      const absl::Status status =
-          FindHashed(view, keys[first + i], hashes[i], candidates[i], &found);
-      if (absl::IsNotFound(status)) continue;
-      PEAT_RETURN_IF_ERROR(status);
+      const Answer answer = FindHashed(view, group[i].key, group[i].hash,
+                                       group[i].candidate, &found, &failure);
+      if (answer == Answer::kAbsent) continue;
+      if (answer == Answer::kFailed) [[unlikely]] {
+        return failure;
+      }
       show(found);
     }
   }
@@ -147,10 +166,11 @@ absl::StatusOr<bool> ViewReader::Shows(const View& view, const Segment& segment,
     return false;
   }
   Found shown;
-  const absl::Status status = FindHashed(view, record.key, hash, {}, &shown);
-  if (absl::IsNotFound(status)) return false;
-  PEAT_RETURN_IF_ERROR(status);
-  return shown.record.header.lsn == lsn;
+  absl::Status failure;
+  const Answer answer =
+      FindHashed(view, record.key, hash, {}, &shown, &failure);
+  if (answer == Answer::kFailed) return failure;
+  return answer == Answer::kFound && shown.record.header.lsn == lsn;
 }
 
 }  // namespace peat::engine

@@ -68,10 +68,14 @@ class ViewReader final {
   void Prefetch(uint64_t hash) const { parts_.index->Prefetch(hash); }
 
  private:
-  absl::Status FindHashed(const View& view, std::string_view key, uint64_t hash,
-                          format::Location candidate, Found* found) const;
-  absl::Status FindSaved(const View& view, std::string_view key,
-                         Found* found) const;
+  // Statuses would cost more than all the rest of a look.
+  enum class Answer : uint8_t { kFound, kAbsent, kFailed };
+  // Sets `*failure` if it is kFailed.
+  Answer FindHashed(const View& view, std::string_view key, uint64_t hash,
+                    format::Location candidate, Found* found,
+                    absl::Status* failure) const;
+  Answer FindSaved(const View& view, std::string_view key, Found* found,
+                   absl::Status* failure) const;
 
   const Parts parts_;
 };

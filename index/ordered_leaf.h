@@ -18,6 +18,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,29 +34,31 @@ using format::Location;
 class KeyGroup final {
  public:
   void Clear() {
-    bytes_.clear();
+    byte_size_ = 0;
     keys_.clear();
   }
+  void Reserve(size_t key_count) { keys_.reserve(key_count); }
   // Adds the key that consists of these parts, in that order.
   void Add(std::string_view prefix, std::string_view middle = {},
            std::string_view end = {}, Location hint = Location()) {
-    bytes_.append(prefix);
-    bytes_.append(middle);
-    bytes_.append(end);
-    keys_.push_back({.end = bytes_.size(), .hint = hint});
+    MakeRoom(prefix.size() + middle.size() + end.size());
+    Append(prefix);
+    Append(middle);
+    Append(end);
+    keys_.push_back({.end = byte_size_, .hint = hint});
   }
   void Truncate(size_t size) {
     keys_.resize(size);
-    bytes_.resize(size == 0 ? 0 : keys_.back().end);
+    byte_size_ = size == 0 ? 0 : keys_.back().end;
   }
 
   size_t size() const { return keys_.size(); }
   bool empty() const { return keys_.empty(); }
-  size_t byte_size() const { return bytes_.size(); }
+  size_t byte_size() const { return byte_size_; }
   // Valid until the group changes.
   std::string_view operator[](size_t i) const {
     const size_t begin = i == 0 ? 0 : keys_[i - 1].end;
-    return std::string_view(bytes_).substr(begin, keys_[i].end - begin);
+    return {bytes_.data() + begin, keys_[i].end - begin};
   }
   // Where the record of key i may lie, or none.
   Location hint(size_t i) const { return keys_[i].hint; }
@@ -65,7 +68,19 @@ class KeyGroup final {
     size_t end = 0;  // in bytes_
     Location hint;
   };
+  void MakeRoom(size_t size) {
+    if (bytes_.size() - byte_size_ >= size) [[likely]]
+      return;
+    bytes_.resize(2 * bytes_.size() + size + 1024);
+  }
+  void Append(std::string_view part) {
+    std::memcpy(bytes_.data() + byte_size_, part.data(), part.size());
+    byte_size_ += part.size();
+  }
+
+  // Longer than what is used, and kept so: to fill it anew costs a copy alone.
   std::string bytes_;
+  size_t byte_size_ = 0;
   std::vector<Key> keys_;
 };
 
