@@ -21,6 +21,14 @@ enum class CompactionPoint {
   kScanned,    // what is current has been copied; nothing is committed
   kCommitted,  // the manifest has changed, the index has not
 };
+
+// Whether writes have points at which a test can hold them.
+#ifdef NDEBUG
+inline constexpr bool kHasWritePoints = false;
+#else
+inline constexpr bool kHasWritePoints = true;
+#endif
+
 inline uint64_t WallClock() {
   return static_cast<uint64_t>(
       std::chrono::duration_cast<std::chrono::microseconds>(
@@ -56,6 +64,8 @@ struct Config {
       std::chrono::steady_clock::now;
   std::function<uint64_t()> wall_clock = WallClock;
   std::function<void(CompactionPoint)> at_compaction_point = {};
+  // Between the append of a single write and its change of the index.
+  std::function<void()> at_write_point = {};
 };
 
 // A value larger than this lies in a file of its own.

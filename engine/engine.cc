@@ -79,7 +79,8 @@ Engine::Log::Log(Engine& engine, std::unique_ptr<DirectoryLock> directory_lock,
                     supply_task->Wake();
                     sync_task->Wake();
                     if (compaction_task.has_value()) compaction_task->Wake();
-                  }}),
+                  },
+              .at_write_point = engine.config_.at_write_point}),
       housekeeping({.appender = &appender,
                     .supply = &supply,
                     .syncer = &syncer,

@@ -203,6 +203,9 @@ Writer::Attempt Writer::TryAppend(uint64_t hash, const Seen& seen,
   if (!parts_.appender->Append(record, appended, wake)) {
     return Attempt::kNeedsSegment;
   }
+  if constexpr (kHasWritePoints) {
+    if (parts_.at_write_point != nullptr) parts_.at_write_point();
+  }
   PointTo(hash, seen.position, record, *appended);
   const KeyState after = StateAfter(record.kind);
   if (seen.state != after) parts_.mask_counts->Move(seen.state, after);

@@ -87,6 +87,7 @@ class Writer {
     SyncPolicy sync_policy = SyncPolicy::kExplicit;
     std::function<uint64_t()> wall_clock;
     std::function<void()> wake_background;
+    std::function<void()> at_write_point;
   };
   explicit Writer(const Parts& parts) : parts_(parts) {}
 

@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <functional>
 #include <memory>
@@ -15,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/synchronization/notification.h"
 #include "engine/engine.h"
 #include "tests/support/sim_random.h"
 #include "tests/support/status_matchers.h"
@@ -42,6 +44,7 @@ class CompactionRaceTest : public ::testing::TestWithParam<ReadMethod> {
     config.segment_size_max = uint64_t{16} << 10;
     config.space_extra_min = 0;
     config.max_space_amplification = 1.2;
+    config.at_write_point = [this] { WaitHere(); };
     absl::StatusOr<std::unique_ptr<Engine>> engine =
         Engine::Open(PosixFileSystem(), dir_.path() / "store", config);
     ASSERT_OK(engine);
@@ -65,8 +68,24 @@ class CompactionRaceTest : public ::testing::TestWithParam<ReadMethod> {
     compactor.join();
   }
 
+  // The next write is held after its append, before it changes the index.
+  void HoldNextWrite() { hold_next_ = true; }
+  void AwaitHeldWrite() { held_.WaitForNotification(); }
+  void LetItGo() { go_on_.Notify(); }
+
   TempDir dir_;
   std::unique_ptr<Engine> engine_;
+
+ private:
+  void WaitHere() {
+    if (!hold_next_.exchange(false)) return;
+    held_.Notify();
+    go_on_.WaitForNotification();
+  }
+
+  std::atomic<bool> hold_next_ = false;
+  absl::Notification held_;
+  absl::Notification go_on_;
 };
 
 INSTANTIATE_TEST_SUITE_P(Methods, CompactionRaceTest,
@@ -189,6 +208,48 @@ TEST_P(CompactionRaceTest, PinnedValuesStay) {
   engine_.reset();
   for (size_t i = 0; i < pinned.size(); ++i) {
     EXPECT_EQ(pinned[i].value, std::to_string(50 * i) + std::string(300, 'p'));
+  }
+}
+
+// A delete has logged its tombstone, and the index does not know yet, when a
+// compaction comes to both the tombstone and what it shadows. To take the key's
+// old record for what supersedes the tombstone would bring it back.
+TEST_P(CompactionRaceTest, ADeleteThatIsUnderWayIsAwaited) {
+  if (!kHasWritePoints) GTEST_SKIP() << "writes cannot be held in this build";
+  const std::string filler(900, 'f');  // 17 to a segment
+  ASSERT_OK(engine_->Put("key", "old"));
+  HoldNextWrite();
+  std::thread deleter([this] { EXPECT_OK(engine_->Delete("key")); });
+  AwaitHeldWrite();
+  // Those of the same shard of the index wait for the delete.
+  std::atomic<int> filled = 0;
+  std::vector<std::thread> fillers;
+  for (int i = 0; filled < 60; ++i) {
+    fillers.emplace_back([&, i] {
+      EXPECT_OK(engine_->Put("filler" + std::to_string(i), filler));
+      ++filled;
+    });
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  std::atomic<bool> is_compacted = false;
+  std::thread compactor([&] {
+    EXPECT_OK(engine_->Compact());
+    is_compacted = true;
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  EXPECT_FALSE(is_compacted);
+
+  LetItGo();
+  for (std::thread& one : fillers) one.join();
+  deleter.join();
+  compactor.join();
+
+  std::string value;
+  for (int reopened = 0; reopened < 2; ++reopened) {
+    EXPECT_THAT(engine_->Get("key", &value),
+                StatusIs(absl::StatusCode::kNotFound));
+    EXPECT_GT(engine_->GetStats().compaction_count + reopened, 0U);
+    if (reopened == 0) Open();
   }
 }
 
