@@ -97,13 +97,15 @@ SpaceLimits LimitsFor(const CompactionGoal& goal, uint64_t stay_bytes) {
   const auto proportional = static_cast<uint64_t>(
       goal.max_space_amplification * static_cast<double>(stay_bytes));
   const uint64_t extra = std::max(2 * goal.segment_size, goal.space_extra_min);
+  const uint64_t limit = proportional + extra;
   // Room for an output beside its inputs, which are there until it is used, and
   // for what is written meanwhile; but in a small store half of what it may use
   // beyond what must stay.
-  const uint64_t low = proportional > extra ? proportional - extra : 0;
+  const uint64_t room = extra + extra / 4;
+  const uint64_t low = proportional > room ? proportional - room : 0;
   return {.allowance = std::max(low, (stay_bytes + proportional) / 2),
-          .danger = proportional,
-          .limit = proportional + extra};
+          .danger = std::max(proportional, limit / 2),
+          .limit = limit};
 }
 
 bool IsOverAllowance(std::span<const SegmentFacts> facts,

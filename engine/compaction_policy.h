@@ -8,7 +8,8 @@
 //
 // of segments and the value files that their records refer to.
 //
-//   up to the allowance  nothing is compacted but what holds nothing
+//   up to the allowance  nothing is compacted but what holds nothing, and what
+//                        tombstones need
 //   above it             compaction works; it has room for its output until
 //   above the danger     writers are slowed, the more the closer to the limit
 
