@@ -11,8 +11,6 @@
 namespace peat::bench {
 namespace {
 
-constexpr uint64_t kComparedMax = 30'000;
-
 // What may be found for one number.
 struct Expected {
   std::vector<uint64_t> versions;  // the last of each thread
@@ -107,7 +105,7 @@ Audit Compare(Session* session, const Workload& workload,
   uint64_t pairs = at_first;
   for (const auto& [number, expected] : expectation) {
     pairs += number >= at_first;
-    if (audit.compared >= kComparedMax) continue;
+    if (audit.compared >= setup.compared_max) continue;
     ++audit.compared;
     audit.wrong += !IsRight(session, number, expected, setup.value_size);
   }
@@ -115,7 +113,7 @@ Audit Compare(Session* session, const Workload& workload,
       workload.increment > 0 ? sizeof(Expected::count) : setup.value_size;
   audit.pair_bytes = pairs * (kKeySize + value_size);
   // Pairs that nobody touched must be as they were.
-  for (uint64_t i = 0; i < std::min(at_first, kComparedMax / 3); ++i) {
+  for (uint64_t i = 0; i < std::min(at_first, setup.compared_max / 3); ++i) {
     const auto number = static_cast<uint32_t>(Scatter(i) % at_first);
     if (expectation.contains(number)) continue;
     ++audit.compared;

@@ -26,11 +26,13 @@ using History = std::vector<std::span<const Operation>>;
 struct AuditSetup {
   uint64_t keys = 0;  // at the beginning
   uint64_t value_size = 0;
+  uint64_t compared_max = 0;  // pairs of those that were written
 };
 
-// Gets up to 30,000 pairs and compares each with the version that was written
-// last; two threads' last writes of one number are both right. An ordered
-// workload's store is also scanned in places, for what a scan leaves out.
+// Gets pairs and compares each with the version that was written last, and a
+// third as many that nobody touched; two threads' last writes of one number are
+// both right. An ordered workload's store is also scanned in places, for what a
+// scan leaves out.
 Audit Compare(Session* session, const Workload& workload,
               const History& history, const AuditSetup& setup);
 
