@@ -70,7 +70,7 @@ def preset(name: str, workloads: list) -> Preset:
 
     if name == "short":
         return Preset(single(500_000) + (Case("get", 500_000, limited=True),),
-                      rounds=3, seconds=0.4, fill_seconds=2)
+                      rounds=3, seconds=0.25, fill_seconds=1.2)
     if name == "bars":
         return Preset(cases(BARS, 5_000_000) + (Case("durable", 5_000_000,
                                                      threads=8),),

@@ -180,7 +180,8 @@ EngineEntry WiredTigerEngine() {
            .power_loss = "everything acknowledged before log_flush",
            .checks = "checksum of a page as it enters the cache",
            .settings =
-               "log on, handed to the kernel by each commit "
+               "log on, in files of 128 MB that are allocated in advance, "
+               "handed to the kernel by each commit "
                "(transaction_sync=(enabled,method=none)); a cache that all "
                "data fits in, of which a fifth may be dirty before eviction "
                "writes (fewer writes); a checkpoint a minute; pages in memory "
