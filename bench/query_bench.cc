@@ -23,7 +23,7 @@
 #include <utility>
 #include <vector>
 
-#include "bench/rivals.h"
+#include "bench/compare/engine.h"
 #include "bench/workload.h"
 
 namespace peat::bench {
@@ -71,6 +71,38 @@ uint64_t Drain(const Store& store, const Query& query, uint64_t* sum) {
 
 using Range = std::function<void(std::string_view from)>;
 
+struct Rival {
+  std::unique_ptr<Engine> engine;
+  std::unique_ptr<Session> session;
+};
+
+// The pairs that Peat has, in another engine, as the comparison sets it up.
+Rival LoadRival(const EngineEntry& entry, const QueryArguments& arguments) {
+  const std::string path = Path(arguments, entry.info.name.c_str());
+  std::filesystem::create_directories(path);
+  Rival rival;
+  rival.engine =
+      entry.open({.directory = path,
+                  .keys = arguments.keys,
+                  .value_size = kValueSize,
+                  .cache_bytes = 2 * arguments.keys * (kKeySize + kValueSize),
+                  .ordered = true});
+  rival.session = rival.engine->NewSession();
+  constexpr uint64_t kBatch = 1000;
+  std::vector<Key> keys;
+  std::vector<Pair> pairs;
+  for (uint64_t i = 0; i < arguments.keys; i += kBatch) {
+    keys.clear();
+    pairs.clear();
+    for (uint64_t j = i; j < std::min(i + kBatch, arguments.keys); ++j) {
+      keys.emplace_back(j);
+    }
+    for (const Key& key : keys) pairs.push_back({.key = key, .value = Value()});
+    rival.session->PutBatch(pairs);
+  }
+  return rival;
+}
+
 void RunRanges(const QueryArguments& arguments) {
   constexpr uint64_t kCount = 20'000;
   const std::unique_ptr<Store> store = Open(Path(arguments, "peat"), true);
@@ -91,15 +123,17 @@ void RunRanges(const QueryArguments& arguments) {
       sum += Sum(cursor->value());
     }
   });
-  std::array<std::unique_ptr<Rival>, 2> rivals = {
-      OpenLmdb(Path(arguments, "lmdb")),
-      OpenRocksDb(Path(arguments, "rocksdb"))};
-  for (const std::unique_ptr<Rival>& rival : rivals) {
-    if (rival == nullptr) continue;
-    rival->Load(arguments.keys);
-    all.emplace_back(rival->name(), [&sum, it = rival.get()](auto from) {
-      it->Range(from, kRange,
-                [&sum](auto, std::string_view value) { sum += Sum(value); });
+  std::vector<Rival> rivals;
+  for (const char* name : {"LMDB", "RocksDB"}) {
+    const EngineEntry* const entry = FindEngine(name);
+    if (entry == nullptr) {
+      std::printf("%s was not there at the build\n", name);
+      continue;
+    }
+    rivals.push_back(LoadRival(*entry, arguments));
+    all.emplace_back(name, [&sum, it = rivals.back().session.get()](auto from) {
+      it->Scan(from, kRange,
+               [&sum](auto, std::string_view value) { sum += Sum(value); });
     });
   }
   std::vector<Series> series(all.size());

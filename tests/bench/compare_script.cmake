@@ -1,0 +1,39 @@
+# Runs the comparison's scripts on a few pairs, and looks at what they wrote.
+
+file(REMOVE_RECURSE ${WORK_DIR})
+file(MAKE_DIRECTORY ${WORK_DIR})
+set(run ${PYTHON} ${SOURCE_DIR}/run.py --bench ${BENCH} --preset smoke
+  --csv ${WORK_DIR}/smoke.csv --directory ${WORK_DIR}/stores
+  --engines Peat "hash map" nothing floor)
+
+# Stops at once, and goes on with the second call.
+execute_process(COMMAND ${run} --stop-after 0.001 COMMAND_ERROR_IS_FATAL ANY)
+execute_process(COMMAND ${run} OUTPUT_VARIABLE output
+  COMMAND_ERROR_IS_FATAL ANY)
+if(output MATCHES "FAILED")
+  message(FATAL_ERROR "a run failed:\n${output}")
+endif()
+
+# Nothing is left to do.
+execute_process(COMMAND ${run} OUTPUT_VARIABLE output
+  COMMAND_ERROR_IS_FATAL ANY)
+if(output)
+  message(FATAL_ERROR "ran again:\n${output}")
+endif()
+
+execute_process(COMMAND ${PYTHON} ${SOURCE_DIR}/report.py
+  ${WORK_DIR}/smoke.csv --html ${WORK_DIR}/report.html
+  --markdown ${WORK_DIR}/report.md COMMAND_ERROR_IS_FATAL ANY)
+file(READ ${WORK_DIR}/report.html page)
+file(READ ${WORK_DIR}/report.md tables)
+foreach(title "Fill, one put at a time" "YCSB E" "Durable put" "Open after kill")
+  if(NOT page MATCHES "${title}")
+    message(FATAL_ERROR "the page does not show ${title}")
+  endif()
+endforeach()
+if(page MATCHES "{{|https?://")
+  message(FATAL_ERROR "the page has a gap, or refers to the network")
+endif()
+if(NOT tables MATCHES "\\| Peat \\| yes \\| yes \\| 0 of [0-9]+, 1 \\|")
+  message(FATAL_ERROR "no figures of a kill:\n${tables}")
+endif()
