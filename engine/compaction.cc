@@ -139,9 +139,7 @@ absl::Status Compaction::CopyFrom(uint32_t number) {
   const absl::StatusOr<ByteView> bytes = segment.ReadAll(&buffer);
   if (absl::IsDataLoss(bytes.status())) return SetAside(input, bytes.status());
   PEAT_RETURN_IF_ERROR(bytes.status());
-  if (segment.mapping() != nullptr) {
-    segment.mapping()->WillNeed(0, input.entry.end);
-  }
+  segment.WillNeedAll();
   SegmentScanner scanner(*bytes, input.entry.salt, format::kSegmentHeaderSize,
                          input.entry.end);
   std::vector<Scanned> group;

@@ -187,6 +187,9 @@ absl::Status Housekeeping::Seal() {
     }
   };
   PEAT_RETURN_IF_ERROR(parts_.manifest->Edit(seal));
+  for (const std::shared_ptr<LogFile>& log : synced) {
+    log->mapping->ExpectRandomReads();
+  }
   parts_.appender->ReleaseRolled(synced.size());
   return absl::OkStatus();
 }

@@ -44,6 +44,7 @@ absl::StatusOr<KeyFilter> ReadHint(const Directory& directory,
 absl::StatusOr<KeyFilter> MakeFilter(const ManifestSegment& entry,
                                      const Segment& segment) {
   std::vector<std::byte> buffer;
+  segment.WillNeedAll();
   PEAT_ASSIGN_OR_RETURN(const ByteView bytes, segment.ReadAll(&buffer));
   std::vector<uint64_t> hashes;
   SegmentScanner scanner(bytes, entry.salt, format::kSegmentHeaderSize,

@@ -65,6 +65,7 @@ bool MaskScan::Next() {
 
 absl::Status MaskScan::ReadSource(uint32_t number) {
   const SegmentSource& source = sources_[number];
+  source.segment->WillNeedAll();
   PEAT_ASSIGN_OR_RETURN(const ByteView all, source.segment->ReadAll(&buffer_));
   const ByteView bytes = all.first(std::min<uint64_t>(source.end, all.size()));
   const uint64_t salt = source.segment->identity().salt;

@@ -93,6 +93,10 @@ class Segment : public std::enable_shared_from_this<Segment> {
   // `*buffer`.
   absl::StatusOr<format::ByteView> ReadAll(
       std::vector<std::byte>* buffer) const;
+  // Before a scan of all that ReadAll() gives.
+  void WillNeedAll() const {
+    if (mapping_ != nullptr) mapping_->WillNeed(0, size_);
+  }
 
   const SegmentIdentity& identity() const { return identity_; }
   bool is_mapped() const { return base_ != nullptr; }

@@ -39,6 +39,7 @@ absl::StatusOr<std::vector<Tombstone>> SampleOf(Directory& directory,
   const bool has_filter = HasKeyFilter(directory, store_id, from.entry);
   std::vector<uint64_t> filter_hashes;
   std::vector<std::byte> buffer;
+  from.segment->WillNeedAll();
   PEAT_ASSIGN_OR_RETURN(const format::ByteView bytes,
                         from.segment->ReadAll(&buffer));
   std::vector<Tombstone> sample;

@@ -85,6 +85,11 @@ class PosixMapping final : public Mapping {
     (void)madvise(MutableData() + pages.offset, pages.size, MADV_WILLNEED);
   }
 
+  void ExpectRandomReads() const override {
+    if (size() == 0) return;
+    (void)madvise(MutableData(), size(), MADV_RANDOM);
+  }
+
  private:
   struct Range {
     uint64_t offset = 0;
@@ -263,6 +268,7 @@ absl::StatusOr<std::unique_ptr<Mapping>> PosixFile::Map(uint64_t size,
   auto mapping = std::make_unique<PosixMapping>(
       static_cast<std::byte*>(address), size, mode);
   if (madvise(address, size, MADV_DONTFORK) != 0) return Failed("madvise");
+  if (mode == MapMode::kRead) mapping->ExpectRandomReads();
   return mapping;
 }
 

@@ -48,6 +48,7 @@ class SimMapping final : private engine::StoreObserver, public engine::Mapping {
   void Touch(uint64_t, uint64_t) override {}
   void Unload(uint64_t, uint64_t) override {}
   void WillNeed(uint64_t, uint64_t) const override {}
+  void ExpectRandomReads() const override {}
 
  private:
   void OnStore(std::byte* base, uint64_t offset,
