@@ -101,7 +101,7 @@ SpaceLimits LimitsFor(const CompactionGoal& goal, uint64_t stay_bytes) {
   // Room for an output beside its inputs, which are there until it is used, and
   // for what is written meanwhile; but in a small store half of what it may use
   // beyond what must stay.
-  const uint64_t room = extra + extra / 4;
+  const uint64_t room = extra + extra / 8;
   const uint64_t low = proportional > room ? proportional - room : 0;
   return {.allowance = std::max(low, (stay_bytes + proportional) / 2),
           .danger = std::max(proportional, limit / 2),

@@ -157,12 +157,12 @@ TEST(CompactionPolicyTest, AFullPassGoesFromOldToNew) {
 
 TEST(CompactionPolicyTest, DangerComesBeforeTheLimit) {
   const SpaceLimits limits = LimitsFor(kGoal, 10 * kSize);
-  EXPECT_EQ(limits.allowance, 25 * kSize / 2);
+  EXPECT_EQ(limits.allowance, 51 * kSize / 4);
   EXPECT_EQ(limits.danger, 15 * kSize);
   EXPECT_EQ(limits.limit, 17 * kSize);
   // Half of what lies beyond what must stay.
   EXPECT_EQ(LimitsFor(kGoal, kSize).allowance, 5 * kSize / 4);
-  EXPECT_EQ(LimitsFor(kGoal, 20 * kSize).allowance, 55 * kSize / 2);
+  EXPECT_EQ(LimitsFor(kGoal, 20 * kSize).allowance, 111 * kSize / 4);
   // A small store's writers have half of the limit for themselves.
   EXPECT_EQ(LimitsFor(kGoal, 0).danger, kSize);
 }
