@@ -40,6 +40,9 @@ uint64_t ValueFileSize(const format::Record& record) {
 absl::StatusOr<std::optional<ValueFlaw>> ReadValueOrFlaw(
     const Directory& directory, const format::StoreId& store_id,
     const ValueReference& reference, std::string* value) {
+  if (reference.file == 0 || reference.file > format::kSegmentIdMax) {
+    return ValueFlaw{0, "no file has the id that a record refers to"};
+  }
   absl::StatusOr<std::unique_ptr<File>> file =
       directory.Open(format::ValueFileName(reference.file), OpenMode::kRead);
   if (absl::IsNotFound(file.status())) {
@@ -80,9 +83,9 @@ absl::Status ReadValueFile(const Directory& directory,
   PEAT_ASSIGN_OR_RETURN(const std::optional<ValueFlaw> flaw,
                         ReadValueOrFlaw(directory, store_id, reference, value));
   if (!flaw.has_value()) return absl::OkStatus();
-  return absl::DataLossError(
-      absl::StrFormat("%s offset %d: %s", format::ValueFileName(reference.file),
-                      flaw->offset, flaw->what));
+  return absl::DataLossError(absl::StrFormat("%06d.val offset %d: %s",
+                                             reference.file, flaw->offset,
+                                             flaw->what));
 }
 
 absl::StatusOr<bool> ValueIsWhole(const Directory& directory,

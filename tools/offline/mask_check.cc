@@ -1,8 +1,8 @@
 #include "tools/offline/mask_check.h"
 
 #include <algorithm>
+#include <optional>
 #include <string>
-#include <string_view>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -32,31 +32,43 @@ Timelines Arrange(const std::vector<FoundMask>& masks) {
   return timelines;
 }
 
-// What the record must not have been, after those masks; null: it is right.
-const char* Breach(const Record& record, const Timeline& timeline,
-                   bool is_whole) {
+// What is known of the record's key by the masks before it.
+RecordKind StateBefore(const Record& record, const Timeline& timeline) {
   RecordKind state = RecordKind::kEnable;
   for (const auto& [lsn, kind] : timeline) {
     if (lsn >= record.header.lsn) break;
     if (state != RecordKind::kForget) state = kind;
   }
-  const RecordKind kind = record.header.kind;
+  return state;
+}
+
+// What the record breaks; nullopt: nothing.
+std::optional<Finding> Breach(const Record& record, const Timeline& timeline) {
+  const RecordKind state = StateBefore(record, timeline);
   if (state == RecordKind::kForget) {
-    return "a record of a key behind its forget";
+    return Finding{
+        .what = "a record of a key behind its forget",
+        .consequence = "the key is in a state that no call can lead to",
+        .remedy =
+            "peat repair DIR --to NEW --salvage leaves a forgotten key "
+            "forgotten"};
   }
+  const RecordKind kind = record.header.kind;
   const bool writes =
       kind == RecordKind::kPut || kind == RecordKind::kTombstone;
-  if (is_whole && state == RecordKind::kDisable && writes) {
-    return "a record that writes to a disabled key";
-  }
-  return nullptr;
+  if (state != RecordKind::kDisable || !writes) return std::nullopt;
+  return Finding{.severity = Severity::kNote,
+                 .what = "a record that writes to a disabled key",
+                 .consequence =
+                     "none for readers: the record of when the key "
+                     "was enabled is missing, as damage may leave it",
+                 .remedy = "none"};
 }
 
 }  // namespace
 
 absl::StatusOr<Findings> CheckMasks(const StoreFiles& files,
-                                    const std::vector<FoundMask>& masks,
-                                    bool is_whole) {
+                                    const std::vector<FoundMask>& masks) {
   Findings findings;
   if (masks.empty()) return findings;
   const Timelines timelines = Arrange(masks);
@@ -75,17 +87,12 @@ absl::StatusOr<Findings> CheckMasks(const StoreFiles& files,
       key = walk.record().key;
       const auto found = timelines.find(key);
       if (found == timelines.end()) continue;
-      const char* const breach = Breach(walk.record(), found->second, is_whole);
-      if (breach == nullptr) continue;
-      findings.push_back(
-          {.file = segment.name(),
-           .offset = walk.offset(),
-           .size = walk.record_bytes().size(),
-           .what = breach,
-           .consequence = "the key is in a state that no call can lead to",
-           .remedy =
-               "peat repair DIR --to NEW --salvage leaves a forgotten key "
-               "forgotten"});
+      std::optional<Finding> breach = Breach(walk.record(), found->second);
+      if (!breach.has_value()) continue;
+      breach->file = segment.name();
+      breach->offset = walk.offset();
+      breach->size = walk.record_bytes().size();
+      findings.push_back(*std::move(breach));
     }
   }
   return findings;

@@ -13,12 +13,11 @@
 
 namespace peat::tools {
 
-// Reads all segments once more if there is any mask. What damage hides may
-// have enabled a key: `is_whole` says that there is none, and only then is a
-// write to a disabled key a finding.
+// Reads all segments once more if there is any mask. A write to a disabled key
+// is a note only: the record that enabled it may be lost, and the store be what
+// was salvaged.
 absl::StatusOr<Findings> CheckMasks(const StoreFiles& files,
-                                    const std::vector<FoundMask>& masks,
-                                    bool is_whole);
+                                    const std::vector<FoundMask>& masks);
 
 }  // namespace peat::tools
 

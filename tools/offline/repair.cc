@@ -111,6 +111,7 @@ class Repair {
 
  private:
   static constexpr uint64_t kProgressInterval = 4096;
+  static constexpr format::SegmentId kNextIdMax = format::SegmentId{1} << 62;
 
   static StoreWriter::Origin OriginOf(const StoreFiles& files) {
     StoreWriter::Origin origin{.store_id = files.store_id};
@@ -132,7 +133,6 @@ class Repair {
       origin.last_log_id = std::max(origin.last_log_id, segment.entry.id);
     }
     // A hostile id leaves room for none.
-    constexpr format::SegmentId kNextIdMax = format::SegmentId{1} << 62;
     origin.next_id = std::min(origin.next_id, kNextIdMax);
     return origin;
   }
@@ -241,7 +241,8 @@ class Repair {
     if ((record.header.flags & format::kFlagValueFile) == 0) return true;
     const auto reference =
         format::DecodeValueReference(format::StoredValue(record));
-    if (!reference.ok()) return false;
+    // An id that leaves no room behind it is none that Peat has given out.
+    if (!reference.ok() || reference->file >= kNextIdMax) return false;
     PEAT_ASSIGN_OR_RETURN(
         const std::optional<engine::ValueFlaw> flaw,
         engine::ReadValueOrFlaw(*files_.directory, files_.store_id, *reference,
@@ -329,6 +330,13 @@ absl::StatusOr<std::unique_ptr<engine::DirectoryLock>> LockOut(
   return lock;
 }
 
+const Finding& Worst(const VerifyReport& report) {
+  return *std::min_element(report.findings.begin(), report.findings.end(),
+                           [](const Finding& a, const Finding& b) {
+                             return a.severity < b.severity;
+                           });
+}
+
 absl::Status Publish(engine::FileSystem& file_system,
                      const std::filesystem::path& unfinished,
                      const std::filesystem::path& to) {
@@ -391,11 +399,9 @@ absl::StatusOr<RepairResult> RepairStore(engine::FileSystem& file_system,
   result.loss_count = repair.loss_count();
   PEAT_ASSIGN_OR_RETURN(const VerifyReport check,
                         VerifyStore(file_system, unfinished, 1, on_progress));
-  if (!check.findings.empty()) {
+  if (HasTrouble(check.findings)) {
     return absl::InternalError(absl::StrFormat(
-        "the new store does not verify: %s offset %d: %s",
-        check.findings.front().file, check.findings.front().offset,
-        check.findings.front().what));
+        "the new store does not verify: %s", FindingText(Worst(check))));
   }
   PEAT_RETURN_IF_ERROR(Publish(file_system, unfinished, to));
   result.is_written = true;

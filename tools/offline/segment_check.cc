@@ -269,7 +269,10 @@ class SegmentChecker {
   void NoteReference(const RecordWalk& walk) {
     const auto reference =
         format::DecodeValueReference(format::StoredValue(walk.record()));
-    if (!reference.ok()) return;
+    if (!reference.ok()) {
+      Breach(walk.offset(), "a reference to a value file that cannot be");
+      return;
+    }
     FoundReference found{
         .reference = *reference, .file = name_, .offset = walk.offset()};
     if (walk.record().header.kind == RecordKind::kForget) {

@@ -42,8 +42,7 @@ class Verification {
     PEAT_RETURN_IF_ERROR(CheckSegments());
     if (files_.tail.has_value()) CheckTail();
     PEAT_RETURN_IF_ERROR(CheckValues());
-    const bool is_whole = CountOf(report_.findings, Severity::kDamage) == 0;
-    PEAT_ASSIGN_OR_RETURN(Findings masks, CheckMasks(files_, masks_, is_whole));
+    PEAT_ASSIGN_OR_RETURN(Findings masks, CheckMasks(files_, masks_));
     AddAll(std::move(masks), &report_.findings);
     std::set<format::SegmentId> value_files;
     for (const FoundReference& one : references_) {

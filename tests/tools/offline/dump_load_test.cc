@@ -56,19 +56,14 @@ class DumpLoadPropertyTest : public DumpLoadTest,
 TEST_P(DumpLoadPropertyTest, ADumpThatIsLoadedIsTheSameStore) {
   std::mt19937 random(GetParam());
   KnownKeys known;
-  std::unique_ptr<Store> store = Open(path("s"));
 
+  WriteSessions(path("s"), 3, random, &known);
+  ExpectSame(known);
+  std::unique_ptr<Store> store = Open(path("s"));
   WriteAtRandom(*store, 150, random, &known);
   ExpectSame(known);  // beside the process that writes
-  ASSERT_OK(store->Close());
-  ExpectSame(known);
-  store = Open(path("s"));
-  WriteAtRandom(*store, 150, random, &known);
-  ASSERT_OK(store->Compact());
-  ExpectSame(known);
-  WriteAtRandom(*store, 150, random, &known);
-  ASSERT_OK(store->Compact());
   store = nullptr;
+  WriteSessions(path("s"), 3, random, &known);
   ExpectSame(known);
 }
 
@@ -119,8 +114,7 @@ TEST_F(DumpLoadTest, ShowsWhatAStoreShowsAndTheRestWhenAskedTo) {
 TEST_F(DumpLoadTest, FindsTheSameRecordsCurrentInPassesOfFewKeys) {
   std::mt19937 random(5);
   KnownKeys known;
-  const std::unique_ptr<Store> store = Open(path("s"));
-  WriteAtRandom(*store, 400, random, &known);
+  WriteSessions(path("s"), 5, random, &known);
   const absl::StatusOr<StoreFiles> files =
       ReadStoreFiles(engine::PosixFileSystem(), path("s"));
   ASSERT_OK(files);
@@ -146,11 +140,7 @@ TEST_F(DumpLoadTest, FindsTheSameRecordsCurrentInPassesOfFewKeys) {
 TEST_F(DumpLoadTest, GivesRecordsInTheOrderOfTheirLsns) {
   std::mt19937 random(6);
   KnownKeys known;
-  const std::unique_ptr<Store> store = Open(path("s"));
-  for (int i = 0; i < 4; ++i) {
-    WriteAtRandom(*store, 200, random, &known);
-    ASSERT_OK(store->Compact());
-  }
+  WriteSessions(path("s"), 8, random, &known);
   const absl::StatusOr<StoreFiles> files =
       ReadStoreFiles(engine::PosixFileSystem(), path("s"));
   ASSERT_OK(files);

@@ -63,6 +63,24 @@ class OfflineFixture : public ::testing::Test {
     }
   }
 
+  // Writes at random to the store in `path`, so many times, each time compacts
+  // it, and closes it. (A segment is compacted once it is closed and another
+  // one follows it.)
+  static void WriteSessions(const std::filesystem::path& path, int count,
+                            std::mt19937& random, KnownKeys* known) {
+    for (int i = 0; i < count; ++i) {
+      const std::unique_ptr<Store> store = Open(path);
+      WriteAtRandom(*store, 80, random, known);
+      // Of a segment that stays as it is, a filter is asked about tombstones.
+      if (i == 0) {
+        EXPECT_OK(store->Put("stays", "value"));
+      }
+      EXPECT_OK(store->Compact());
+      EXPECT_OK(store->Close());
+    }
+    (*known)["stays"] = {.value = "value"};
+  }
+
   // What `store` shows of every key that was ever written.
   static KnownKeys Show(const Store& store, const KnownKeys& known) {
     KnownKeys shown;

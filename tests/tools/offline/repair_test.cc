@@ -29,12 +29,9 @@ class RepairTest : public OfflineFixture {
   KnownKeys MakeStore(uint32_t seed, bool compacts) {
     std::mt19937 random(seed);
     KnownKeys known;
+    if (compacts) WriteSessions(path("s"), 4, random, &known);
     const std::unique_ptr<Store> store = Open(path("s"));
     WriteAtRandom(*store, 200, random, &known);
-    if (compacts) {
-      EXPECT_OK(store->Compact());
-    }
-    WriteAtRandom(*store, 100, random, &known);
     EXPECT_OK(store->Close());
     return known;
   }
@@ -239,7 +236,7 @@ TEST_P(SalvagePropertyTest, NothingComesBackAndTheRestIsListed) {
   const RepairResult result = Repair({.salvage = true});
 
   ASSERT_TRUE(result.is_written) << Describe(result.findings);
-  EXPECT_TRUE(Verify(path("new")).findings.empty());
+  EXPECT_FALSE(HasTrouble(Verify(path("new")).findings));
   const KnownKeys shown = Show(*Open(path("new")), known);
   for (const auto& [key, one] : shown) {
     // What is there is the newest there was, never an older state.

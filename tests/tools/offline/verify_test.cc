@@ -21,19 +21,7 @@ class VerifyTest : public OfflineFixture {
   FileImages MakeImages() {
     std::mt19937 random(11);
     KnownKeys known;
-    // A segment of which nothing is to be gained: its filter is asked about
-    // tombstones.
-    EXPECT_OK(Open(path("s"))->Put("stays", "value"));
-    for (const bool compacts : {false, true, false}) {
-      const std::unique_ptr<Store> store = Open(path("s"));
-      WriteAtRandom(*store, 100, random, &known);
-      EXPECT_OK(store->Put("deleted", ""));
-      EXPECT_OK(store->Delete("deleted"));
-      if (compacts) {
-        EXPECT_OK(store->Compact());
-      }
-      EXPECT_OK(store->Close());
-    }
+    WriteSessions(path("s"), 6, random, &known);
     return testing::ReadFiles(path("s"));
   }
 
