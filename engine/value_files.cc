@@ -83,9 +83,8 @@ absl::Status ReadValueFile(const Directory& directory,
   PEAT_ASSIGN_OR_RETURN(const std::optional<ValueFlaw> flaw,
                         ReadValueOrFlaw(directory, store_id, reference, value));
   if (!flaw.has_value()) return absl::OkStatus();
-  return absl::DataLossError(absl::StrFormat("%06d.val offset %d: %s",
-                                             reference.file, flaw->offset,
-                                             flaw->what));
+  return absl::DataLossError(absl::StrFormat(
+      "%06d.val offset %d: %s", reference.file, flaw->offset, flaw->what));
 }
 
 absl::StatusOr<bool> ValueIsWhole(const Directory& directory,

@@ -78,6 +78,7 @@ class Dumper {
     }
     const bool is_forgotten = shown.record.header.kind == RecordKind::kForget;
     shown.shows_reason = options_.reveal;
+    shown.omits_value = options_.keys_only;
     shown.shows_value = !options_.keys_only &&
                         (options_.reveal || (shown.is_current.value_or(false) &&
                                              is_proven && !is_forgotten));

@@ -25,18 +25,20 @@ void AppendNumber(uint64_t number, std::string* out) {
   out->append(digits, static_cast<size_t>(end - digits));
 }
 
-// To the right of a column of `width`.
+// To the right of a column of `width`, at most 16, and a blank.
 void AppendColumn(uint64_t number, size_t width, std::string* out) {
-  const size_t begin = out->size();
-  AppendNumber(number, out);
-  const size_t size = out->size() - begin;
-  if (size < width) out->insert(begin, width - size, ' ');
+  char digits[20];
+  const auto end = std::to_chars(digits, digits + sizeof(digits), number).ptr;
+  const auto size = static_cast<size_t>(end - digits);
+  if (size < width) out->append("                ", width - size);
+  out->append(digits, size);
+  out->push_back(' ');
 }
 
-// To the left of a column of `width`.
+// To the left of a column of `width`, and a blank.
 void AppendColumn(std::string_view text, size_t width, std::string* out) {
   out->append(text);
-  if (text.size() < width) out->append(width - text.size(), ' ');
+  out->append(text.size() < width ? width - text.size() + 1 : 1, ' ');
 }
 
 bool IsPlain(std::string_view bytes) {
@@ -103,7 +105,7 @@ void AppendTableValue(const ShownRecord& shown, size_t size_max,
     if (!shown.value_damage.empty()) {
       out->append("(damaged)");
     } else if (!shown.shows_value) {
-      out->append(kHidden);
+      if (!shown.omits_value) out->append(kHidden);
     } else {
       out->append(Escape(ValueOf(shown).substr(0, size_max)));
     }
@@ -198,23 +200,30 @@ void AppendMaskMembers(const ShownRecord& shown, std::string* out) {
 
 // The members of the kinds that carry structure.
 void AppendStructure(const Record& record, std::string* out) {
-  if (const auto mark = format::DecodeMark(record.value);
-      record.header.kind == RecordKind::kMark && mark.ok()) {
-    AppendMember("segment", mark->segment, out);
-    AppendMember("end", mark->end, out);
-  }
-  if (const auto link = format::DecodeLink(record.value);
-      record.header.kind == RecordKind::kLink && link.ok()) {
-    AppendMember("predecessor", link->predecessor, out);
-    AppendMember("end", link->end, out);
-    AppendMember("last_lsn", link->last_lsn, out);
-    AppendMember("last_checksum", link->last_checksum, out);
-  }
-  if (const auto frame = format::DecodeFrame(record.value);
-      record.header.kind == RecordKind::kFrame && frame.ok()) {
-    AppendMember("first_lsn", frame->first_lsn, out);
-    AppendMember("members_size", frame->members_size, out);
-    AppendMember("member_count", frame->member_count, out);
+  switch (record.header.kind) {
+    case RecordKind::kMark:
+      if (const auto mark = format::DecodeMark(record.value); mark.ok()) {
+        AppendMember("segment", mark->segment, out);
+        AppendMember("end", mark->end, out);
+      }
+      return;
+    case RecordKind::kLink:
+      if (const auto link = format::DecodeLink(record.value); link.ok()) {
+        AppendMember("predecessor", link->predecessor, out);
+        AppendMember("end", link->end, out);
+        AppendMember("last_lsn", link->last_lsn, out);
+        AppendMember("last_checksum", link->last_checksum, out);
+      }
+      return;
+    case RecordKind::kFrame:
+      if (const auto frame = format::DecodeFrame(record.value); frame.ok()) {
+        AppendMember("first_lsn", frame->first_lsn, out);
+        AppendMember("members_size", frame->members_size, out);
+        AppendMember("member_count", frame->member_count, out);
+      }
+      return;
+    default:
+      return;
   }
 }
 
@@ -263,17 +272,11 @@ void AppendTableLine(const ShownRecord& shown, size_t columns,
   const size_t begin = out->size();
   const format::RecordHeader& header = shown.record.header;
   AppendColumn(shown.file, 10, out);
-  out->push_back(' ');
   AppendColumn(shown.offset, 10, out);
-  out->push_back(' ');
   AppendColumn(header.lsn, 12, out);
-  out->push_back(' ');
   AppendColumn(NameOf(header.kind), 9, out);
-  out->push_back(' ');
   AppendColumn(header.key_size, 5, out);
-  out->push_back(' ');
   AppendColumn(header.value_size, 8, out);
-  out->push_back(' ');
   out->push_back(shown.is_current.value_or(false) ? '*' : '-');
   out->push_back((header.flags & format::kFlagInFrame) != 0 ? 'f' : '-');
   out->push_back((header.flags & format::kFlagValueFile) != 0 ? 'v' : '-');
@@ -299,18 +302,15 @@ void AppendTableLine(const ShownRecord& shown, size_t columns,
 
 void AppendTableGap(std::string_view file, const Gap& gap, std::string* out) {
   AppendColumn(file, 10, out);
-  out->push_back(' ');
   AppendColumn(gap.offset, 10, out);
-  out->push_back(' ');
   if (gap.header.has_value()) {
     AppendColumn(gap.header->lsn, 12, out);
-    out->push_back(' ');
     AppendColumn(NameOf(gap.header->kind), 9, out);
   } else {
     out->append(12, ' ');
-    out->append(" -        ");
+    out->append(" -         ");
   }
-  absl::StrAppendFormat(out, " SKIPPED %d bytes: %s\n", gap.size, gap.what);
+  absl::StrAppendFormat(out, "SKIPPED %d bytes: %s\n", gap.size, gap.what);
 }
 
 void AppendJsonLine(const ShownRecord& shown, std::string* out) {

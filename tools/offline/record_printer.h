@@ -26,6 +26,7 @@ struct ShownRecord {
   std::optional<bool> is_current = {};  // of a store alone
   bool is_unproven = false;  // current, unless damage hides what is newer
   bool shows_value = false;
+  bool omits_value = false;  // nobody asked for it
   bool shows_reason = false;
   // The value that lies in a file, or what is wrong with that file.
   std::optional<std::string_view> file_value = {};

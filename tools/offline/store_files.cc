@@ -55,6 +55,18 @@ SourceSegment OpenSealed(const Directory& directory, const Manifest& manifest,
   return segment;
 }
 
+// Whether nothing has been appended to the segment yet: then it need not be
+// held in memory to know where the log ends.
+bool IsPrepared(const File& file, const ManifestSegment& entry) {
+  const absl::StatusOr<uint64_t> size = file.Size();
+  if (!size.ok()) return false;
+  RecordWalk walk(&file, {.salt = entry.salt,
+                          .begin = format::kSegmentHeaderSize,
+                          .end = std::min(*size, entry.capacity)});
+  const absl::StatusOr<RecordWalk::Step> step = walk.Next();
+  return step.ok() && *step == RecordWalk::Step::kZeros;
+}
+
 // Adds the log behind the last seal. A segment that cannot be read is a source
 // with a flaw, and the end of the log is sought among the others.
 absl::Status AddTail(StoreFiles* files) {
@@ -67,7 +79,7 @@ absl::Status AddTail(StoreFiles* files) {
     source.flaw =
         file.ok() ? CheckSegmentFile(**file, entry, files->manifest->store_id)
                   : FlawOf(file.status());
-    if (!source.flaw.has_value()) return false;
+    if (!source.flaw.has_value()) return IsPrepared(**file, entry);
     files->segments.push_back(std::move(source));
     return true;
   });
