@@ -86,7 +86,7 @@ ExitCode Run(const RepairArguments& arguments) {
     const Interruption interruption;
     OfflineProgress progress(arguments.progress, &interruption);
     result = RepairStore(
-        engine::PosixFileSystem(), arguments.from, arguments.to,
+        engine::PosixFileSystem(), {.from = arguments.from, .to = arguments.to},
         arguments.options, progress.callback(), [&](const Loss& loss) {
           (void)WriteOutput(arguments.json ? LossJson(loss) : LossText(loss));
         });

@@ -125,7 +125,7 @@ void Check(const fs::path& store, const fs::path& mended) {
     if (inspection.ok()) (void)InspectionJson(*inspection).dump();
   }
   const absl::StatusOr<RepairResult> result = RepairStore(
-      file_system, store, mended, {.salvage = true, .accept_unproven = true},
+      file_system, {store, mended}, {.salvage = true, .accept_unproven = true},
       {}, [](const Loss&) {});
   // Internal: what was written does not verify.
   PEAT_CHECK(!absl::IsInternal(result.status()));

@@ -31,6 +31,11 @@ struct Finding {
 };
 using Findings = std::vector<Finding>;
 
+// The remedy of damage to what a store holds.
+inline constexpr char kSalvage[] =
+    "peat repair DIR --to NEW --salvage keeps what is sound, and lists what is "
+    "lost";
+
 // "damage", "flaw" or "note".
 const char* NameOf(Severity severity);
 

@@ -15,15 +15,17 @@
 #include "tools/utc_time.h"
 
 namespace peat::tools {
+
+using Step = RecordWalk::Step;
+
 namespace {
 
 using format::Lsn;
 using format::Record;
 using format::RecordKind;
 using format::SegmentKind;
-using Step = RecordWalk::Step;
 
-constexpr uint64_t kInterval = 4096;  // records between looks at progress
+constexpr uint64_t kReportInterval = 4096;  // records between looks at progress
 
 const char* NameOfKind(SegmentKind kind) {
   switch (kind) {
@@ -108,7 +110,7 @@ class Inspector {
       if (step == Step::kRecord) {
         AddRecord(walk, live_.IsCurrent(number, record), &one);
         end = walk.next_offset();
-        if (++record % kInterval == 0) {
+        if (++record % kReportInterval == 0) {
           PEAT_RETURN_IF_ERROR(Report(walk.offset()));
         }
         continue;

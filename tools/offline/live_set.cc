@@ -136,20 +136,10 @@ class LiveSetMaker final {
       // The end of a segment that is not sealed.
       if (step == Step::kZeros && segment.kind != SourceKind::kSealed) break;
       if (walk.offset() >= segment.end) break;
-      const uint64_t begin = walk.offset();
-      const format::RecordCheck check = walk.check();
-      uint64_t end = segment.end;
-      if (step == Step::kDamaged) {
-        PEAT_ASSIGN_OR_RETURN(end, walk.Resync());
-      }
+      PEAT_ASSIGN_OR_RETURN(const Finding gap, PassOver(segment, step, &walk));
       if (is_first) {
         hidden.NoteGap();
-        set_.damage_.push_back({.file = segment.name(),
-                                .offset = begin,
-                                .size = end - begin,
-                                .what = step == Step::kDamaged
-                                            ? WhatIsWrong(check)
-                                            : "the records end too soon"});
+        set_.damage_.push_back(gap);
       }
       if (step != Step::kDamaged) break;
     }
@@ -164,6 +154,20 @@ class LiveSetMaker final {
     }
     set_.current_[number].resize(record);
     return absl::OkStatus();
+  }
+
+  // The range that holds no record, which the walk goes on behind.
+  static absl::StatusOr<Finding> PassOver(const SourceSegment& segment,
+                                          Step step, RecordWalk* walk) {
+    Finding gap{.file = segment.name(),
+                .offset = walk->offset(),
+                .size = segment.end - walk->offset(),
+                .what = "the records end too soon"};
+    if (step != Step::kDamaged) return gap;
+    gap.what = WhatIsWrong(walk->check());
+    PEAT_ASSIGN_OR_RETURN(const uint64_t end, walk->Resync());
+    gap.size = end - gap.offset;
+    return gap;
   }
 
   void NoteMissing(const SourceSegment& segment) {

@@ -75,7 +75,7 @@ class LsnOrder final {
 
   explicit LsnOrder(const std::vector<SourceSegment>& segments)
       : segments_(segments) {}
-  absl::Status FindRuns(size_t segment);
+  absl::Status FindRuns(size_t number);
   absl::Status OpenDueRuns();
   // Moves to the next record or gap of the cursor's run; false: its end.
   absl::StatusOr<bool> Advance(Cursor* cursor);

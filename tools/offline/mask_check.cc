@@ -10,12 +10,14 @@
 #include "format/status_macros.h"
 
 namespace peat::tools {
+
+using Step = RecordWalk::Step;
+
 namespace {
 
 using format::Lsn;
 using format::Record;
 using format::RecordKind;
-using Step = RecordWalk::Step;
 
 // The masks of one key, by lsn.
 using Timeline = std::vector<std::pair<Lsn, RecordKind>>;
@@ -65,6 +67,30 @@ std::optional<Finding> Breach(const Record& record, const Timeline& timeline) {
                  .remedy = "none"};
 }
 
+absl::Status CheckMasksIn(const SourceSegment& segment,
+                          const Timelines& timelines, Findings* findings) {
+  RecordWalk walk = segment.Walk();
+  std::string key;
+  for (;;) {
+    PEAT_ASSIGN_OR_RETURN(const Step step, walk.Next());
+    if (step == Step::kDamaged) {
+      PEAT_RETURN_IF_ERROR(walk.Resync().status());
+      continue;
+    }
+    if (step != Step::kRecord) return absl::OkStatus();
+    if (!TakesLsn(walk.record().header.kind)) continue;
+    key = walk.record().key;
+    const auto found = timelines.find(key);
+    if (found == timelines.end()) continue;
+    std::optional<Finding> breach = Breach(walk.record(), found->second);
+    if (!breach.has_value()) continue;
+    breach->file = segment.name();
+    breach->offset = walk.offset();
+    breach->size = walk.record_bytes().size();
+    findings->push_back(*std::move(breach));
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<Findings> CheckMasks(const StoreFiles& files,
@@ -72,28 +98,9 @@ absl::StatusOr<Findings> CheckMasks(const StoreFiles& files,
   Findings findings;
   if (masks.empty()) return findings;
   const Timelines timelines = Arrange(masks);
-  std::string key;
   for (const SourceSegment& segment : files.segments) {
     if (segment.flaw.has_value()) continue;
-    RecordWalk walk = segment.Walk();
-    for (;;) {
-      PEAT_ASSIGN_OR_RETURN(const Step step, walk.Next());
-      if (step == Step::kDamaged) {
-        PEAT_RETURN_IF_ERROR(walk.Resync().status());
-        continue;
-      }
-      if (step != Step::kRecord) break;
-      if (!TakesLsn(walk.record().header.kind)) continue;
-      key = walk.record().key;
-      const auto found = timelines.find(key);
-      if (found == timelines.end()) continue;
-      std::optional<Finding> breach = Breach(walk.record(), found->second);
-      if (!breach.has_value()) continue;
-      breach->file = segment.name();
-      breach->offset = walk.offset();
-      breach->size = walk.record_bytes().size();
-      findings.push_back(*std::move(breach));
-    }
+    PEAT_RETURN_IF_ERROR(CheckMasksIn(segment, timelines, &findings));
   }
   return findings;
 }

@@ -47,7 +47,7 @@ bool IsPlain(std::string_view bytes) {
   });
 }
 
-bool IsContinuation(char byte) {
+bool ContinuesCharacter(char byte) {
   return (static_cast<unsigned char>(byte) & 0xC0U) == 0x80U;
 }
 
@@ -123,7 +123,7 @@ void CutLine(size_t begin, size_t columns, std::string* out) {
   if (out->size() - begin <= columns) return;
   size_t characters = 0;
   for (size_t i = begin; i < out->size(); ++i) {
-    if (IsContinuation((*out)[i])) continue;
+    if (ContinuesCharacter((*out)[i])) continue;
     if (characters++ == columns) {
       out->resize(i);
       return;

@@ -19,10 +19,10 @@ RecordWalk::RecordWalk(const engine::File* file, const Bounds& bounds,
       window_size_(window_size),
       end_(bounds.end),
       next_(bounds.begin),
-      offset_(bounds.begin) {
+      offset_(bounds.begin),
+      window_begin_(bounds.begin) {
   PEAT_CHECK(file_ != nullptr);
   PEAT_CHECK(bounds.begin % format::kRecordAlignment == 0);
-  window_begin_ = bounds.begin;
 }
 
 RecordWalk::RecordWalk(ByteView bytes, const Bounds& bounds)

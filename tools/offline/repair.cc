@@ -223,7 +223,7 @@ class Repair {
     if (!pending_stub_.has_value()) return absl::OkStatus();
     ++kept_count_;
     last_mask_lsn_ = pending_stub_->lsn();
-    const absl::Status status = writer_->AddForAudit(pending_stub_->view());
+    absl::Status status = writer_->AddForAudit(pending_stub_->view());
     pending_stub_.reset();
     return status;
   }
@@ -364,11 +364,11 @@ const char* NameOf(Loss::Kind kind) {
 }
 
 absl::StatusOr<RepairResult> RepairStore(engine::FileSystem& file_system,
-                                         const std::filesystem::path& from,
-                                         const std::filesystem::path& to,
+                                         const RepairPaths& paths,
                                          const RepairOptions& options,
                                          const OnProgress& on_progress,
                                          OnLoss on_loss) {
+  const auto& [from, to] = paths;
   PEAT_RETURN_IF_ERROR(CheckTarget(from, to));
   PEAT_ASSIGN_OR_RETURN(const std::unique_ptr<engine::Directory> directory,
                         file_system.OpenDirectory(from));

@@ -28,6 +28,11 @@
 
 namespace peat::tools {
 
+struct RepairPaths {
+  std::filesystem::path from;
+  std::filesystem::path to;  // must not be there
+};
+
 struct RepairOptions {
   bool salvage = false;          // despite damage: keep what validates
   bool accept_unproven = false;  // withhold nothing
@@ -60,12 +65,11 @@ struct RepairResult {
 // Tells of each loss.
 using OnLoss = absl::FunctionRef<void(const Loss&)>;
 
-// AlreadyExists if there is a `to`; Unavailable if a process writes to `from`;
+// AlreadyExists if `to` is there; Unavailable if a process writes to `from`;
 // ResourceExhausted, and no trace, if the disk is full. Cancelled, and no
 // trace, if `on_progress` says so.
 absl::StatusOr<RepairResult> RepairStore(engine::FileSystem& file_system,
-                                         const std::filesystem::path& from,
-                                         const std::filesystem::path& to,
+                                         const RepairPaths& paths,
                                          const RepairOptions& options,
                                          const OnProgress& on_progress,
                                          OnLoss on_loss);

@@ -12,6 +12,9 @@
 #include "tools/offline/live_set.h"
 
 namespace peat::tools {
+
+using Step = RecordWalk::Step;
+
 namespace {
 
 using format::Lsn;
@@ -20,17 +23,12 @@ using format::Record;
 using format::RecordHeader;
 using format::RecordKind;
 using format::SegmentKind;
-using Step = RecordWalk::Step;
-
-constexpr char kSalvage[] =
-    "peat repair DIR --to NEW --salvage keeps what is sound, and lists what is "
-    "lost";
 
 // No hint file is longer: one key a record, and the records are in a segment.
 constexpr uint64_t kHintSizeMax = uint64_t{64} << 20;
 
 // Records between two looks at whether to stop.
-constexpr uint64_t kInterval = 4096;
+constexpr uint64_t kLookInterval = 4096;
 
 class SegmentChecker {
  public:
@@ -47,7 +45,7 @@ class SegmentChecker {
       PEAT_ASSIGN_OR_RETURN(const Step step, walk.Next());
       if (step == Step::kRecord) {
         CheckRecord(walk);
-        if (++report_.record_count % kInterval == 0) {
+        if (++report_.record_count % kLookInterval == 0) {
           *parts_.progress += walk.offset() - counted;
           counted = walk.offset();
           if (*parts_.is_cancelled) return absl::CancelledError("interrupted");

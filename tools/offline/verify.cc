@@ -22,10 +22,6 @@
 namespace peat::tools {
 namespace {
 
-constexpr char kSalvage[] =
-    "peat repair DIR --to NEW --salvage keeps what is sound, and lists what is "
-    "lost";
-
 void AddAll(Findings some, Findings* findings) {
   for (Finding& finding : some) findings->push_back(std::move(finding));
 }

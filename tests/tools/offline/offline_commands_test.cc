@@ -136,8 +136,8 @@ TEST_F(OfflineCommandsTest, AClosedPipeIsNoFailure) {
        {"peat dump s", "peat dump s --json", "peat dump s --raw",
         "peat inspect s", "peat map s -o -"}) {
     SCOPED_TRACE(script);
-    const Outcome outcome = Run(std::string("{ ") + script +
-                                "; echo $? > code; } | head -n 1");
+    const Outcome outcome =
+        Run(std::string("{ ") + script + "; echo $? > code; } | head -n 1");
     EXPECT_EQ(Read("code"), "0\n");
     EXPECT_THAT(outcome.complaints, IsEmpty());
   }

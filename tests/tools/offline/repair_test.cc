@@ -17,9 +17,9 @@ using testing::FileImages;
 class RepairTest : public OfflineFixture {
  protected:
   RepairResult Repair(const RepairOptions& options = {}) {
-    absl::StatusOr<RepairResult> result =
-        RepairStore(engine::PosixFileSystem(), path("s"), path("new"), options,
-                    {}, [this](const Loss& loss) { losses_.push_back(loss); });
+    absl::StatusOr<RepairResult> result = RepairStore(
+        engine::PosixFileSystem(), {path("s"), path("new")}, options, {},
+        [this](const Loss& loss) { losses_.push_back(loss); });
     EXPECT_OK(result);
     EXPECT_FALSE(std::filesystem::exists(path("new.unfinished")));
     return result.ok() ? *std::move(result) : RepairResult{};
@@ -165,15 +165,15 @@ TEST_F(RepairTest, RefusesATargetThatIsThereAndAStoreThatIsWrittenTo) {
   ASSERT_OK(store->Put("key", "value"));
   const auto ignore = [](const Loss&) {};
 
-  EXPECT_THAT(RepairStore(engine::PosixFileSystem(), path("s"), path("new"), {},
-                          {}, ignore),
+  EXPECT_THAT(RepairStore(engine::PosixFileSystem(), {path("s"), path("new")},
+                          {}, {}, ignore),
               testing::StatusIs(absl::StatusCode::kUnavailable));
   std::filesystem::create_directory(path("new"));
-  EXPECT_THAT(RepairStore(engine::PosixFileSystem(), path("s"), path("new"), {},
-                          {}, ignore),
+  EXPECT_THAT(RepairStore(engine::PosixFileSystem(), {path("s"), path("new")},
+                          {}, {}, ignore),
               testing::StatusIs(absl::StatusCode::kAlreadyExists));
-  EXPECT_THAT(RepairStore(engine::PosixFileSystem(), path("s"),
-                          path("s") / "new", {}, {}, ignore),
+  EXPECT_THAT(RepairStore(engine::PosixFileSystem(),
+                          {path("s"), path("s") / "new"}, {}, {}, ignore),
               testing::StatusIs(absl::StatusCode::kInvalidArgument));
 }
 
@@ -182,7 +182,7 @@ TEST_F(RepairTest, LeavesNoTraceWhenItIsInterrupted) {
   int calls = 0;
 
   const absl::StatusOr<RepairResult> result = RepairStore(
-      engine::PosixFileSystem(), path("s"), path("new"), {},
+      engine::PosixFileSystem(), {path("s"), path("new")}, {},
       [&calls](uint64_t, uint64_t) { return ++calls < 1; }, [](const Loss&) {});
 
   EXPECT_THAT(result, testing::StatusIs(absl::StatusCode::kCancelled));
