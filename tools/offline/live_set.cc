@@ -144,16 +144,21 @@ class LiveSetMaker final {
       if (step != Step::kDamaged) break;
     }
     bytes_before_ += segment.end;
-    if (!is_first) return absl::OkStatus();
+    if (is_first) {
+      Take(hidden);
+      set_.current_[number].resize(record);
+    }
+    return absl::OkStatus();
+  }
+
+  // What one segment's gaps hide.
+  void Take(HiddenLsns& hidden) {
     hidden.Finish();
     Hide(hidden.hidden_up_to());
     durable_lsn_ = std::max(durable_lsn_, hidden.durable_lsn());
-    if (files_.manifest_status.ok()) {
-      loose_lsns_.insert(loose_lsns_.end(), hidden.lsns().begin(),
-                         hidden.lsns().end());
-    }
-    set_.current_[number].resize(record);
-    return absl::OkStatus();
+    if (!files_.manifest_status.ok()) return;
+    loose_lsns_.insert(loose_lsns_.end(), hidden.lsns().begin(),
+                       hidden.lsns().end());
   }
 
   // The range that holds no record, which the walk goes on behind.
