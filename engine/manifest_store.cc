@@ -24,8 +24,24 @@ constexpr uint64_t kReservedSizeMin = uint64_t{32} << 10;
 // Ids that one edit makes available to NewId().
 constexpr SegmentId kIdStride = 256;
 
-absl::StatusOr<Manifest> ReadCopy(const Directory& directory,
-                                  const std::string& name) {
+// Whether two sound copies may be of one store.
+absl::Status CheckAgree(const Manifest& a, const Manifest& b) {
+  if (a.store_id != b.store_id) {
+    return absl::DataLossError(
+        "MANIFEST-0 and MANIFEST-1 are of different stores");
+  }
+  if (a.generation == b.generation && a != b) {
+    return absl::DataLossError(absl::StrFormat(
+        "MANIFEST-0 and MANIFEST-1 differ in generation %d", a.generation));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<Manifest> ReadManifestCopy(const Directory& directory,
+                                          size_t copy) {
+  const std::string name = format::kManifestFileNames[copy];
   PEAT_ASSIGN_OR_RETURN(const std::unique_ptr<File> file,
                         directory.Open(name, OpenMode::kRead));
   PEAT_ASSIGN_OR_RETURN(const uint64_t file_size, file->Size());
@@ -44,29 +60,13 @@ absl::StatusOr<Manifest> ReadCopy(const Directory& directory,
                       std::string(manifest.status().message())));
 }
 
-// Whether two sound copies may be of one store.
-absl::Status CheckAgree(const Manifest& a, const Manifest& b) {
-  if (a.store_id != b.store_id) {
-    return absl::DataLossError(
-        "MANIFEST-0 and MANIFEST-1 are of different stores");
-  }
-  if (a.generation == b.generation && a != b) {
-    return absl::DataLossError(absl::StrFormat(
-        "MANIFEST-0 and MANIFEST-1 differ in generation %d", a.generation));
-  }
-  return absl::OkStatus();
-}
-
-}  // namespace
-
 absl::StatusOr<NewestManifest> ReadManifest(const Directory& directory) {
   std::optional<NewestManifest> newest;
   bool both_newest = false;
   size_t sound_count = 0;
   absl::Status failure = absl::NotFoundError("no manifest");
   for (size_t copy = 0; copy < std::size(format::kManifestFileNames); ++copy) {
-    absl::StatusOr<Manifest> manifest =
-        ReadCopy(directory, format::kManifestFileNames[copy]);
+    absl::StatusOr<Manifest> manifest = ReadManifestCopy(directory, copy);
     if (!manifest.ok()) {
       if (absl::IsUnimplemented(manifest.status())) return manifest.status();
       if (!absl::IsNotFound(manifest.status())) failure = manifest.status();

@@ -32,6 +32,11 @@ struct NewestManifest {
   bool both_newest = false;  // and it is the same
 };
 
+// What one of the two files holds (`copy` is 0 or 1), whatever the other does.
+// NotFound, DataLoss or OutOfRange if it is missing, damaged or cut short.
+absl::StatusOr<format::Manifest> ReadManifestCopy(const Directory& directory,
+                                                  size_t copy);
+
 // NotFound if there is no manifest file; DataLoss if no copy is sound, or if
 // the two contradict each other.
 absl::StatusOr<NewestManifest> ReadManifest(const Directory& directory);

@@ -17,12 +17,6 @@ namespace {
 using format::SegmentHeader;
 using format::ValueReference;
 
-// What is wrong with a value file that can be read.
-struct Flaw {
-  uint64_t offset;
-  const char* what;
-};
-
 absl::Status Fill(File& file, const SegmentHeader& header,
                   std::string_view value) {
   PEAT_RETURN_IF_ERROR(
@@ -30,44 +24,6 @@ absl::Status Fill(File& file, const SegmentHeader& header,
   PEAT_RETURN_IF_ERROR(
       file.WriteAt(0, format::AsBytes(EncodeSegmentHeader(header))));
   return file.WriteAt(format::kSegmentHeaderSize, format::AsBytes(value));
-}
-
-// Reads the value, or tells what is wrong with its file. Fails when the file
-// cannot be read.
-absl::StatusOr<std::optional<Flaw>> ReadOrFindFlaw(
-    const Directory& directory, const format::StoreId& store_id,
-    const ValueReference& reference, std::string* value) {
-  absl::StatusOr<std::unique_ptr<File>> file =
-      directory.Open(format::ValueFileName(reference.file), OpenMode::kRead);
-  if (absl::IsNotFound(file.status())) {
-    return Flaw{0, "missing, and a record refers to it"};
-  }
-  PEAT_RETURN_IF_ERROR(file.status());
-  // Before anything is allocated for it: does the file hold so much?
-  PEAT_ASSIGN_OR_RETURN(const uint64_t size, (*file)->Size());
-  if (reference.size > format::kValueSizeMax ||
-      size < format::kSegmentHeaderSize + reference.size) {
-    return Flaw{size, "the file is cut short"};
-  }
-  std::array<std::byte, format::kSegmentHeaderSize> head = {};
-  PEAT_ASSIGN_OR_RETURN(const size_t head_size, (*file)->ReadAt(0, head));
-  const absl::StatusOr<SegmentHeader> header =
-      format::DecodeSegmentHeader(format::ByteView(head).first(head_size));
-  if (!header.ok() || header->id != reference.file ||
-      header->kind != format::SegmentKind::kValue ||
-      header->store_id != store_id) {
-    return Flaw{0, "header is damaged or of another file"};
-  }
-  value->resize(reference.size);
-  PEAT_ASSIGN_OR_RETURN(const size_t got,
-                        (*file)->ReadAt(format::kSegmentHeaderSize,
-                                        std::as_writable_bytes(std::span(
-                                            value->data(), value->size()))));
-  if (got != value->size() ||
-      format::Checksum64(format::AsBytes(*value)) != reference.checksum) {
-    return Flaw{format::kSegmentHeaderSize, "value checksum mismatch"};
-  }
-  return std::nullopt;
 }
 
 }  // namespace
@@ -81,24 +37,63 @@ uint64_t ValueFileSize(const format::Record& record) {
   return reference.ok() ? reference->size : 0;
 }
 
+absl::StatusOr<std::optional<ValueFlaw>> ReadValueOrFlaw(
+    const Directory& directory, const format::StoreId& store_id,
+    const ValueReference& reference, std::string* value) {
+  if (reference.file == 0 || reference.file > format::kSegmentIdMax) {
+    return ValueFlaw{0, "no file has the id that a record refers to"};
+  }
+  absl::StatusOr<std::unique_ptr<File>> file =
+      directory.Open(format::ValueFileName(reference.file), OpenMode::kRead);
+  if (absl::IsNotFound(file.status())) {
+    return ValueFlaw{0, "missing, and a record refers to it"};
+  }
+  PEAT_RETURN_IF_ERROR(file.status());
+  // Before anything is allocated for it: does the file hold so much?
+  PEAT_ASSIGN_OR_RETURN(const uint64_t size, (*file)->Size());
+  if (reference.size > format::kValueSizeMax ||
+      size < format::kSegmentHeaderSize + reference.size) {
+    return ValueFlaw{size, "the file is cut short"};
+  }
+  std::array<std::byte, format::kSegmentHeaderSize> head = {};
+  PEAT_ASSIGN_OR_RETURN(const size_t head_size, (*file)->ReadAt(0, head));
+  const absl::StatusOr<SegmentHeader> header =
+      format::DecodeSegmentHeader(format::ByteView(head).first(head_size));
+  if (!header.ok() || header->id != reference.file ||
+      header->kind != format::SegmentKind::kValue ||
+      header->store_id != store_id) {
+    return ValueFlaw{0, "header is damaged or of another file"};
+  }
+  value->resize(reference.size);
+  PEAT_ASSIGN_OR_RETURN(const size_t got,
+                        (*file)->ReadAt(format::kSegmentHeaderSize,
+                                        std::as_writable_bytes(std::span(
+                                            value->data(), value->size()))));
+  if (got != value->size() ||
+      format::Checksum64(format::AsBytes(*value)) != reference.checksum) {
+    return ValueFlaw{format::kSegmentHeaderSize, "value checksum mismatch"};
+  }
+  return std::nullopt;
+}
+
 absl::Status ReadValueFile(const Directory& directory,
                            const format::StoreId& store_id,
                            const ValueReference& reference,
                            std::string* value) {
-  PEAT_ASSIGN_OR_RETURN(const std::optional<Flaw> flaw,
-                        ReadOrFindFlaw(directory, store_id, reference, value));
+  PEAT_ASSIGN_OR_RETURN(const std::optional<ValueFlaw> flaw,
+                        ReadValueOrFlaw(directory, store_id, reference, value));
   if (!flaw.has_value()) return absl::OkStatus();
-  return absl::DataLossError(
-      absl::StrFormat("%s offset %d: %s", format::ValueFileName(reference.file),
-                      flaw->offset, flaw->what));
+  return absl::DataLossError(absl::StrFormat(
+      "%06d.val offset %d: %s", reference.file, flaw->offset, flaw->what));
 }
 
 absl::StatusOr<bool> ValueIsWhole(const Directory& directory,
                                   const format::StoreId& store_id,
                                   const ValueReference& reference) {
   std::string value;
-  PEAT_ASSIGN_OR_RETURN(const std::optional<Flaw> flaw,
-                        ReadOrFindFlaw(directory, store_id, reference, &value));
+  PEAT_ASSIGN_OR_RETURN(
+      const std::optional<ValueFlaw> flaw,
+      ReadValueOrFlaw(directory, store_id, reference, &value));
   return !flaw.has_value();
 }
 

@@ -11,6 +11,7 @@
 #define PEAT_ENGINE_VALUE_FILES_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -32,6 +33,18 @@ absl::Status ReadValueFile(const Directory& directory,
                            const format::StoreId& store_id,
                            const format::ValueReference& reference,
                            std::string* value);
+
+// What is wrong with a value file that could be read.
+struct ValueFlaw {
+  uint64_t offset = 0;
+  const char* what = "";
+};
+
+// Reads the value that `reference` names, and tells what is wrong with its
+// file; nullopt: nothing. Fails when that cannot be read: it is not known then.
+absl::StatusOr<std::optional<ValueFlaw>> ReadValueOrFlaw(
+    const Directory& directory, const format::StoreId& store_id,
+    const format::ValueReference& reference, std::string* value);
 
 // Whether the value is there as it was written, which a crash may have
 // prevented. Fails when that cannot be read: it is not known then.

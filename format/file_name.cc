@@ -9,7 +9,6 @@ namespace peat::format {
 namespace {
 
 constexpr size_t kIdDigitsMin = 6;
-constexpr SegmentId kFileIdMax = SegmentId{1} << 63;
 
 // The id that `digits` spells, in the one way in which ids are written.
 std::optional<SegmentId> ParseId(std::string_view digits) {
@@ -21,7 +20,7 @@ std::optional<SegmentId> ParseId(std::string_view digits) {
   for (const char digit : digits) {
     if (digit < '0' || digit > '9') return std::nullopt;
     const auto units = static_cast<SegmentId>(digit - '0');
-    if (id > (kFileIdMax - units) / 10) return std::nullopt;
+    if (id > (kSegmentIdMax - units) / 10) return std::nullopt;
     id = 10 * id + units;
   }
   if (id == 0) return std::nullopt;
@@ -38,7 +37,7 @@ std::optional<FileKind> KindOfSuffix(std::string_view suffix) {
 
 std::string FileNameOf(SegmentId id, std::string_view suffix) {
   PEAT_CHECK(id != 0);
-  PEAT_CHECK(id <= kFileIdMax);
+  PEAT_CHECK(id <= kSegmentIdMax);
   return absl::StrFormat("%06d%s", id, suffix);
 }
 

@@ -16,6 +16,7 @@ using Lsn = uint64_t;
 // Names a segment (or a value file) for ever: a counter, never reused. 0 is
 // "none".
 using SegmentId = uint64_t;
+inline constexpr SegmentId kSegmentIdMax = SegmentId{1} << 63;
 
 // A segment's number in memory: small, mapped to the id while the store is
 // open, recycled once no reader can hold it. Starts at 1; 0 is "none".

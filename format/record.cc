@@ -164,7 +164,8 @@ bool HasValidForm(const Frame& frame) {
 }
 
 bool HasValidForm(const ValueReference& reference) {
-  return reference.file != 0 && reference.size <= kValueSizeMax;
+  return reference.file != 0 && reference.file <= kSegmentIdMax &&
+         reference.size <= kValueSizeMax;
 }
 
 absl::Status CheckValueSize(std::string_view value, size_t size,

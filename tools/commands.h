@@ -23,6 +23,12 @@ void AddScan(CLI::App& app, ExitCode& exit_code);
 void AddExport(CLI::App& app, ExitCode& exit_code);
 void AddStats(CLI::App& app, ExitCode& exit_code);
 void AddCompact(CLI::App& app, ExitCode& exit_code);
+void AddDump(CLI::App& app, ExitCode& exit_code);
+void AddRepair(CLI::App& app, ExitCode& exit_code);
+void AddInspect(CLI::App& app, ExitCode& exit_code);
+void AddMap(CLI::App& app, ExitCode& exit_code);
+void AddManual(CLI::App& app, ExitCode& exit_code);
+void AddVerify(CLI::App& app, ExitCode& exit_code);
 
 }  // namespace peat::tools
 

@@ -12,7 +12,7 @@ namespace peat::tools {
 
 enum class ExitCode {
   kOk = 0,
-  kNotFound = 1,  // no such key, or what was checked is not so
+  kNotFound = 1,  // no such key, or a check has findings
   kUsage = 2,     // the command line, or a key or value that is not allowed
   kFailed = 3,    // a store or an input cannot be opened, read or written
   kRefused = 4,   // the key is disabled or forgotten

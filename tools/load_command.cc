@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_format.h"
 #include "tools/commands.h"
+#include "tools/dump_loader.h"
 #include "tools/loader.h"
 #include "tools/open_store.h"
 #include "tools/options.h"
@@ -27,6 +28,7 @@ struct LoadArguments {
   PairFormat format = PairFormat::kTsv;
   LoadOptions options;
   bool check = false;
+  bool is_dump = false;
   Progress::Mode progress = Progress::Mode::kOnTerminal;
 };
 
@@ -69,7 +71,10 @@ ExitCode RunLoad(const LoadArguments& arguments, PairReader& reader) {
   absl::Status loaded;
   {
     Progress progress(stderr, arguments.progress, SizeIfKnown(arguments.input));
-    loaded = Load(*store, arguments.options, reader, progress, &counts);
+    loaded =
+        arguments.is_dump
+            ? LoadDump(*store, arguments.options, reader, progress, &counts)
+            : Load(*store, arguments.options, reader, progress, &counts);
   }
   const std::chrono::duration<double> seconds =
       std::chrono::steady_clock::now() - start;
@@ -133,7 +138,8 @@ constexpr const char* kLoadFooter =
     "  peat load state events.tsv\n"
     "  producer | peat load state --format jsonl --if-absent "
     "--acknowledge 1000\n"
-    "  peat load state events.tsv --check";
+    "  peat load state events.tsv --check\n"
+    "  peat dump state --live --json | peat load copy --dump";
 
 }  // namespace
 
@@ -163,6 +169,13 @@ void AddLoad(CLI::App& app, ExitCode& exit_code) {
       ->excludes(if_absent)
       ->excludes(flush)
       ->excludes(acknowledge);
+  command
+      ->add_flag("--dump", arguments->is_dump,
+                 "The input is what `peat dump --json` has printed of a store")
+      ->excludes(if_absent)
+      ->excludes(acknowledge)
+      ->excludes("--check")
+      ->excludes("--format");
   AddProgress(*command, arguments->progress);
   command->footer(kLoadFooter);
   command->callback([arguments, &exit_code] { exit_code = Run(*arguments); });

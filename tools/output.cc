@@ -8,8 +8,13 @@
 namespace peat::tools {
 namespace {
 
+bool is_closed = false;
+
 absl::Status WriteError(int error_number) {
-  if (error_number == EPIPE) return absl::OkStatus();
+  if (error_number == EPIPE) {
+    is_closed = true;
+    return absl::OkStatus();
+  }
   return absl::ErrnoToStatus(error_number, "write standard output");
 }
 
@@ -33,5 +38,7 @@ absl::Status FlushOutput() {
   if (std::fflush(stdout) != 0) return WriteError(errno);
   return absl::OkStatus();
 }
+
+bool OutputIsClosed() { return is_closed; }
 
 }  // namespace peat::tools

@@ -22,6 +22,9 @@ absl::Status WriteOutput(std::string_view bytes);
 
 absl::Status FlushOutput();
 
+// Whether the reader has closed the pipe: nothing more needs to be written.
+bool OutputIsClosed();
+
 }  // namespace peat::tools
 
 #endif  // PEAT_TOOLS_OUTPUT_H_

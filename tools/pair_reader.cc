@@ -131,6 +131,17 @@ absl::StatusOr<bool> PairReader::NextJson(Pair* pair) {
   return true;
 }
 
+absl::StatusOr<bool> PairReader::NextJsonText(std::string* text) {
+  constexpr size_t kMembersSize = size_t{1} << 20;  // a reason, mostly
+  ++line_;
+  PEAT_ASSIGN_OR_RETURN(
+      const bool found,
+      NextLine(kJsonEscapeFactor * (limits_.key_size + limits_.value_size) +
+               kMembersSize));
+  if (found) std::swap(*text, text_);
+  return found;
+}
+
 absl::StatusOr<bool> PairReader::NextNul(Pair* pair) {
   PEAT_ASSIGN_OR_RETURN(const Ending key,
                         ReadField('\0', limits_.key_size, &pair->key));

@@ -46,6 +46,13 @@ class PairReader {
   // system says when reading fails. No more can be read after a failure.
   absl::StatusOr<bool> Next(Pair* pair);
 
+  // Reads a line that another kind of JSON object stands in, no longer than one
+  // of a pair could be but for a few more members; false at the end.
+  absl::StatusOr<bool> NextJsonText(std::string* text);
+
+  // What Next() fails with where the input is not as it should be.
+  absl::Status Malformed(std::string_view why) const;
+
   // Pairs begun, counted from 1: the line of the pair that Next() gave.
   uint64_t line() const { return line_; }
   uint64_t bytes_read() const { return bytes_read_; }
@@ -64,7 +71,6 @@ class PairReader {
   absl::StatusOr<bool> NextTsv(Pair* pair);
   absl::StatusOr<bool> NextJson(Pair* pair);
   absl::StatusOr<bool> NextNul(Pair* pair);
-  absl::Status Malformed(std::string_view why) const;
 
   const int input_;
   const PairFormat format_;

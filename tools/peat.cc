@@ -14,9 +14,9 @@ namespace peat::tools {
 namespace {
 
 constexpr const char* kCommandFooter =
-    "Exit codes: 0 done, 1 no such key or not as checked, 2 command line or "
-    "input not\nallowed, 3 cannot open, read or write, 4 refused: the key is "
-    "disabled or forgotten.\n"
+    "Exit codes: 0 done, 1 no such key, not as checked, or findings, 2 command "
+    "line or\ninput not allowed, 3 cannot open, read or write, 4 refused: the "
+    "key is disabled or\nforgotten.\n"
     "`peat COMMAND --help` has examples. Use -- before a key that begins with "
     "a dash.";
 
@@ -40,6 +40,12 @@ ExitCode Main(int argc, char** argv) {
   AddExport(app, exit_code);
   AddStats(app, exit_code);
   AddCompact(app, exit_code);
+  AddDump(app, exit_code);
+  AddRepair(app, exit_code);
+  AddVerify(app, exit_code);
+  AddInspect(app, exit_code);
+  AddMap(app, exit_code);
+  AddManual(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

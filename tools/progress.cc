@@ -14,6 +14,7 @@ namespace {
 constexpr size_t kColumns = 79;
 constexpr size_t kBarSize = 30;
 constexpr std::chrono::milliseconds kInterval{100};
+constexpr std::chrono::milliseconds kPatience{1000};
 
 bool IsShown(std::FILE* out, Progress::Mode mode) {
   switch (mode) {
@@ -68,7 +69,8 @@ Progress::Progress(std::FILE* out, Mode mode, uint64_t bytes_total,
       bytes_total_(bytes_total),
       events_name_(std::move(events_name)),
       start_(Clock::now()),
-      next_(start_ + kInterval) {}
+      // A short command draws nothing, unless it is asked to.
+      next_(start_ + (mode == Mode::kAlways ? kInterval : kPatience)) {}
 
 Progress::~Progress() {
   if (columns_drawn_ == 0) return;

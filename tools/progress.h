@@ -2,7 +2,8 @@
 //
 //   [==============>               ]  47%  412,345 events  98,120/s
 //
-// It is drawn over itself at most ten times a second, and wiped at the end.
+// It is drawn over itself at most ten times a second, for the first time after
+// a second, and wiped at the end.
 // Externally synchronised.
 
 #ifndef PEAT_TOOLS_PROGRESS_H_

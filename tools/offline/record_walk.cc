@@ -1,0 +1,162 @@
+#include "tools/offline/record_walk.h"
+
+#include <algorithm>
+#include <cstring>
+#include <span>
+
+#include "format/check.h"
+#include "format/status_macros.h"
+
+namespace peat::tools {
+
+using format::ByteView;
+using format::RecordCheck;
+
+RecordWalk::RecordWalk(const engine::File* file, const Bounds& bounds,
+                       size_t window_size)
+    : file_(file),
+      salt_(bounds.salt),
+      window_size_(window_size),
+      end_(bounds.end),
+      next_(bounds.begin),
+      offset_(bounds.begin),
+      window_begin_(bounds.begin) {
+  PEAT_CHECK(file_ != nullptr);
+  PEAT_CHECK(bounds.begin % format::kRecordAlignment == 0);
+}
+
+RecordWalk::RecordWalk(ByteView bytes, const Bounds& bounds)
+    : file_(nullptr),
+      salt_(bounds.salt),
+      window_size_(0),
+      end_(std::min<uint64_t>(bounds.end, bytes.size())),
+      next_(bounds.begin),
+      offset_(bounds.begin),
+      window_(bytes.first(end_)) {
+  PEAT_CHECK(bounds.begin % format::kRecordAlignment == 0);
+}
+
+ByteView RecordWalk::record_bytes() const {
+  return window_.subspan(offset_ - window_begin_, RecordSize(record_.header));
+}
+
+absl::StatusOr<ByteView> RecordWalk::BytesAt(uint64_t offset, uint64_t size) {
+  PEAT_DCHECK(offset <= end_);
+  const uint64_t wanted = std::min(size, end_ - offset);
+  const bool is_there = offset >= window_begin_ &&
+                        offset + wanted <= window_begin_ + window_.size();
+  if (!is_there && file_ != nullptr) {
+    PEAT_RETURN_IF_ERROR(Refill(offset, wanted));
+  }
+  const uint64_t skipped = offset - window_begin_;
+  return window_.subspan(std::min<uint64_t>(skipped, window_.size()));
+}
+
+absl::Status RecordWalk::Refill(uint64_t offset, uint64_t size) {
+  const uint64_t wanted =
+      std::min(std::max<uint64_t>(size, window_size_), end_ - offset);
+  // What is there already of the bytes from `offset` on moves to the front.
+  size_t kept = 0;
+  if (offset >= window_begin_ && offset < window_begin_ + window_.size()) {
+    const ByteView rest = window_.subspan(offset - window_begin_);
+    kept = rest.size();
+    std::memmove(buffer_.data(), rest.data(), kept);
+  }
+  if (buffer_.size() < wanted) buffer_.resize(wanted);
+  // One large record does not keep its memory for the rest of the walk.
+  if (wanted <= window_size_ && buffer_.size() > 2 * window_size_) {
+    buffer_.resize(std::max(window_size_, kept));
+    buffer_.shrink_to_fit();
+  }
+  window_ = ByteView(buffer_).first(kept);
+  window_begin_ = offset;
+  PEAT_ASSIGN_OR_RETURN(const size_t got,
+                        file_->ReadAt(offset + kept, std::span(buffer_).subspan(
+                                                         kept, wanted - kept)));
+  window_ = ByteView(buffer_).first(kept + got);
+  // The file is shorter than it should be.
+  if (kept + got < wanted) end_ = offset + kept + got;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<RecordCheck> RecordWalk::CheckAt(uint64_t offset) {
+  const format::Place place{salt_, offset};
+  PEAT_ASSIGN_OR_RETURN(ByteView bytes,
+                        BytesAt(offset, format::kRecordHeaderSize));
+  RecordCheck check = CheckRecord(bytes, place, &record_);
+  if (check != RecordCheck::kCutShort) return check;
+  format::RecordHeader header;
+  if (CheckRecordHeader(bytes, place, &header) != RecordCheck::kValid) {
+    return check;
+  }
+  const uint64_t size = RecordSize(header);
+  if (size <= bytes.size() || size > end_ - offset) return check;
+  PEAT_ASSIGN_OR_RETURN(bytes, BytesAt(offset, size));
+  return CheckRecord(bytes, place, &record_);
+}
+
+absl::StatusOr<RecordWalk::Step> RecordWalk::Next() {
+  if (stopped_.has_value()) return *stopped_;
+  offset_ = next_;
+  damaged_header_.reset();
+  if (offset_ < end_) {
+    PEAT_ASSIGN_OR_RETURN(check_, CheckAt(offset_));
+    if (check_ == RecordCheck::kValid) [[likely]] {
+      next_ = offset_ + RecordSize(record_.header);
+      PEAT_DCHECK(next_ <= end_);
+      return Step::kRecord;
+    }
+  }
+  // Also when the file turned out to be shorter.
+  if (offset_ >= end_) {
+    stopped_ = Step::kEnd;
+    return Step::kEnd;
+  }
+  if (check_ == RecordCheck::kPayloadDamaged) damaged_header_ = record_.header;
+  PEAT_ASSIGN_OR_RETURN(const bool is_zero, IsZeroFrom(offset_));
+  stopped_ = is_zero ? Step::kZeros : Step::kDamaged;
+  return *stopped_;
+}
+
+absl::StatusOr<bool> RecordWalk::IsZeroFrom(uint64_t offset) {
+  if (!nonzero_end_.has_value()) {
+    if (file_ == nullptr) {
+      nonzero_end_ = engine::EndOfNonZero(window_, offset);
+      return *nonzero_end_ == offset;
+    }
+    // From the end of the file to its beginning: usually a single read.
+    std::vector<std::byte> piece;
+    uint64_t end = end_;
+    uint64_t found = offset;
+    while (end > offset && found == offset) {
+      const uint64_t begin =
+          end - std::min<uint64_t>(end - offset, kWindowSize);
+      piece.resize(end - begin);
+      PEAT_ASSIGN_OR_RETURN(const size_t got, file_->ReadAt(begin, piece));
+      const uint64_t nonzero =
+          engine::EndOfNonZero(ByteView(piece).first(got), 0);
+      if (nonzero > 0) found = begin + nonzero;
+      end = begin;
+    }
+    nonzero_end_ = found;
+  }
+  return *nonzero_end_ <= offset;
+}
+
+absl::StatusOr<uint64_t> RecordWalk::Resync() {
+  PEAT_CHECK(stopped_ == Step::kDamaged);
+  stopped_.reset();
+  // A sound header says where its record ends.
+  const uint64_t skipped = damaged_header_.has_value()
+                               ? RecordSize(*damaged_header_)
+                               : uint64_t{format::kRecordAlignment};
+  for (next_ = offset_ + skipped; next_ < end_;
+       next_ += format::kRecordAlignment) {
+    PEAT_ASSIGN_OR_RETURN(const RecordCheck check, CheckAt(next_));
+    if (check == RecordCheck::kValid) return next_;
+  }
+  next_ = end_;
+  return end_;
+}
+
+}  // namespace peat::tools

@@ -1,0 +1,411 @@
+#include "tools/offline/repair.h"
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <optional>
+#include <set>
+#include <span>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_format.h"
+#include "engine/value_files.h"
+#include "format/check.h"
+#include "format/file_name.h"
+#include "format/mask.h"
+#include "format/status_macros.h"
+#include "tools/escape.h"
+#include "tools/offline/lsn_order.h"
+#include "tools/offline/store_files.h"
+#include "tools/offline/store_writer.h"
+#include "tools/offline/verify.h"
+
+namespace peat::tools {
+namespace {
+
+using format::Lsn;
+using format::Record;
+using format::RecordHeader;
+using format::RecordKind;
+
+// A record with bytes of its own.
+class OwnRecord {
+ public:
+  explicit OwnRecord(const Record& record)
+      : header_(record.header), key_(record.key), value_(record.value) {}
+  OwnRecord(RecordHeader header, std::string key, std::string value)
+      : header_(header), key_(std::move(key)), value_(std::move(value)) {
+    header_.key_size = static_cast<uint16_t>(key_.size());
+    header_.value_size = static_cast<uint32_t>(value_.size());
+  }
+  Record view() const {
+    return {.header = header_, .key = key_, .value = value_};
+  }
+  Lsn lsn() const { return header_.lsn; }
+
+ private:
+  RecordHeader header_;
+  std::string key_;
+  std::string value_;
+};
+
+OwnRecord StubOf(const Record& mask) {
+  return {{.lsn = mask.header.lsn, .kind = RecordKind::kAuditStub},
+          std::string(mask.key),
+          format::EncodeAuditStub(mask)};
+}
+
+// The forget without the value that is lost.
+OwnRecord ForgetAlone(const Record& record) {
+  const format::Mask mask = format::DecodeMask(record);
+  return {{.lsn = record.header.lsn, .kind = RecordKind::kForget},
+          std::string(record.key),
+          format::EncodeMask(RecordKind::kForget,
+                             {.time = mask.time, .reason = mask.reason})};
+}
+
+// A tombstone of a key that nobody has.
+OwnRecord ClosingTombstone(engine::FileSystem& file_system, Lsn lsn) {
+  std::array<std::byte, 16> random = {};
+  file_system.Randomize(random);
+  return {{.lsn = lsn, .kind = RecordKind::kTombstone},
+          "peat-repair-" + ToHex(format::AsString(random)),
+          ""};
+}
+
+// One copy of what is sound, in the order of lsns.
+class Repair {
+ public:
+  Repair(const StoreFiles& files, const LiveSet& live,
+         const RepairOptions& options, OnLoss on_loss)
+      : files_(files), live_(live), options_(options), on_loss_(on_loss) {}
+
+  absl::Status Run(engine::FileSystem& file_system,
+                   const std::filesystem::path& path,
+                   const OnProgress& on_progress) {
+    PEAT_ASSIGN_OR_RETURN(
+        writer_, StoreWriter::Create(file_system, path, OriginOf(files_)));
+    PEAT_ASSIGN_OR_RETURN(LsnOrder order, LsnOrder::Make(files_.segments));
+    const uint64_t size = files_.size_bytes();
+    uint64_t bytes = 0;
+    for (uint64_t count = 1;; ++count) {
+      PEAT_ASSIGN_OR_RETURN(const bool has_more, order.Next());
+      if (!has_more) break;
+      if (order.gap().has_value()) continue;
+      bytes += order.record_bytes().size();
+      PEAT_RETURN_IF_ERROR(Take(order));
+      if (count % kProgressInterval == 0 && on_progress != nullptr &&
+          !on_progress(bytes, size)) {
+        return absl::CancelledError("interrupted");
+      }
+    }
+    PEAT_RETURN_IF_ERROR(WritePendingStub());
+    return Finish(file_system);
+  }
+
+  uint64_t kept_count() const { return kept_count_; }
+  uint64_t loss_count() const { return loss_count_; }
+
+ private:
+  static constexpr uint64_t kProgressInterval = 4096;
+  static constexpr format::SegmentId kNextIdMax = format::SegmentId{1} << 62;
+
+  static StoreWriter::Origin OriginOf(const StoreFiles& files) {
+    StoreWriter::Origin origin{.store_id = files.store_id};
+    // Also of a copy that is not to be trusted.
+    for (const ManifestCopy& copy : files.copies) {
+      if (!copy.manifest.has_value()) continue;
+      origin.next_id = std::max(origin.next_id, copy.manifest->next_id);
+      origin.generation =
+          std::max(origin.generation, copy.manifest->generation);
+    }
+    for (const std::string& name : files.names) {
+      const std::optional<format::FileName> parsed =
+          format::ParseFileName(name);
+      if (!parsed.has_value()) continue;
+      origin.next_id = std::max(origin.next_id, parsed->id + 1);
+    }
+    for (const SourceSegment& segment : files.segments) {
+      if (segment.entry.kind != format::SegmentKind::kLog) continue;
+      origin.last_log_id = std::max(origin.last_log_id, segment.entry.id);
+    }
+    // A hostile id leaves room for none.
+    origin.next_id = std::min(origin.next_id, kNextIdMax);
+    return origin;
+  }
+
+  absl::Status Take(const LsnOrder& order) {
+    const Record& record = order.record();
+    const RecordHeader& header = record.header;
+    if (pending_stub_.has_value() && pending_stub_->lsn() != header.lsn) {
+      PEAT_RETURN_IF_ERROR(WritePendingStub());
+    }
+    const bool is_current =
+        live_.IsCurrent(order.segment(), order.record_index());
+    const bool is_proven = options_.accept_unproven || live_.IsProven(header);
+    switch (header.kind) {
+      case RecordKind::kTombstone:
+        // All that it shadows is left out, so it may go, but for the last.
+        NoteLast(record);
+        return absl::OkStatus();
+      case RecordKind::kPut:
+        if (is_current) return TakeCurrent(order, is_proven);
+        NoteShadowed(order);
+        return absl::OkStatus();
+      case RecordKind::kDisable:
+      case RecordKind::kEnable:
+        if (is_current) return TakeCurrent(order, is_proven);
+        LeaveStub(StubOf(record));
+        return absl::OkStatus();
+      case RecordKind::kForget:
+        return TakeForget(order);
+      case RecordKind::kAuditStub:
+        LeaveStub(OwnRecord(record));
+        return absl::OkStatus();
+      default:
+        return absl::OkStatus();
+    }
+  }
+
+  absl::Status TakeCurrent(const LsnOrder& order, bool is_proven) {
+    const Record& record = order.record();
+    const bool is_mask = format::IsMask(record.header.kind);
+    std::optional<Loss::Kind> loss;
+    if (!is_proven) {
+      loss = Loss::Kind::kWithheld;
+    } else {
+      PEAT_ASSIGN_OR_RETURN(const bool has_value, CopyValue(record));
+      if (!has_value) loss = Loss::Kind::kNoValue;
+    }
+    if (loss.has_value()) {
+      Lose(*loss, order);
+      if (is_mask) LeaveStub(StubOf(record));
+      return absl::OkStatus();
+    }
+    // A stub of the same mask, from a copy that is not current, is not needed.
+    if (is_mask) {
+      pending_stub_.reset();
+      last_mask_lsn_ = record.header.lsn;
+    }
+    if (NoteLast(record)) return absl::OkStatus();
+    ++kept_count_;
+    return writer_->AddLive(record);
+  }
+
+  absl::Status TakeForget(const LsnOrder& order) {
+    const Record& record = order.record();
+    if (record.header.lsn == last_mask_lsn_) return absl::OkStatus();  // a copy
+    last_mask_lsn_ = record.header.lsn;
+    PEAT_ASSIGN_OR_RETURN(const bool has_value, CopyValue(record));
+    if (!has_value) Lose(Loss::Kind::kNoValue, order);
+    const OwnRecord kept = has_value ? OwnRecord(record) : ForgetAlone(record);
+    if (NoteLast(kept.view())) return absl::OkStatus();
+    ++kept_count_;
+    return writer_->AddForAudit(kept.view());
+  }
+
+  // Of a put that is not current though it is the newest: a forget came before.
+  void NoteShadowed(const LsnOrder& order) {
+    if (order.record().header.lsn == live_.last_lsn()) {
+      Lose(Loss::Kind::kShadowed, order);
+    }
+  }
+
+  void LeaveStub(OwnRecord stub) {
+    if (stub.lsn() == last_mask_lsn_) return;  // a copy of what is written
+    pending_stub_ = std::move(stub);
+  }
+
+  absl::Status WritePendingStub() {
+    if (!pending_stub_.has_value()) return absl::OkStatus();
+    ++kept_count_;
+    last_mask_lsn_ = pending_stub_->lsn();
+    absl::Status status = writer_->AddForAudit(pending_stub_->view());
+    pending_stub_.reset();
+    return status;
+  }
+
+  // Whether `record` is the last of the log, which is written at the end.
+  bool NoteLast(const Record& record) {
+    if (record.header.lsn != live_.last_lsn()) return false;
+    if (live_.hidden_up_to() > record.header.lsn) return false;
+    last_.emplace(record);
+    return true;
+  }
+
+  // Copies the value that the record refers to, once; false: it is lost.
+  absl::StatusOr<bool> CopyValue(const Record& record) {
+    if ((record.header.flags & format::kFlagValueFile) == 0) return true;
+    const auto reference =
+        format::DecodeValueReference(format::StoredValue(record));
+    // An id that leaves no room behind it is none that Peat has given out.
+    if (!reference.ok() || reference->file >= kNextIdMax) return false;
+    PEAT_ASSIGN_OR_RETURN(
+        const std::optional<engine::ValueFlaw> flaw,
+        engine::ReadValueOrFlaw(*files_.directory, files_.store_id, *reference,
+                                &value_));
+    if (flaw.has_value()) return false;
+    if (copied_values_.insert(reference->file).second) {
+      PEAT_RETURN_IF_ERROR(writer_->AddValue(*reference, value_));
+    }
+    return true;
+  }
+
+  void Lose(Loss::Kind kind, const LsnOrder& order) {
+    ++loss_count_;
+    on_loss_({.kind = kind,
+              .file = files_.segments[order.segment()].name(),
+              .offset = order.offset(),
+              .header = order.record().header,
+              .key = std::string(order.record().key)});
+  }
+
+  absl::Status Finish(engine::FileSystem& file_system) {
+    Lsn last_lsn = live_.last_lsn();
+    if (live_.hidden_up_to() != UINT64_MAX) {
+      last_lsn = std::max(last_lsn, live_.hidden_up_to());
+    }
+    if (!last_.has_value() && last_lsn != 0) {
+      // New writes must come behind everything that may have been written.
+      if (last_lsn >= UINT64_MAX - 1) {
+        return absl::DataLossError("the store's lsns are used up");
+      }
+      last_ = ClosingTombstone(file_system, last_lsn + 1);
+    } else if (last_.has_value()) {
+      ++kept_count_;
+    }
+    if (!last_.has_value()) return writer_->Finish(std::nullopt);
+    return writer_->Finish(last_->view());
+  }
+
+  const StoreFiles& files_;
+  const LiveSet& live_;
+  const RepairOptions& options_;
+  OnLoss on_loss_;
+  std::unique_ptr<StoreWriter> writer_;
+  std::optional<OwnRecord> last_;
+  // Copies of one record, from a compaction, lie one behind the other. A stub
+  // waits until it is certain that its mask is not among them.
+  std::optional<OwnRecord> pending_stub_;
+  Lsn last_mask_lsn_ = 0;  // of the mask or stub that was written last
+  std::set<format::SegmentId> copied_values_;
+  std::string value_;
+  uint64_t kept_count_ = 0;
+  uint64_t loss_count_ = 0;
+};
+
+absl::Status ErrorOf(const std::error_code& error, const char* call) {
+  return absl::ErrnoToStatus(error.value(), call);
+}
+
+// Makes sure that nothing is there, and that `to` is not inside the store.
+absl::Status CheckTarget(const std::filesystem::path& from,
+                         const std::filesystem::path& to) {
+  std::error_code error;
+  if (std::filesystem::symlink_status(to, error).type() !=
+      std::filesystem::file_type::not_found) {
+    return absl::AlreadyExistsError(
+        absl::StrFormat("%s is there already", to.string()));
+  }
+  const std::filesystem::path parent = std::filesystem::weakly_canonical(
+      std::filesystem::absolute(to, error).parent_path(), error);
+  if (parent == std::filesystem::weakly_canonical(from, error)) {
+    return absl::InvalidArgumentError("the new store must not be in the old");
+  }
+  return absl::OkStatus();
+}
+
+// Keeps writers out, if the store has a lock file and it may be opened.
+absl::StatusOr<std::unique_ptr<engine::DirectoryLock>> LockOut(
+    engine::Directory& directory, const std::vector<std::string>& names) {
+  const bool has_lock = std::find(names.begin(), names.end(),
+                                  format::kLockFileName) != names.end();
+  if (!has_lock) return nullptr;
+  absl::StatusOr<std::unique_ptr<engine::DirectoryLock>> lock =
+      directory.Lock(format::kLockFileName);
+  if (!lock.ok() && !absl::IsUnavailable(lock.status())) return nullptr;
+  return lock;
+}
+
+const Finding& Worst(const VerifyReport& report) {
+  return *std::min_element(report.findings.begin(), report.findings.end(),
+                           [](const Finding& a, const Finding& b) {
+                             return a.severity < b.severity;
+                           });
+}
+
+absl::Status Publish(engine::FileSystem& file_system,
+                     const std::filesystem::path& unfinished,
+                     const std::filesystem::path& to) {
+  std::error_code error;
+  std::filesystem::rename(unfinished, to, error);
+  if (error) return ErrorOf(error, "rename");
+  PEAT_ASSIGN_OR_RETURN(
+      const std::unique_ptr<engine::Directory> parent,
+      file_system.OpenDirectory(std::filesystem::absolute(to).parent_path()));
+  return parent->Sync();
+}
+
+}  // namespace
+
+const char* NameOf(Loss::Kind kind) {
+  switch (kind) {
+    case Loss::Kind::kWithheld:
+      return "withheld";
+    case Loss::Kind::kNoValue:
+      return "value lost";
+    case Loss::Kind::kShadowed:
+      return "behind a forget";
+  }
+  return "";
+}
+
+absl::StatusOr<RepairResult> RepairStore(engine::FileSystem& file_system,
+                                         const RepairPaths& paths,
+                                         const RepairOptions& options,
+                                         const OnProgress& on_progress,
+                                         OnLoss on_loss) {
+  const auto& [from, to] = paths;
+  PEAT_RETURN_IF_ERROR(CheckTarget(from, to));
+  PEAT_ASSIGN_OR_RETURN(const std::unique_ptr<engine::Directory> directory,
+                        file_system.OpenDirectory(from));
+  PEAT_ASSIGN_OR_RETURN(const std::vector<std::string> names,
+                        directory->List());
+  PEAT_ASSIGN_OR_RETURN(const std::unique_ptr<engine::DirectoryLock> lock,
+                        LockOut(*directory, names));
+  RepairResult result;
+  PEAT_ASSIGN_OR_RETURN(VerifyReport report,
+                        VerifyStore(file_system, from, 1, on_progress));
+  result.findings = std::move(report.findings);
+  const bool is_damaged = CountOf(result.findings, Severity::kDamage) > 0;
+  if (is_damaged && !options.salvage) return result;
+
+  PEAT_ASSIGN_OR_RETURN(const StoreFiles files,
+                        ReadStoreFiles(file_system, from));
+  PEAT_ASSIGN_OR_RETURN(const LiveSet live, LiveSet::Make(files, on_progress));
+  result.hidden_up_to = live.hidden_up_to();
+  const std::filesystem::path unfinished = to.string() + ".unfinished";
+  PEAT_RETURN_IF_ERROR(file_system.CreateDirectory(unfinished));
+  const absl::Cleanup remove = [&unfinished] {
+    std::error_code ignored;
+    std::filesystem::remove_all(unfinished, ignored);
+  };
+  Repair repair(files, live, options, on_loss);
+  PEAT_RETURN_IF_ERROR(repair.Run(file_system, unfinished, on_progress));
+  result.kept_count = repair.kept_count();
+  result.loss_count = repair.loss_count();
+  PEAT_ASSIGN_OR_RETURN(const VerifyReport check,
+                        VerifyStore(file_system, unfinished, 1, on_progress));
+  if (HasTrouble(check.findings)) {
+    return absl::InternalError(absl::StrFormat(
+        "the new store does not verify: %s", FindingText(Worst(check))));
+  }
+  PEAT_RETURN_IF_ERROR(Publish(file_system, unfinished, to));
+  result.is_written = true;
+  return result;
+}
+
+}  // namespace peat::tools
