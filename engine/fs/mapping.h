@@ -69,9 +69,9 @@ class Mapping {
   // Tells that [offset, offset + size) will be read soon. A hint.
   virtual void WillNeed(uint64_t offset, uint64_t size) const = 0;
 
-  // Tells that what WillNeed() does not name will be read here and there: a page
-  // that is not in memory is then read alone, not along with its neighbours. A
-  // hint, and so from the beginning of a kRead mapping.
+  // Tells that what WillNeed() does not name will be read here and there: a
+  // page that is not in memory is then read alone, not along with its
+  // neighbours. A hint, and so from the beginning of a kRead mapping.
   virtual void ExpectRandomReads() const = 0;
 
  private:

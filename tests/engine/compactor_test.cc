@@ -179,6 +179,36 @@ TEST_P(CompactorTest, LeavesWhatWasWrittenMeanwhileAlone) {
   }
 }
 
+TEST_P(CompactorTest, LeavesWhatWasMaskedMeanwhileAlone) {
+  for (const CompactionPoint point :
+       {CompactionPoint::kScanned, CompactionPoint::kCommitted}) {
+    SCOPED_TRACE(static_cast<int>(point));
+    const int first = point == CompactionPoint::kScanned ? 0 : 300;
+    Fill(first, first + 200, 'a');
+    Fill(first + 20, first + 60, 'a');
+    Seal();
+    At(point, [this, first] {
+      ASSERT_OK(engine_->Forget(Key(first), "asked to"));
+      ASSERT_OK(engine_->Disable(Key(first + 1), "closed"));
+    });
+    ASSERT_OK(engine_->Compact());
+    ASSERT_EQ(at_point_, nullptr) << "nothing was compacted";
+
+    for (int reopened = 0; reopened < 2; ++reopened) {
+      EXPECT_EQ(Get(first), std::nullopt);
+      EXPECT_FALSE(engine_->Put(Key(first), "b").ok());
+      EXPECT_EQ(Get(first + 1), 'a');
+      EXPECT_FALSE(engine_->Put(Key(first + 1), "b").ok());
+      EXPECT_EQ(Get(first + 2), 'a');
+      // A pass over everything moves what was masked, too.
+      ASSERT_OK(engine_->Compact());
+      if (reopened == 0) Open();
+    }
+  }
+  EXPECT_EQ(TheStats().forgotten_key_count, 2U);
+  EXPECT_EQ(TheStats().disabled_key_count, 2U);
+}
+
 TEST_P(CompactorTest, CountsExactly) {
   Fill(0, 150);
   Fill(20, 60, 'w');
