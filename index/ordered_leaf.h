@@ -74,6 +74,8 @@ class KeyGroup final {
     bytes_.resize(2 * bytes_.size() + size + 1024);
   }
   void Append(std::string_view part) {
+    // Of no bytes there may be no address, which memcpy may not be given.
+    if (part.empty()) return;
     std::memcpy(bytes_.data() + byte_size_, part.data(), part.size());
     byte_size_ += part.size();
   }
