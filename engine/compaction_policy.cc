@@ -143,6 +143,29 @@ std::vector<SegmentId> PickSmall(std::span<const SegmentFacts> facts,
   return TakeWhatFits(small, goal.segment_size);
 }
 
+struct TombstoneSums {
+  uint64_t used = 0;  // by all records
+  uint64_t tombstones = 0;
+  uint64_t idle = 0;
+};
+
+// Leaves what is worth it for the sake of tombstones alone: those that may go,
+// and the segments that keep others from going, in turn.
+void LeaveWhatTombstonesNeed(const TombstoneSums& sums,
+                             std::vector<const SegmentFacts*>* candidates) {
+  const bool can_unclog =
+      sums.tombstones - sums.idle > sums.used / kTombstoneShareMax &&
+      std::ranges::any_of(*candidates, [](const SegmentFacts* segment) {
+        return IsNearlyEmpty(*segment);
+      });
+  const bool sweeps = sums.idle > sums.used / kIdleShareMax &&
+                      (!can_unclog || 2 * sums.idle > sums.tombstones);
+  std::erase_if(*candidates, [&](const SegmentFacts* segment) {
+    if (sweeps) return segment->idle_bytes == 0;
+    return !can_unclog || !IsNearlyEmpty(*segment);
+  });
+}
+
 }  // namespace
 
 std::vector<SegmentId> PickInputs(std::span<const SegmentFacts> facts,
@@ -170,19 +193,7 @@ std::vector<SegmentId> PickInputs(std::span<const SegmentFacts> facts,
     if (small.size() > 1) return small;
   }
   if (!IsOverAllowance(facts, goal)) {
-    // What is worth it for the sake of tombstones alone: those that may go, and
-    // the segments that keep others from going, in turn.
-    const bool can_unclog =
-        tombstones - idle > used / kTombstoneShareMax &&
-        std::ranges::any_of(candidates, [](const SegmentFacts* segment) {
-          return IsNearlyEmpty(*segment);
-        });
-    const bool sweeps =
-        idle > used / kIdleShareMax && (!can_unclog || 2 * idle > tombstones);
-    std::erase_if(candidates, [&](const SegmentFacts* segment) {
-      if (sweeps) return segment->idle_bytes == 0;
-      return !can_unclog || !IsNearlyEmpty(*segment);
-    });
+    LeaveWhatTombstonesNeed({used, tombstones, idle}, &candidates);
   }
   std::ranges::sort(
       candidates, [&goal](const SegmentFacts* a, const SegmentFacts* b) {

@@ -50,21 +50,10 @@ void Cursor::Advance() {
       if (!*filled) return End(AtEnd());
     }
     const format::Record& record = group_[next_++];
-    if (parts_.mask_counts->forgotten() != forgotten_count_) [[unlikely]] {
-      absl::Status shown = CheckNotForgotten(record);
-      if (absl::IsNotFound(shown)) continue;
-      if (!shown.ok()) return End(std::move(shown));
-    }
-    key_ = record.key;
-    value_ = {};
-    if (!keys_only_) {
-      if ((record.header.flags & format::kFlagValueFile) != 0) [[unlikely]] {
-        absl::Status copied = CopyValue(record);
-        if (!copied.ok()) return End(std::move(copied));
-      } else {
-        value_ = format::StoredValue(record);
-      }
-    }
+    absl::Status shown = CheckNotForgotten(record);
+    if (absl::IsNotFound(shown)) continue;
+    if (shown.ok()) shown = Show(record);
+    if (!shown.ok()) return End(std::move(shown));
     --left_;
     is_valid_ = true;
     return;
@@ -78,6 +67,9 @@ absl::Status Cursor::AtEnd() const {
 }
 
 absl::Status Cursor::CheckNotForgotten(const format::Record& record) {
+  if (parts_.mask_counts->forgotten() == forgotten_count_) [[likely]] {
+    return absl::OkStatus();
+  }
   const Visit visit(*parts_.gate);
   if (!visit.is_inside()) return parts_.gate->WhyNot();
   ViewReader::Found found;
@@ -147,7 +139,14 @@ void Cursor::Add(const format::Record& record, bool is_mapped) {
   group_.back().value = view.substr(record.key.size());
 }
 
-absl::Status Cursor::CopyValue(const format::Record& record) {
+absl::Status Cursor::Show(const format::Record& record) {
+  key_ = record.key;
+  value_ = {};
+  if (keys_only_) return absl::OkStatus();
+  if ((record.header.flags & format::kFlagValueFile) == 0) [[likely]] {
+    value_ = format::StoredValue(record);
+    return absl::OkStatus();
+  }
   const Visit visit(*parts_.gate);
   if (!visit.is_inside()) return parts_.gate->WhyNot();
   PEAT_RETURN_IF_ERROR(reader_->CopyValue(record, &value_copy_));

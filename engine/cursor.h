@@ -57,14 +57,12 @@ class Cursor final {
   // Replaces the group; false: there are no more.
   absl::StatusOr<bool> Fill();
   absl::Status AtEnd() const;
-  // For when a key was forgotten since the group was made. NotFound: it must
-  // not be shown any more.
+  // NotFound: it was forgotten since the group was made.
   absl::Status CheckNotForgotten(const format::Record& record);
   absl::Status FillFromKeys(bool* has_more);
   absl::Status FillFromLog(bool* has_more);
   void Add(const format::Record& record, bool is_mapped);
-  // Of a record whose value lies in a file of its own.
-  absl::Status CopyValue(const format::Record& record);
+  absl::Status Show(const format::Record& record);
   void End(absl::Status status);
 
   QueryParts parts_;
