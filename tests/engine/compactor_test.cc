@@ -5,107 +5,18 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <functional>
-#include <map>
-#include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
-#include "engine/engine.h"
 #include "format/file_name.h"
-#include "tests/support/sim_file_system.h"
-#include "tests/support/status_matchers.h"
+#include "tests/engine/compactor_fixture.h"
 
 namespace peat::engine {
 namespace {
 
-using ::peat::testing::IsOk;
-using ::peat::testing::SimFileSystem;
 using ::peat::testing::SimOp;
-using ::peat::testing::StatusIs;
 using ::testing::ElementsAre;
-
-constexpr uint64_t kSegmentSize = uint64_t{64} << 10;
-
-class CompactorTest : public ::testing::TestWithParam<ReadMethod> {
- protected:
-  CompactorTest() : disk_(1) { Open(); }
-
-  void Open() {
-    engine_.reset();
-    Config config;
-    config.read_method = GetParam();
-    config.segment_size_min = kSegmentSize;
-    config.segment_size_max = kSegmentSize;
-    config.space_extra_min = 0;
-    config.background_threads = false;
-    config.recovery_threads = 1;
-    config.at_compaction_point = [this](CompactionPoint point) {
-      if (at_point_ == nullptr || point != at_) return;
-      std::exchange(at_point_, nullptr)();
-    };
-    absl::StatusOr<std::unique_ptr<Engine>> engine =
-        Engine::Open(disk_, "store", config);
-    ASSERT_OK(engine);
-    engine_ = *std::move(engine);
-  }
-
-  // Does `what` once, at `point` of the next compaction.
-  void At(CompactionPoint point, std::function<void()> what) {
-    at_ = point;
-    at_point_ = std::move(what);
-  }
-
-  static std::string Key(int i) { return "key" + std::to_string(i); }
-
-  // Puts keys [begin, end) with values of 1,000 bytes: 63 to a segment.
-  void Fill(int begin, int end, char value = 'v') {
-    for (int i = begin; i < end; ++i) {
-      ASSERT_OK(engine_->Put(Key(i), std::string(1000, value)));
-    }
-  }
-  void Erase(int begin, int end) {
-    for (int i = begin; i < end; ++i) ASSERT_OK(engine_->Delete(Key(i)));
-  }
-  // Everything so far lies in sealed segments but the last few records.
-  void Seal() {
-    ASSERT_OK(engine_->Flush());
-    engine_->RunSync();
-  }
-
-  std::optional<char> Get(int i) const {
-    std::string value;
-    const absl::Status status = engine_->Get(Key(i), &value);
-    if (absl::IsNotFound(status)) return std::nullopt;
-    EXPECT_OK(status);
-    return value.empty() ? '-' : value[0];
-  }
-
-  void CompactUntilDone() {
-    for (int i = 0; i < 1000; ++i) {
-      const absl::StatusOr<Compactor::Step> step = engine_->RunCompaction();
-      ASSERT_OK(step);
-      if (*step != Compactor::Step::kDone) return;
-    }
-    FAIL() << "compaction finds no end";
-  }
-
-  Stats TheStats() const { return engine_->GetStats(); }
-  size_t FileCount(const std::string& suffix) const {
-    size_t count = 0;
-    for (const std::string& name : disk_.ListFiles("store")) {
-      count += name.ends_with(suffix) ? 1 : 0;
-    }
-    return count;
-  }
-
-  SimFileSystem disk_;
-  CompactionPoint at_ = CompactionPoint::kScanned;
-  std::function<void()> at_point_;
-  std::unique_ptr<Engine> engine_;
-};
 
 INSTANTIATE_TEST_SUITE_P(Methods, CompactorTest,
                          ::testing::Values(ReadMethod::kMapped,
@@ -222,134 +133,6 @@ TEST_P(CompactorTest, CountsExactly) {
   EXPECT_EQ(before.live_bytes, 130U * (24 + 1000 + 8));
   EXPECT_EQ(after.live_bytes, before.live_bytes);
   EXPECT_EQ(after.tombstone_bytes, before.tombstone_bytes);
-}
-
-TEST_P(CompactorTest, DropsATombstoneOnlyWithAllThatItShadows) {
-  Fill(0, 126);    // two segments
-  Fill(500, 502);  // and a bit
-  Erase(0, 60);    // in the third, which shadow the first
-  Fill(600, 720);
-  Seal();
-  CompactUntilDone();
-  EXPECT_EQ(TheStats().tombstone_bytes % 32, 0U);
-  for (int reopened = 0; reopened < 3; ++reopened) {
-    for (int i = 0; i < 60; ++i) ASSERT_EQ(Get(i), std::nullopt) << i;
-    EXPECT_EQ(TheStats().key_count, 66U + 2 + 120);
-    Open();
-    ASSERT_OK(engine_->RunCompaction());
-  }
-  Fill(800, 930);
-  Seal();
-  ASSERT_OK(engine_->Compact());
-  EXPECT_LE(TheStats().tombstone_bytes, 2U * 32);  // the filters err, rarely
-  Open();
-  for (int i = 0; i < 60; ++i) ASSERT_EQ(Get(i), std::nullopt) << i;
-}
-
-TEST_P(CompactorTest, AColdSurvivorDoesNotPinTombstones) {
-  Fill(0, 63);  // cold, and older than all that follows
-  Fill(1000, 1400);
-  Erase(1000, 1400);
-  Fill(2000, 2200, 'x');
-  Seal();
-  CompactUntilDone();
-  // What most of them shadow has gone with its segments.
-  EXPECT_LT(TheStats().tombstone_bytes, 200U * 32);
-  ASSERT_OK(engine_->Compact());
-  EXPECT_LE(TheStats().tombstone_bytes, 2U * 32);  // the filters err, rarely
-  EXPECT_EQ(TheStats().key_count, 263U);
-  EXPECT_GT(FileCount(".hint"), 0U);
-}
-
-// A window over keys that come and go; one of a hundred stays for ever.
-TEST_P(CompactorTest, KeepsTombstonesOfAWindowFew) {
-  constexpr int kWindow = 12'000;
-  const auto put = [this](int i) {
-    ASSERT_OK(engine_->Put(Key(i), std::string(100, 'w')));
-  };
-  for (int i = 0; i < kWindow; ++i) put(i);
-  uint64_t most = 0;
-  for (int i = 0; i < 3 * kWindow; ++i) {
-    if (i % 100 != 0) Erase(i, i + 1);
-    put(kWindow + i);
-    if (i % 100 != 0) continue;
-    Seal();
-    CompactUntilDone();
-    if (i < kWindow) continue;
-    const Stats stats = TheStats();
-    const uint64_t count = stats.tombstone_bytes / 32;
-    most = std::max(most, 100 * count / (count + stats.key_count));
-    EXPECT_LE(stats.space_amplification, 1.5);
-  }
-  EXPECT_LT(most, 10U);
-  EXPECT_LT(TheStats().write_amplification, 2);
-}
-
-// The sample takes them for idle, since each sixteenth is. Two segments are
-// then compacted to one, where there is no room for the others.
-TEST_P(CompactorTest, KeepsTombstonesThatTheSampleHasMissed) {
-  constexpr int kPairs = 608;  // of a segment
-  const auto name = [](const char* what, int i) {
-    return what + std::to_string(1000 + i);
-  };
-  for (int i = 0; i < 3 * kPairs; i += 16) {
-    ASSERT_OK(engine_->Put(name("gone", i), std::string(900, 'g')));
-  }
-  ASSERT_OK(engine_->Close());
-  Open();
-  for (int i = 0; i < 3 * kPairs; ++i) {
-    ASSERT_OK(engine_->Put(name("live", i), std::string(2000, 'l')));
-    if (i % 16 == 0) continue;
-    ASSERT_OK(engine_->Put(name("dead", i), "d"));
-  }
-  for (int first = 0; first < 3 * kPairs; first += kPairs) {
-    ASSERT_OK(engine_->Close());
-    Open();
-    for (int i = first; i < first + kPairs; ++i) {
-      const char* const what = i % 16 == 0 ? "gone" : "dead";
-      ASSERT_OK(engine_->Delete(name(what, i)));
-      ASSERT_OK(engine_->Put(name("pair", i), std::string(10, 'p')));
-    }
-  }
-  ASSERT_OK(engine_->Close());
-  Open();
-  ASSERT_EQ(TheStats().tombstone_bytes, 3 * kPairs * 32U);
-
-  CompactUntilDone();
-
-  EXPECT_LE(TheStats().tombstone_bytes, (3 * kPairs - 2 * kPairs / 16) * 32U);
-  EXPECT_GT(TheStats().compaction_written_bytes, 0U);
-  ASSERT_OK(engine_->Close());
-  Open();
-  std::string value;
-  for (int i = 0; i < 3 * kPairs; ++i) {
-    EXPECT_THAT(engine_->Get(name("dead", i), &value),
-                StatusIs(absl::StatusCode::kNotFound));
-    EXPECT_THAT(engine_->Get(name("gone", i), &value),
-                StatusIs(absl::StatusCode::kNotFound));
-    EXPECT_OK(engine_->Get(name("pair", i), &value));
-    EXPECT_OK(engine_->Get(name("live", i), &value));
-  }
-}
-
-TEST_P(CompactorTest, ADamagedHintFileIsMadeAgain) {
-  Fill(0, 63);
-  Fill(1000, 1400);
-  Erase(1000, 1100);
-  Fill(2000, 2130, 'x');
-  Seal();
-  ASSERT_OK(engine_->Compact());
-  ASSERT_GT(FileCount(".hint"), 0U);
-  for (const std::string& name : disk_.ListFiles("store")) {
-    if (name.ends_with(".hint")) disk_.FlipBit("store/" + name, 8 * 75);
-  }
-  Erase(0, 30);
-  Fill(3000, 3130, 'x');
-  Seal();
-  ASSERT_OK(engine_->Compact());
-  Open();
-  EXPECT_EQ(TheStats().key_count, 33U + 300 + 130 + 130);
-  EXPECT_EQ(Get(10), std::nullopt);
 }
 
 TEST_P(CompactorTest, SetsADamagedInputAside) {
