@@ -20,25 +20,12 @@ using Step = RecordWalk::Step;
 
 namespace {
 
-// A key, by 128 bits of keyed hash: that two of 2^32 keys agree in them has a
-// chance of 2^-65.
-using KeyName = std::pair<uint64_t, uint64_t>;
-
-struct Newest {
-  Lsn lsn = 0;
-  uint32_t segment = 0;
-  uint32_t record = 0;  // a segment has room for some 11 million
-  RecordKind kind = RecordKind::kNone;
-};
-
 index::KeyHasher RandomHasher() {
   std::random_device device;
   index::KeyHasher::Seed seed = {};
   for (std::byte& byte : seed) byte = static_cast<std::byte>(device());
   return index::KeyHasher(seed);
 }
-
-}  // namespace
 
 // What gaps in one segment hide, from the records around them.
 class HiddenLsns final {
@@ -89,6 +76,8 @@ class HiddenLsns final {
   std::vector<Lsn> lsns_;
 };
 
+}  // namespace
+
 class LiveSetMaker final {
  public:
   LiveSetMaker(const StoreFiles& files, const OnProgress& on_progress,
@@ -116,6 +105,17 @@ class LiveSetMaker final {
   }
 
  private:
+  // A key, by 128 bits of keyed hash: that two of 2^32 keys agree in them has a
+  // chance of 2^-65.
+  using KeyName = std::pair<uint64_t, uint64_t>;
+
+  struct Newest {
+    Lsn lsn = 0;
+    uint32_t segment = 0;
+    uint32_t record = 0;  // a segment has room for some 11 million
+    RecordKind kind = RecordKind::kNone;
+  };
+
   absl::Status Scan(size_t number, bool is_first) {
     const SourceSegment& segment = files_.segments[number];
     if (segment.flaw.has_value()) {
