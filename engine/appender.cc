@@ -201,6 +201,7 @@ void Appender::CountLive(const AppendRecord& record) {
     return;
   }
   const auto value_size = static_cast<int64_t>(record.value_file_size);
+  active.AddValueFile(record.value_file);
   active.AddValueBytes(value_size);
   if (record.is_current) active.AddLiveValueBytes(value_size);
 }

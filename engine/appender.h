@@ -60,6 +60,7 @@ struct AppendRecord {
   // Of the value files that this record and that one refer to.
   uint64_t value_file_size = 0;
   uint64_t superseded_value_file_size = 0;
+  format::SegmentId value_file = 0;  // that this record refers to; 0: none
   format::Lsn superseded_lsn = 0;
   // False: a later record of the same batch takes the place of this one.
   bool is_current = true;

@@ -210,7 +210,8 @@ class Writer::Batch {
       // A key that is born and dies in the batch never gets into the index.
       if (record.kind == RecordKind::kTombstone && !existed) continue;
       writer_.PointTo(key.hash, position, record, appended[key.last_record]);
-      writer_.parts_.mask_counts->Move(key.seen.state, key.state);
+      writer_.CountMasks(key.seen, key.state,
+                         appended[key.last_record].location);
     }
     index.EndPublish(shard_bits_);
   }

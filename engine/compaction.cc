@@ -253,7 +253,8 @@ absl::Status Compaction::Keep(uint32_t input, const Scanned& scanned,
        .value_file_size = value_file_size,
        .lasting_size = static_cast<uint32_t>(format::LastingSize(
            record.header.kind, record.key.size(), record.value)),
-       .home = home});
+       .home = home,
+       .state = StateAfter(record.header.kind)});
   return absl::OkStatus();
 }
 
@@ -280,6 +281,12 @@ absl::StatusOr<uint64_t> Compaction::Append(Home home, const Record& record) {
   if (output.segment == nullptr) {
     PEAT_RETURN_IF_ERROR(
         Create(home, home == kData ? room_ + RoomForTombstones() : room_));
+  }
+  if ((record.header.flags & format::kFlagValueFile) != 0) [[unlikely]] {
+    PEAT_ASSIGN_OR_RETURN(
+        const format::ValueReference reference,
+        format::DecodeValueReference(format::StoredValue(record)));
+    output.value_files.push_back(reference.file);
   }
   // What goes to one output will not go to the other.
   room_ -= std::min(size, room_);
@@ -347,6 +354,9 @@ absl::Status Compaction::FinishOutputs() {
     PEAT_ASSIGN_OR_RETURN(output.open,
                           output.segment->Open(parts_.config->read_method));
     output.open->AddValueBytes(static_cast<int64_t>(output.value_bytes));
+    for (const SegmentId file : output.value_files) {
+      output.open->AddValueFile(file);
+    }
     written_bytes_ += output.segment->entry().end;
   }
   if (!has_any) return absl::OkStatus();
@@ -465,6 +475,10 @@ void Compaction::PublishSome(int shard, std::span<const Move> moves) {
     const Location to(output.number(), move.to_offset);
     const bool has_moved = parts_.index->ReplaceIf(move.hash, move.from, to);
     if (!has_moved && HasBug(Bug::kMoveWithoutCompare)) OverwriteSlot(move, to);
+    if (has_moved) {
+      inputs_[move.input].segment->mask_counts().Add(move.state, -1);
+      output.mask_counts().Add(move.state, 1);
+    }
     // Of one that was superseded meanwhile, a mask's stub is still to stay.
     counts[i] = {.from = inputs_[move.input].segment.get(),
                  .to = &output,

@@ -29,6 +29,7 @@
 #define PEAT_ENGINE_COMPACTION_H_
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -38,6 +39,7 @@
 #include "engine/appender.h"
 #include "engine/config.h"
 #include "engine/fs/file_system.h"
+#include "engine/key_state.h"
 #include "engine/log_syncer.h"
 #include "engine/manifest_store.h"
 #include "engine/output_segment.h"
@@ -66,6 +68,8 @@ struct CompactionParts {
   Poison* poison;
   const Views* views;
   const Config* config;
+  // The log segment that an index snapshot needs; 0: none does.
+  const std::atomic<format::SegmentId>* snapshot_segment;
 };
 
 class Compaction final {
@@ -120,6 +124,7 @@ class Compaction final {
     uint64_t value_file_size = 0;
     uint32_t lasting_size = 0;  // what of `size` stays live if it is superseded
     Home home = kData;
+    KeyState state = KeyState::kLive;  // of its key, if it is current
   };
   struct TombstonePlace {
     uint32_t input = 0;
@@ -130,6 +135,7 @@ class Compaction final {
     std::unique_ptr<OutputSegment> segment;  // null: nothing went there
     std::shared_ptr<Segment> open;
     uint64_t value_bytes = 0;  // of the value files that it refers to
+    std::vector<format::SegmentId> value_files;  // those
     std::vector<uint64_t> filter_hashes;  // if its key filter is to be made
   };
 

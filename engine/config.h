@@ -46,6 +46,9 @@ struct Config {
   uint64_t compaction_bytes_per_second = 0;  // 0: unlimited
   bool background_compaction = true;
   bool ordered = false;
+  // A store with fewer bytes in its log has no index snapshot: reading them
+  // takes no longer.
+  uint64_t snapshot_bytes_min = uint64_t{4} << 20;
 
   // For tests: the bounds of the segment size (powers of two), what a small
   // store may use beyond the bound, who runs the background, how many threads

@@ -7,6 +7,8 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_format.h"
+#include "engine/index_snapshot.h"
+#include "engine/log_tail.h"
 #include "engine/recovery.h"
 #include "format/check.h"
 #include "format/file_name.h"
@@ -106,7 +108,8 @@ Engine::Log::Log(Engine& engine, std::unique_ptr<DirectoryLock> directory_lock,
                  .syncer = &syncer,
                  .poison = &engine.poison_,
                  .views = &engine.views_,
-                 .config = &engine.config_},
+                 .config = &engine.config_,
+                 .snapshot_segment = &engine.snapshot_segment_},
                 &references, [this] { return housekeeping.SyncAndSeal(); }) {}
 
 void Engine::Log::StartBackground(Engine& engine) {
@@ -177,8 +180,23 @@ absl::Status Engine::CloseLog() {
     log_->appender.RollForGood();
     status = log_->housekeeping.Seal();
   }
+  if (status.ok()) SaveSnapshot();
   log_->lock.reset();
   return status;
+}
+
+void Engine::SaveSnapshot() {
+  const Manifest manifest = manifest_.Current();
+  const LogEnd end = SealedEnd(manifest);
+  if (end.last_lsn == 0 || poison_.is_set()) return;
+  // As it was when the store was opened.
+  if (end.last_lsn == snapshot_.last_lsn &&
+      log_->compactor.counters().compaction_count == 0) {
+    return;
+  }
+  if (segments_.Sum().used_bytes < config_.snapshot_bytes_min) return;
+  (void)SaveIndexSnapshot(*directory_, manifest, end, segments_.All(), hasher_,
+                          &index_);
 }
 
 absl::Status Engine::WhyNot() const {

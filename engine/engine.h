@@ -178,10 +178,11 @@ class Engine {
       const Config& config);
   absl::Status RecoverToWrite(std::unique_ptr<DirectoryLock> lock);
   absl::Status RecoverToRead();
-  // Returns the references to value files.
-  absl::StatusOr<ValueReferences::Counts> ReplayInto(
-      const std::vector<ReplaySource>& sources,
-      std::optional<LogDamage> log_damage);
+  // Takes what there is from an index snapshot, and opens the sealed segments.
+  // Returns what is to be replayed.
+  absl::StatusOr<std::vector<ReplaySource>> OpenSegments();
+  absl::Status ReplayInto(const std::vector<ReplaySource>& sources,
+                          std::optional<LogDamage> log_damage);
 
   // Whether a call, whose `guard` it is, may go on; and why it may not.
   bool IsOpen(const index::EpochGuard&) const {
@@ -195,6 +196,9 @@ class Engine {
   void CountSegments(const format::Manifest& manifest, Stats* stats) const;
   absl::StatusOr<std::vector<SegmentSource>> Sources() const;
   absl::Status CloseLog();
+  // Of a log that is sealed to its end. What fails leaves no snapshot, and the
+  // next open reads the log.
+  void SaveSnapshot();
   QueryParts PartsForQueries() const;
 
   FileSystem& file_system_;
@@ -217,6 +221,13 @@ class Engine {
   std::optional<Reader> reader_;
   std::unique_ptr<Log> log_;  // null: to read only
   OpenStats open_stats_;
+  // The index snapshot that fits the store; no name: there is none.
+  struct CurrentSnapshot {
+    std::string name;
+    format::Lsn last_lsn = 0;
+  };
+  CurrentSnapshot snapshot_;
+  std::atomic<format::SegmentId> snapshot_segment_{0};  // in which it ends
 
   // Set before Close() waits for everybody inside to leave.
   std::atomic<bool> closed_{false};

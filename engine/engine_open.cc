@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_format.h"
 #include "engine/engine.h"
+#include "engine/index_snapshot.h"
 #include "engine/load_ordered.h"
 #include "engine/recovery.h"
 #include "format/check.h"
@@ -118,11 +119,15 @@ absl::Status Engine::RecoverToWrite(std::unique_ptr<DirectoryLock> lock) {
     end = tail.end;
   }
   PEAT_ASSIGN_OR_RETURN(const std::vector<ReplaySource> sources,
-                        OpenSealed(*directory_, manifest_.Current(),
-                                   config_.read_method, &segments_));
-  PEAT_ASSIGN_OR_RETURN(ValueReferences::Counts references,
-                        ReplayInto(sources, std::nullopt));
-  RemoveOrphans(*directory_, manifest_.Current(), references);
+                        OpenSegments());
+  PEAT_RETURN_IF_ERROR(ReplayInto(sources, std::nullopt));
+  ValueReferences::Counts references;
+  for (const std::shared_ptr<Segment>& segment : segments_.All()) {
+    for (const format::SegmentId file : segment->value_files()) {
+      ++references[file];
+    }
+  }
+  RemoveOrphans(*directory_, manifest_.Current(), references, snapshot_.name);
   log_ = std::make_unique<Log>(*this, std::move(lock), end);
   log_->references.Reset(std::move(references));
   views_.SetAppender(&log_->appender);
@@ -136,9 +141,34 @@ absl::Status Engine::RecoverToWrite(std::unique_ptr<DirectoryLock> lock) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<ValueReferences::Counts> Engine::ReplayInto(
-    const std::vector<ReplaySource>& sources,
-    std::optional<LogDamage> log_damage) {
+absl::StatusOr<std::vector<ReplaySource>> Engine::OpenSegments() {
+  const Manifest manifest = manifest_.Current();
+  std::optional<FoundSnapshot> snapshot;
+  // Looks for damage, or is to read all of the log for another reason.
+  if (config_.access != Access::kReadOnlyDespiteDamage) {
+    snapshot = FindIndexSnapshot(*directory_, manifest, hasher_);
+  }
+  if (snapshot.has_value() &&
+      !LoadIndexSnapshot(*snapshot, manifest, ThreadCount(config_), &index_)) {
+    snapshot.reset();
+  }
+  PEAT_ASSIGN_OR_RETURN(
+      std::vector<ReplaySource> sources,
+      OpenSealed(*directory_, manifest, config_.read_method,
+                 snapshot.has_value() ? &snapshot->head : nullptr, &segments_));
+  if (!snapshot.has_value()) return sources;
+  for (const std::shared_ptr<Segment>& segment : segments_.All()) {
+    mask_counts_->Add(segment->mask_counts());
+  }
+  snapshot_ = {.name = snapshot->name, .last_lsn = snapshot->head.last_lsn};
+  snapshot_segment_ = snapshot->head.log_segment;
+  open_stats_.last_lsn = snapshot->head.last_lsn;
+  open_stats_.keys_loaded = index_.size();
+  return sources;
+}
+
+absl::Status Engine::ReplayInto(const std::vector<ReplaySource>& sources,
+                                std::optional<LogDamage> log_damage) {
   const bool despite_damage = config_.access == Access::kReadOnlyDespiteDamage;
   PEAT_ASSIGN_OR_RETURN(ReplayResult result,
                         Replay(sources, {.segments = &segments_,
@@ -151,7 +181,7 @@ absl::StatusOr<ValueReferences::Counts> Engine::ReplayInto(
   open_stats_.records_replayed = result.record_count;
   open_stats_.bytes_replayed = result.byte_count;
   open_stats_.damaged = std::move(result.damaged);
-  open_stats_.last_lsn = result.last_lsn;
+  open_stats_.last_lsn = std::max(open_stats_.last_lsn, result.last_lsn);
   reader_.emplace(Reader::Parts{.index = &index_,
                                 .segments = &segments_,
                                 .hasher = &hasher_,
@@ -168,7 +198,7 @@ absl::StatusOr<ValueReferences::Counts> Engine::ReplayInto(
     ordered_ = std::make_unique<index::OrderedIndex>();
     PEAT_RETURN_IF_ERROR(LoadOrdered(index_, segments_, ordered_.get()));
   }
-  return std::move(result.value_files);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::unique_ptr<Engine>> Engine::OpenToRead(
@@ -207,9 +237,7 @@ absl::Status Engine::RecoverToRead() {
   PEAT_ASSIGN_OR_RETURN(LogTail tail,
                         FindLogTail(*directory_, manifest, OpenMode::kRead));
   if (!despite_damage) PEAT_RETURN_IF_ERROR(tail.damage);
-  PEAT_ASSIGN_OR_RETURN(
-      std::vector<ReplaySource> sources,
-      OpenSealed(*directory_, manifest, config_.read_method, &segments_));
+  PEAT_ASSIGN_OR_RETURN(std::vector<ReplaySource> sources, OpenSegments());
   PEAT_RETURN_IF_ERROR(
       OpenTail(*directory_, tail, despite_damage, &segments_, &sources));
   open_stats_.clean = tail.used.empty() && tail.dropped.empty();
@@ -222,7 +250,7 @@ absl::Status Engine::RecoverToRead() {
                   .offset = tail.end.end},
         .durable_lsn = manifest.durable_lsn};
   }
-  return ReplayInto(sources, std::move(log_damage)).status();
+  return ReplayInto(sources, std::move(log_damage));
 }
 
 }  // namespace peat::engine

@@ -75,6 +75,7 @@ void LoggedMask::TakeReference(std::string_view reference) {
   PEAT_CHECK(decoded.ok());  // of a record that has been verified
   value_file_ = decoded->file;
   record_.value_file_size = decoded->size;
+  record_.value_file = decoded->file;
   writer_.parts_.references->Add(decoded->file);
 }
 
@@ -83,6 +84,7 @@ void LoggedMask::DropReference() {
   writer_.parts_.references->Remove(*value_file_);
   value_file_.reset();
   record_.value_file_size = 0;
+  record_.value_file = 0;
 }
 
 absl::Status LoggedMask::TakeDigest(const Source& source) {

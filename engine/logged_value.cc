@@ -25,6 +25,7 @@ absl::Status LoggedValue::PrepareLarge() {
   large_->reference = EncodeValueReference(large_->written.reference);
   record_.value = large_->reference;
   record_.value_file_size = large_->value.size();
+  record_.value_file = large_->written.reference.file;
   record_.payload_hash = format::PayloadHash(record_.key, record_.value);
   parts.appender->AddValueFile(large_->written.file, large_->value.size());
   return absl::OkStatus();

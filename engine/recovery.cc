@@ -1,11 +1,13 @@
 #include "engine/recovery.h"
 
 #include <algorithm>
+#include <map>
 #include <memory>
 #include <span>
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "engine/index_snapshot.h"
 #include "engine/seeded_bug.h"
 #include "engine/segment_scanner.h"
 #include "engine/segment_supply.h"
@@ -86,6 +88,19 @@ SegmentIdentity IdentityOf(const ManifestSegment& entry) {
           .kind = entry.kind};
 }
 
+// What the snapshot has counted in a segment.
+void CountAs(const format::SnapshotSegment& known, Segment* segment) {
+  segment->AddLiveBytes(static_cast<int64_t>(known.live_bytes));
+  segment->AddTombstoneBytes(static_cast<int64_t>(known.tombstone_bytes));
+  segment->AddValueBytes(static_cast<int64_t>(known.value_bytes));
+  segment->AddLiveValueBytes(static_cast<int64_t>(known.live_value_bytes));
+  segment->mask_counts().Add(KeyState::kDisabled,
+                             static_cast<int64_t>(known.disabled));
+  segment->mask_counts().Add(KeyState::kForgotten,
+                             static_cast<int64_t>(known.forgotten));
+  for (const SegmentId file : known.values) segment->AddValueFile(file);
+}
+
 }  // namespace
 
 absl::StatusOr<Contents> Inspect(const Directory& directory) {
@@ -161,11 +176,12 @@ absl::Status Mend(LogTail& tail, Directory& directory,
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<ReplaySource>> OpenSealed(const Directory& directory,
-                                                     const Manifest& manifest,
-                                                     ReadMethod read_method,
-                                                     SegmentSet* segments) {
+absl::StatusOr<std::vector<ReplaySource>> OpenSealed(
+    const Directory& directory, const Manifest& manifest,
+    ReadMethod read_method, const format::IndexSnapshot* snapshot,
+    SegmentSet* segments) {
   std::vector<ReplaySource> sources;
+  std::map<format::SegmentNumber, std::shared_ptr<Segment>> numbered;
   for (const ManifestSegment& entry : manifest.segments) {
     if (entry.state != SegmentState::kSealed) continue;
     PEAT_ASSIGN_OR_RETURN(
@@ -178,13 +194,28 @@ absl::StatusOr<std::vector<ReplaySource>> OpenSealed(const Directory& directory,
       segment =
           std::make_shared<Segment>(IdentityOf(entry), std::move(mapping));
     } else {
-      if (sources.size() >= kOpenFilesMax) file.reset();
+      if (sources.size() + numbered.size() >= kOpenFilesMax) file.reset();
       segment = std::make_shared<Segment>(IdentityOf(entry), &directory,
                                           std::move(file), entry.end);
     }
     segment->set_end(entry.end);
-    PEAT_RETURN_IF_ERROR(segments->Add(segment));
-    sources.push_back({.segment = std::move(segment), .entry = entry});
+    const format::SnapshotSegment* const known =
+        snapshot == nullptr ? nullptr : FindSegment(*snapshot, entry.id);
+    if (known != nullptr) {
+      CountAs(*known, segment.get());
+      numbered[known->number] = segment;
+    }
+    if (known == nullptr || known->end < entry.end) {
+      sources.push_back({.segment = std::move(segment), .entry = entry});
+      if (known != nullptr && known->end > 0) sources.back().begin = known->end;
+    }
+  }
+  for (const auto& [number, segment] : numbered) {
+    segments->AddNumbered(segment, number);
+  }
+  for (const ReplaySource& source : sources) {
+    if (source.segment->number() != 0) continue;
+    PEAT_RETURN_IF_ERROR(segments->Add(source.segment));
   }
   return sources;
 }
@@ -240,13 +271,15 @@ absl::Status CheckIds(const Directory& directory, const Manifest& manifest) {
 }
 
 void RemoveOrphans(Directory& directory, const Manifest& manifest,
-                   const ValueReferences::Counts& value_files) {
+                   const ValueReferences::Counts& value_files,
+                   std::string_view snapshot_name) {
   const absl::StatusOr<std::vector<std::string>> names = directory.List();
   if (!names.ok()) return;
   for (const std::string& name : *names) {
     const std::optional<FileName> parsed = format::ParseFileName(name);
     if (!parsed.has_value()) continue;
-    bool is_orphan = parsed->kind == FileKind::kDerived;
+    bool is_orphan = parsed->kind == FileKind::kTemporary;
+    if (parsed->kind == FileKind::kSnapshot) is_orphan = name != snapshot_name;
     if (parsed->kind == FileKind::kSegment || parsed->kind == FileKind::kHint) {
       is_orphan = std::none_of(
           manifest.segments.begin(), manifest.segments.end(),

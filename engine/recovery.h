@@ -16,6 +16,7 @@
 #define PEAT_ENGINE_RECOVERY_H_
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -26,6 +27,8 @@
 #include "engine/manifest_store.h"
 #include "engine/replay.h"
 #include "engine/segment_set.h"
+#include "engine/value_references.h"
+#include "format/index_snapshot.h"
 #include "format/manifest.h"
 
 namespace peat::engine {
@@ -45,10 +48,13 @@ format::Manifest NewManifest(FileSystem& file_system);
 // segments are sealed, and those behind the end are gone.
 absl::Status Mend(LogTail& tail, Directory& directory, ManifestStore& manifest);
 
-// Opens every sealed segment of `manifest` and adds it to `segments`.
+// Opens every sealed segment of `manifest` and adds it to `segments`, with the
+// number and the counts that `snapshot` has for it, if there is one. Returns
+// what is to be replayed.
 absl::StatusOr<std::vector<ReplaySource>> OpenSealed(
     const Directory& directory, const format::Manifest& manifest,
-    ReadMethod read_method, SegmentSet* segments);
+    ReadMethod read_method, const format::IndexSnapshot* snapshot,
+    SegmentSet* segments);
 
 // The unsealed ones of a store that is opened to read only.
 absl::Status OpenTail(const Directory& directory, const LogTail& tail,
@@ -61,10 +67,11 @@ absl::Status CheckIds(const Directory& directory,
                       const format::Manifest& manifest);
 
 // Unlinks segments that the manifest does not name, with their hint files,
-// value files that no record refers to, and temporaries. What fails stays for
-// the next time.
+// value files that no record refers to, index snapshots but the one called
+// `snapshot_name`, and temporaries. What fails stays for the next time.
 void RemoveOrphans(Directory& directory, const format::Manifest& manifest,
-                   const ValueReferences::Counts& value_files);
+                   const ValueReferences::Counts& value_files,
+                   std::string_view snapshot_name);
 
 }  // namespace peat::engine
 

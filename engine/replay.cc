@@ -70,7 +70,7 @@ class SourceReader {
   absl::Status Read(const ReplaySource& source) {
     PEAT_ASSIGN_OR_RETURN(const ByteView bytes,
                           source.segment->ReadAll(&buffer_));
-    SegmentScanner scanner(bytes, source.entry.salt, format::kSegmentHeaderSize,
+    SegmentScanner scanner(bytes, source.entry.salt, source.begin,
                            source.entry.end);
     absl::Status status = Scan(source, scanner);
     if (status.ok() || !parts_.despite_damage) return status;
@@ -104,7 +104,7 @@ class SourceReader {
           "%s: last lsn is %d, the manifest says %d; an older copy?",
           source.segment->file_name(), last_lsn, entry.last_lsn));
     }
-    result_.byte_count += entry.end;
+    result_.byte_count += entry.end - source.begin;
     return absl::OkStatus();
   }
 
@@ -117,7 +117,7 @@ class SourceReader {
   // What validates, from the start again (what is listed twice does no harm),
   // and the ranges between.
   absl::Status ScanDespiteDamage(const ReplaySource& source, ByteView bytes) {
-    SegmentScanner scanner(bytes, source.entry.salt, format::kSegmentHeaderSize,
+    SegmentScanner scanner(bytes, source.entry.salt, source.begin,
                            source.entry.end);
     const bool is_loose = source.entry.last_lsn == kUnknownLsn;
     Salvage salvage;
@@ -184,7 +184,7 @@ class SourceReader {
     if ((record.header.flags & format::kFlagValueFile) != 0) {
       const auto reference =
           format::DecodeValueReference(format::StoredValue(record));
-      if (reference.ok()) ++result_.value_files[reference->file];
+      if (reference.ok()) segment.AddValueFile(reference->file);
       segment.AddValueBytes(static_cast<int64_t>(ValueFileSize(record)));
     }
     lists_[static_cast<size_t>(HashIndex::ShardOf(hash))].push_back(
@@ -268,11 +268,12 @@ class ShardFiller {
           RecordSize(old.header) -
           format::LastingSize(old.header.kind, old.key.size(), old.value)));
       segment.AddLiveValueBytes(-static_cast<int64_t>(ValueFileSize(old)));
+      segment.mask_counts().Add(StateAfter(old.header.kind), -1);
+      parts_.mask_counts->Add(StateAfter(old.header.kind), -1);
     }
-    parts_.mask_counts->Move(
-        is_known ? StateAfter(old.header.kind) : KeyState::kAbsent,
-        StateAfter(found.kind));
     Segment& segment = parts_.segments->At(found.location.segment());
+    segment.mask_counts().Add(StateAfter(found.kind), 1);
+    parts_.mask_counts->Add(StateAfter(found.kind), 1);
     segment.AddLiveBytes(found.size);
     if (found.refers) [[unlikely]] {
       Record record;
@@ -356,9 +357,6 @@ class Replayer {
       all.hidden_up_to = std::max(all.hidden_up_to, one.hidden_up_to);
       all.damaged.insert(all.damaged.end(), one.damaged.begin(),
                          one.damaged.end());
-      for (const auto& [file, count] : one.value_files) {
-        all.value_files[file] += count;
-      }
     }
     if (parts_.log_damage.has_value()) {
       all.damaged.push_back(parts_.log_damage->where);
@@ -482,7 +480,6 @@ class Replayer {
 absl::StatusOr<ReplayResult> Replay(const std::vector<ReplaySource>& sources,
                                     const ReplayParts& parts) {
   PEAT_CHECK(parts.thread_count >= 1);
-  PEAT_CHECK(parts.index->size() == 0);
   Replayer replayer(parts);
   PEAT_RETURN_IF_ERROR(replayer.Run(sources));
   return replayer.TakeResult(sources);

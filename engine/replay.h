@@ -22,7 +22,6 @@
 #include "engine/segment.h"
 #include "engine/segment_set.h"
 #include "engine/stats.h"
-#include "engine/value_references.h"
 #include "format/location.h"
 #include "format/manifest.h"
 #include "index/hash_index.h"
@@ -30,12 +29,14 @@
 
 namespace peat::engine {
 
-// What to replay: the records of `segment` up to `entry.end`. Of the unsealed
-// part of a damaged log `entry.last_lsn` is kUnknownLsn: whatever validates.
+// What to replay: the records of `segment` from `begin` to `entry.end`. Of the
+// unsealed part of a damaged log `entry.last_lsn` is kUnknownLsn: whatever
+// validates.
 inline constexpr format::Lsn kUnknownLsn = UINT64_MAX;
 struct ReplaySource {
   std::shared_ptr<Segment> segment;  // has its number
   format::ManifestSegment entry;
+  uint64_t begin = format::kSegmentHeaderSize;
 };
 
 // The unsealed part of the log lacks something.
@@ -46,7 +47,7 @@ struct LogDamage {
 
 struct ReplayParts {
   const SegmentSet* segments = nullptr;
-  index::HashIndex* index = nullptr;  // empty
+  index::HashIndex* index = nullptr;  // of what lies outside of the sources
   const index::KeyHasher* hasher = nullptr;
   MaskCounts* mask_counts = nullptr;
   int thread_count = 1;
@@ -62,8 +63,6 @@ struct ReplayResult {
   std::vector<CutRange> damaged;
   // Lsns up to here may be among what could not be read; 0: everything was.
   format::Lsn hidden_up_to = 0;
-  // How many records refer to each value file, whether current or not.
-  ValueReferences::Counts value_files;
 };
 
 // Takes memory of up to 32 bytes a record for one group of segments (see

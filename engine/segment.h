@@ -18,6 +18,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/fs/file_system.h"
+#include "engine/mask_counts.h"
 #include "engine/seeded_bug.h"
 #include "format/location.h"
 #include "format/record.h"
@@ -157,6 +158,17 @@ class Segment : public std::enable_shared_from_this<Segment> {
     return live_value_bytes_.load(std::memory_order_relaxed);
   }
 
+  // The keys whose current record is a mask in it. Moved with the lock of the
+  // key's shard.
+  MaskCounts& mask_counts() { return mask_counts_; }
+
+  // The value files that its records refer to, current or not: one for each.
+  // Added to by whoever writes or replays the segment, one thread at a time.
+  void AddValueFile(format::SegmentId file) { value_files_.push_back(file); }
+  const std::vector<format::SegmentId>& value_files() const {
+    return value_files_;
+  }
+
   // Compaction found it damaged or missing, and leaves it alone from now on.
   void SetAside() { is_set_aside_.store(true, std::memory_order_relaxed); }
   bool is_set_aside() const {
@@ -190,6 +202,8 @@ class Segment : public std::enable_shared_from_this<Segment> {
   std::atomic<uint64_t> idle_bytes_{0};
   std::atomic<int64_t> value_bytes_{0};
   std::atomic<int64_t> live_value_bytes_{0};
+  MaskCounts mask_counts_;
+  std::vector<format::SegmentId> value_files_;
   std::atomic<bool> is_set_aside_{false};
   std::atomic<uint64_t> end_{0};
 };

@@ -33,6 +33,25 @@ absl::Status SegmentSet::AddOwner(Owner owner) {
   } else {
     owners_.emplace_back();
   }
+  Place(std::move(owner), number);
+  return absl::OkStatus();
+}
+
+void SegmentSet::AddNumbered(std::shared_ptr<Segment> segment,
+                             SegmentNumber number) {
+  PEAT_CHECK(number <= format::kSegmentNumberMax);
+  index::MutexLock lock(&mutex_);
+  if (owners_.empty()) owners_.emplace_back();
+  PEAT_CHECK(number >= owners_.size());
+  for (auto gap = static_cast<SegmentNumber>(owners_.size()); gap < number;
+       ++gap) {
+    free_numbers_.push_back(gap);
+  }
+  owners_.resize(number + size_t{1});
+  Place({.segment = std::move(segment)}, number);
+}
+
+void SegmentSet::Place(Owner owner, SegmentNumber number) {
   std::atomic<Chunk*>& chunk = chunks_[number / kChunkSize];
   if (chunk.load(std::memory_order_relaxed) == nullptr) {
     chunk_owners_.push_back(std::make_unique<Chunk>());
@@ -44,7 +63,6 @@ absl::Status SegmentSet::AddOwner(Owner owner) {
   PEAT_CHECK(owners_[number].segment == nullptr);
   owners_[number] = std::move(owner);
   list_.reset();
-  return absl::OkStatus();
 }
 
 void SegmentSet::Exchange(Some retired, Some copies) {

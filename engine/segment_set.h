@@ -39,6 +39,11 @@ class SegmentSet {
   absl::Status Add(std::shared_ptr<Segment> segment)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // The same with a number that an index snapshot has for it: larger than any
+  // that was given out before.
+  void AddNumbered(std::shared_ptr<Segment> segment,
+                   format::SegmentNumber number) ABSL_LOCKS_EXCLUDED(mutex_);
+
   // The same for a segment that holds copies of what lies in others, until
   // Exchange() says that it stands for them.
   absl::Status AddCopies(std::shared_ptr<Segment> segment)
@@ -111,6 +116,9 @@ class SegmentSet {
     bool is_copy = false;
   };
   absl::Status AddOwner(Owner owner) ABSL_LOCKS_EXCLUDED(mutex_);
+  // `number` has a place in owners_ and nobody there.
+  void Place(Owner owner, format::SegmentNumber number)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   std::vector<Owner> owners_ ABSL_GUARDED_BY(mutex_);  // by number
   std::vector<format::SegmentNumber> free_numbers_ ABSL_GUARDED_BY(mutex_);

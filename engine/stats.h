@@ -20,6 +20,7 @@ struct CutRange {
 
 struct OpenStats {
   bool clean = true;
+  uint64_t keys_loaded = 0;  // from an index snapshot
   uint64_t records_replayed = 0;
   uint64_t bytes_replayed = 0;
   uint64_t milliseconds = 0;

@@ -41,7 +41,7 @@ absl::Status ReadRecord(const Segment& segment, uint64_t offset,
 absl::Status ViewReader::Find(const View& view, std::string_view key,
                               Found* found) const {
   absl::Status failure;
-  switch (FindHashed(view, key, Hash(key), {}, found, &failure)) {
+  switch (FindHashed(view, {key, Hash(key), {}}, found, &failure)) {
     case Answer::kFound:
       return absl::OkStatus();
     case Answer::kAbsent:
@@ -53,8 +53,7 @@ absl::Status ViewReader::Find(const View& view, std::string_view key,
 }
 
 ViewReader::Answer ViewReader::FindHashed(const View& view,
-                                          std::string_view key, uint64_t hash,
-                                          Location candidate, Found* found,
+                                          const HashedKey& wanted, Found* found,
                                           absl::Status* failure) const {
   const auto match = [&](Location location) {
     found->segment = &parts_.segments->At(location.segment());
@@ -64,11 +63,12 @@ ViewReader::Answer ViewReader::FindHashed(const View& view,
       *failure = std::move(read);
       return Verdict::kStop;
     }
-    return found->record.key == key ? Verdict::kMatch : Verdict::kOther;
+    return found->record.key == wanted.key ? Verdict::kMatch : Verdict::kOther;
   };
-  Verdict verdict = candidate.is_none() ? Verdict::kOther : match(candidate);
+  Verdict verdict =
+      wanted.candidate.is_none() ? Verdict::kOther : match(wanted.candidate);
   if (verdict == Verdict::kOther) [[unlikely]] {
-    verdict = parts_.index->FindUnvalidated(hash, match);
+    verdict = parts_.index->FindUnvalidated(wanted.hash, match);
   }
   if (verdict == Verdict::kStop) [[unlikely]] {
     return Answer::kFailed;
@@ -85,7 +85,7 @@ ViewReader::Answer ViewReader::FindHashed(const View& view,
       return Answer::kFound;
     }
   }
-  return FindSaved(view, key, found, failure);
+  return FindSaved(view, wanted.key, found, failure);
 }
 
 ViewReader::Answer ViewReader::FindSaved(const View& view, std::string_view key,
@@ -104,12 +104,7 @@ ViewReader::Answer ViewReader::FindSaved(const View& view, std::string_view key,
 
 absl::Status ViewReader::FindGroup(const View& view, const KeyGroup& keys,
                                    Show show) const {
-  struct Key {
-    std::string_view key;
-    uint64_t hash;
-    Location candidate;
-  };
-  std::array<Key, kLookupGroupSize> group;  // not cleared: that costs
+  std::array<HashedKey, kLookupGroupSize> group;
   Found found;
   absl::Status failure;
   for (size_t first = 0; first < keys.size(); first += kLookupGroupSize) {
@@ -130,8 +125,7 @@ absl::Status ViewReader::FindGroup(const View& view, const KeyGroup& keys,
       parts_.segments->At(candidate.segment()).Prefetch(candidate.offset());
     }
     for (size_t i = 0; i < count; ++i) {
-      const Answer answer = FindHashed(view, group[i].key, group[i].hash,
-                                       group[i].candidate, &found, &failure);
+      const Answer answer = FindHashed(view, group[i], &found, &failure);
       if (answer == Answer::kAbsent) continue;
       if (answer == Answer::kFailed) [[unlikely]] {
         return failure;
@@ -168,7 +162,7 @@ absl::StatusOr<bool> ViewReader::Shows(const View& view, const Segment& segment,
   Found shown;
   absl::Status failure;
   const Answer answer =
-      FindHashed(view, record.key, hash, {}, &shown, &failure);
+      FindHashed(view, {record.key, hash, {}}, &shown, &failure);
   if (answer == Answer::kFailed) return failure;
   return answer == Answer::kFound && shown.record.header.lsn == lsn;
 }

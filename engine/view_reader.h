@@ -70,9 +70,14 @@ class ViewReader final {
  private:
   // Statuses would cost more than all the rest of a look.
   enum class Answer : uint8_t { kFound, kAbsent, kFailed };
+  // A key, and where its record probably lies; none: that is not known.
+  struct HashedKey {
+    std::string_view key = {};
+    uint64_t hash = 0;
+    format::Location candidate = {};
+  };
   // Sets `*failure` if it is kFailed.
-  Answer FindHashed(const View& view, std::string_view key, uint64_t hash,
-                    format::Location candidate, Found* found,
+  Answer FindHashed(const View& view, const HashedKey& key, Found* found,
                     absl::Status* failure) const;
   Answer FindSaved(const View& view, std::string_view key, Found* found,
                    absl::Status* failure) const;

@@ -207,9 +207,24 @@ Writer::Attempt Writer::TryAppend(uint64_t hash, const Seen& seen,
     if (parts_.at_write_point != nullptr) parts_.at_write_point();
   }
   PointTo(hash, seen.position, record, *appended);
-  const KeyState after = StateAfter(record.kind);
-  if (seen.state != after) parts_.mask_counts->Move(seen.state, after);
+  CountMasks(seen, StateAfter(record.kind), appended->location);
   return Attempt::kDone;
+}
+
+void Writer::CountMasks(const Seen& seen, KeyState after, Location to) const {
+  const auto is_masked = [](KeyState state) {
+    return state == KeyState::kDisabled || state == KeyState::kForgotten;
+  };
+  if (is_masked(seen.state)) [[unlikely]] {
+    parts_.mask_counts->Add(seen.state, -1);
+    parts_.segments->At(seen.position.location.segment())
+        .mask_counts()
+        .Add(seen.state, -1);
+  }
+  if (is_masked(after)) [[unlikely]] {
+    parts_.mask_counts->Add(after, 1);
+    parts_.segments->At(to.segment()).mask_counts().Add(after, 1);
+  }
 }
 
 void Writer::PointTo(uint64_t hash, const HashIndex::Position& position,

@@ -145,6 +145,9 @@ class Writer {
   absl::Status CheckWritable(Need need);
   // Points the index from what was there to `record`, which has been appended,
   // and saves for views what was there.
+  // Counts a key that went from what was seen to the state `after`, whose
+  // record lies at `to`.
+  void CountMasks(const Seen& seen, KeyState after, format::Location to) const;
   void PointTo(uint64_t hash, const index::HashIndex::Position& position,
                const AppendRecord& record, const Appended& appended);
   // Everything about a write of `bytes` that is left to do outside the locks.

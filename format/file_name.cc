@@ -31,7 +31,7 @@ std::optional<FileKind> KindOfSuffix(std::string_view suffix) {
   if (suffix == ".seg") return FileKind::kSegment;
   if (suffix == ".val") return FileKind::kValue;
   if (suffix == ".hint") return FileKind::kHint;
-  if (suffix == ".snap") return FileKind::kDerived;
+  if (suffix == ".snap") return FileKind::kSnapshot;
   return std::nullopt;
 }
 
@@ -49,6 +49,8 @@ std::string ValueFileName(SegmentId id) { return FileNameOf(id, ".val"); }
 
 std::string HintFileName(SegmentId id) { return FileNameOf(id, ".hint"); }
 
+std::string SnapshotFileName(SegmentId id) { return FileNameOf(id, ".snap"); }
+
 std::optional<FileName> ParseFileName(std::string_view name) {
   if (name.find('/') != std::string_view::npos) return std::nullopt;
   if (name == kLockFileName) return FileName{.kind = FileKind::kLock};
@@ -62,7 +64,7 @@ std::optional<FileName> ParseFileName(std::string_view name) {
   if (dot == std::string_view::npos || dot == 0) return std::nullopt;
   const std::string_view stem = name.substr(0, dot);
   const std::string_view suffix = name.substr(dot);
-  if (suffix == ".tmp") return FileName{.kind = FileKind::kDerived};
+  if (suffix == ".tmp") return FileName{.kind = FileKind::kTemporary};
   const std::optional<FileKind> kind = KindOfSuffix(suffix);
   const std::optional<SegmentId> id = ParseId(stem);
   if (!kind.has_value() || !id.has_value()) return std::nullopt;

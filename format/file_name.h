@@ -5,8 +5,11 @@
 //   000042.seg              segment 42 (at least six decimal digits)
 //   000042.val              value file 42
 //   RESERVE-0, RESERVE-1    preallocated, for a full disk: log, compaction
-//   000042.hint, 000042.snap, *.tmp   derived files and leftovers; may be
-//                                     deleted at any time
+//   000042.hint             what is known of segment 42; derived
+//   000042.snap             the index as of an lsn in segment 42; derived
+//   *.tmp                   leftovers
+//
+// Derived files and leftovers may be deleted at any time.
 //
 // Pure functions, safe from any thread.
 
@@ -28,6 +31,7 @@ inline constexpr char kReserveFileNames[2][10] = {"RESERVE-0", "RESERVE-1"};
 std::string SegmentFileName(SegmentId id);
 std::string ValueFileName(SegmentId id);
 std::string HintFileName(SegmentId id);
+std::string SnapshotFileName(SegmentId id);
 
 enum class FileKind {
   kLock,
@@ -36,11 +40,12 @@ enum class FileKind {
   kValue,
   kReserve,
   kHint,
-  kDerived,  // snapshot, temporary
+  kSnapshot,
+  kTemporary,
 };
 
 struct FileName {
-  FileKind kind = FileKind::kDerived;
+  FileKind kind = FileKind::kTemporary;
   SegmentId id = 0;  // of a segment, value file, hint or snapshot
 };
 

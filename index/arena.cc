@@ -37,7 +37,7 @@ constexpr uint64_t kRetiredUnitsMax = 256;
 // Free memory is given back when it is more than this share of what is used,
 // and some chunks: what an index that grows leaves free it will use again.
 constexpr uint64_t kFreeShareMax = 4;
-constexpr uint64_t kFreeUnitsMax = 2 * kChunkUnits;
+constexpr uint64_t kFreeUnitsMax = uint64_t{2} * kChunkUnits;
 // Shorter runs of pages are not worth a system call.
 constexpr uint32_t kReleasedPagesMin = 4;
 // Under one hold of the lock.
@@ -85,11 +85,11 @@ struct Arena::FreeRun {
 
 // The head of a chunk, in its first unit.
 struct Arena::Chunk {
-  bool is_huge;
-  uint32_t touched_units;  // no unit from here on was ever used
-  uint32_t ready_units;    // not less; the page faults up to here are taken
+  bool is_huge = false;
+  uint32_t touched_units = 0;  // no unit from here on was ever used
+  uint32_t ready_units = 0;    // not less; the page faults up to here are taken
   // A bit per unit: in use, as the head itself always is.
-  std::array<uint64_t, kChunkUnits / 64> used;
+  std::array<uint64_t, kChunkUnits / 64> used = {};
   std::bitset<kChunkPages> released;  // pages that are all free
 
   std::byte* unit(uint32_t number) {

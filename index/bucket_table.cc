@@ -145,14 +145,17 @@ void CopyAsItLies(TableRef table, TableRef to, Takes&& takes) {
 
 constexpr bool TakesAll(uint32_t) { return true; }
 
-// The keys of `tables` for which `takes(tag)`, in a new table of the least
-// width from `width` to `width_max` at which they find room; nothing if they
-// find none.
+struct Widths {
+  uint32_t min = 0;
+  uint32_t max = 0;
+};
+
+// The keys of `tables` for which `takes(tag)`, in a new table of the least of
+// `widths` at which they find room; nothing if they find none.
 template <typename Takes>
-std::optional<TableRef> Build(std::span<const TableRef> tables, uint32_t width,
-                              uint32_t width_max, uint32_t depth, Takes&& takes,
-                              Arena* arena) {
-  for (; width <= width_max; width += 2) {
+std::optional<TableRef> Build(std::span<const TableRef> tables, Widths widths,
+                              uint32_t depth, Takes&& takes, Arena* arena) {
+  for (uint32_t width = widths.min; width <= widths.max; width += 2) {
     const TableRef built = MakeTable(arena, width, depth);
     Filler filler(built);
     for (const TableRef table : tables) {
@@ -176,7 +179,7 @@ std::optional<TableRef> BuildOrNone(std::span<const TableRef> tables,
     ForEachKey(table, [&count](Placement, Location) { ++count; });
   }
   if (count == 0) return TableRef::None(depth);
-  return Build(tables, WidthFor(count), width_max, depth, TakesAll, arena);
+  return Build(tables, {WidthFor(count), width_max}, depth, TakesAll, arena);
 }
 
 // The keys of `table` for which `takes(tag)`, in a new table of `width` or, if
@@ -185,7 +188,7 @@ template <typename Takes>
 TableRef Rebuild(TableRef table, uint32_t width, uint32_t depth, Takes&& takes,
                  Arena* arena) {
   const std::optional<TableRef> built =
-      Build({&table, 1}, width, kWidthMax, depth, takes, arena);
+      Build({&table, 1}, {width, kWidthMax}, depth, takes, arena);
   if (built.has_value()) return *built;
   const TableRef copy = MakeTable(arena, kWidthMax, depth);
   CopyAsItLies(table, copy, takes);

@@ -175,7 +175,7 @@ void HashIndex::Reserve(int shard, uint64_t key_count) {
     if (arena_.WantsProvision()) arena_.Provision();
   }
   it.table_count = static_cast<uint32_t>(directory.table_count());
-  Add(&it.unit_count, it.table_count * (width / 2));
+  Add(&it.unit_count, uint64_t{it.table_count} * (width / 2));
   Add(&it.insertions, 1);
 }
 
@@ -266,6 +266,8 @@ void HashIndex::ResizeDirectory(Shard& shard, uint32_t depth) {
   const uint64_t line_count = ((uint64_t{1} << depth) + 7) / 8;
   auto lines = std::make_unique<DirectoryLine[]>(line_count);
   other_memory_bytes_ += line_count * sizeof(DirectoryLine);
+  // Owned by the shard from here on, as bits.
+  // NOLINTNEXTLINE(clang-analyzer-cplusplus.NewDeleteLeaks)
   const DirectoryRef directory(lines.release(), depth);
   for (uint64_t i = 0; !old.is_null() && i < directory.table_count(); ++i) {
     const uint64_t from = (i << old.depth()) >> depth;
@@ -314,6 +316,7 @@ bool HashIndex::WantsShrink() const {
 }
 
 void HashIndex::Shrink() {
+  const MutexLock lock(&layout_mutex_);
   for (Shard& shard : shards_) {
     if (IsSparse(shard)) ShrinkShard(shard);
   }

@@ -30,10 +30,14 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
+#include "format/bytes.h"
 #include "format/check.h"
 #include "format/location.h"
 #include "index/arena.h"
@@ -195,6 +199,34 @@ class HashIndex final {
   // nothing.
   void Reserve(int shard, uint64_t key_count);
 
+  // --- Images: a shard as bytes, for a file.
+
+  // Appends the image of a shard to `*image`. Holds the shard's lock for one
+  // table at a time, some 10 us; what other threads change meanwhile is in the
+  // image if IsSaved() was still false then. False when the shard has keys that
+  // no image can hold: many that share one hash.
+  bool SaveShard(int shard, std::string* image)
+      ABSL_LOCKS_EXCLUDED(layout_mutex_);
+
+  // Whether the place of this hash is in the image that is being made, or was
+  // made last. The lock of the hash's shard is held, or BeginSave() was called
+  // and no SaveShard() since.
+  bool IsSaved(uint64_t hash) const {
+    return PlacementOf(hash).tag < ShardFor(hash).saved_below;
+  }
+  // Before images of all shards are made; while no other thread changes them.
+  void BeginSave();
+
+  // Makes a shard that is empty what `image` says, but for the keys whose
+  // location `keep` refuses. False, and the shard stays empty, when the image
+  // is malformed. Nobody else uses this shard meanwhile.
+  bool LoadShard(int shard, format::ByteView image,
+                 absl::FunctionRef<bool(Location)> keep);
+
+  // Removes all keys, and gives their memory back. Nobody else uses this shard
+  // meanwhile.
+  void Clear(int shard);
+
   // --- Any time, any thread.
 
   uint64_t size() const;
@@ -209,7 +241,7 @@ class HashIndex final {
   // when WantsShrink() says so, which costs a look at each shard. Holds a
   // shard's lock for one table at a time, some 10 us.
   bool WantsShrink() const;
-  void Shrink();
+  void Shrink() ABSL_LOCKS_EXCLUDED(layout_mutex_);
 
  private:
   static constexpr uint64_t kShardBend = 22'610;  // 0.345 * 2^16
@@ -247,6 +279,7 @@ class HashIndex final {
     // Nothing is to be gained by shrinking with as many keys or more.
     std::atomic<uint64_t> shrink_below = ~uint64_t{0};
     uint32_t table_count = 0;
+    uint32_t saved_below = 0;  // tags whose tables are in the image
     // Stored by the lock's holder. Release at its end, for AwaitChanges().
     std::atomic<bool> is_locked = false;
     Mutex mutex;
@@ -340,12 +373,24 @@ class HashIndex final {
   // Joins the table of `tag` with the next, or makes it narrower; false if
   // neither is of use.
   bool ShrinkTable(Shard& shard, uint32_t tag);
+  // The tables of an image, in order of their tags.
+  struct ImageTable {
+    uint32_t tag = 0;    // the first that is in it
+    uint32_t width = 0;  // 0: no table
+    uint32_t depth = 0;
+    uint64_t offset = 0;  // of its slots in the image
+  };
+  static std::optional<std::vector<ImageTable>> ParseImage(
+      format::ByteView image);
   // Halves the directory as often as no table needs it so large.
   void ShrinkDirectory(Shard& shard);
   template <typename Visit>
   static void ForEachSlot(const Shard& shard, Visit&& visit);
 
   Arena arena_;
+  // Held while tables are joined or saved: a table that has been saved must not
+  // become part of one that has not.
+  Mutex layout_mutex_;
   // Of directories and side lists.
   std::atomic<uint64_t> other_memory_bytes_ = 0;
   std::array<Shard, kShardCount> shards_;

@@ -311,6 +311,7 @@ engine::Config TestConfig(uint64_t segment_size) {
   config.segment_size_min = segment_size;
   config.segment_size_max = segment_size;
   config.space_extra_min = 0;
+  config.snapshot_bytes_min = 0;
   config.background_threads = false;
   config.recovery_threads = 1;
   config.wall_clock = [] { return kTestTime; };

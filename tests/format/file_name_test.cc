@@ -53,8 +53,8 @@ TEST(FileNameTest, KnowsTheFixedNames) {
 
 TEST(FileNameTest, KnowsDerivedFiles) {
   EXPECT_EQ(KindOf("000042.hint"), FileKind::kHint);
-  EXPECT_EQ(KindOf("000042.snap"), FileKind::kDerived);
-  EXPECT_EQ(KindOf("000042.seg.tmp"), FileKind::kDerived);
+  EXPECT_EQ(KindOf("000042.snap"), FileKind::kSnapshot);
+  EXPECT_EQ(KindOf("000042.seg.tmp"), FileKind::kTemporary);
   EXPECT_EQ(ParseFileName("000042.hint")->id, 42U);
 }
 

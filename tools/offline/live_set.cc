@@ -116,6 +116,16 @@ class LiveSetMaker final {
     RecordKind kind = RecordKind::kNone;
   };
 
+  // Whether nothing is missing where the walk stands, without a record.
+  static bool IsEnd(const SourceSegment& segment, Step step,
+                    const RecordWalk& walk) {
+    // The end of a segment that is not sealed.
+    if (step == Step::kZeros && segment.kind != SourceKind::kSealed) {
+      return true;
+    }
+    return walk.offset() >= segment.end;
+  }
+
   absl::Status Scan(size_t number, bool is_first) {
     const SourceSegment& segment = files_.segments[number];
     if (segment.flaw.has_value()) {
@@ -133,9 +143,7 @@ class LiveSetMaker final {
         if ((record & 0xFFFU) == 0) PEAT_RETURN_IF_ERROR(Report(walk.offset()));
         continue;
       }
-      // The end of a segment that is not sealed.
-      if (step == Step::kZeros && segment.kind != SourceKind::kSealed) break;
-      if (walk.offset() >= segment.end) break;
+      if (IsEnd(segment, step, walk)) break;
       PEAT_ASSIGN_OR_RETURN(const Finding gap, PassOver(segment, step, &walk));
       if (is_first) {
         hidden.NoteGap();

@@ -102,7 +102,7 @@ std::optional<std::string> WhyLeftOver(
     const FileName& file, const StoreFiles& files,
     const std::set<format::SegmentId>& value_files) {
   switch (file.kind) {
-    case FileKind::kDerived:
+    case FileKind::kTemporary:
       return "a leftover";
     case FileKind::kSegment:
     case FileKind::kHint: {

@@ -1,0 +1,72 @@
+// Index snapshots on disk: a store's index is saved to a file, and open takes
+// it from there instead of reading the log. See format/index_snapshot.h.
+//
+// A snapshot is a cache. It fits a store for good once it does: what it says of
+// a segment stays true, and what was written since lies in the log behind it or
+// in segments that compaction has made since, and is replayed. Slots that lead
+// to a segment that compaction has taken out since are dropped: every record
+// that was current there lies in one of those, or was superseded since.
+//
+// That needs two things of whoever saves. Nothing that it reflects may be lost
+// in a crash: all of it is durable before the file gets its name. And no
+// compaction may be under way when it begins: one that had looked at a record
+// before the record was deleted would bring it back, for the tombstone is not
+// replayed.
+//
+// The log segment in which a snapshot ends must stay as long as the snapshot:
+// that it is there proves that this is the store, and the history, of the
+// snapshot.
+
+#ifndef PEAT_ENGINE_INDEX_SNAPSHOT_H_
+#define PEAT_ENGINE_INDEX_SNAPSHOT_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "engine/appender.h"
+#include "engine/fs/file_system.h"
+#include "engine/segment.h"
+#include "format/index_snapshot.h"
+#include "format/manifest.h"
+#include "index/hash_index.h"
+#include "index/key_hash.h"
+
+namespace peat::engine {
+
+// A snapshot that fits the store.
+struct FoundSnapshot {
+  format::IndexSnapshot head;
+  std::string name;
+  std::unique_ptr<File> file;
+};
+
+// The newest snapshot in `directory` that fits `manifest`, all of whose log is
+// sealed. Its images have not been looked at.
+std::optional<FoundSnapshot> FindIndexSnapshot(const Directory& directory,
+                                               const format::Manifest& manifest,
+                                               const index::KeyHasher& hasher);
+
+// Fills `index`, which is empty, by several threads. False when an image cannot
+// be read or is damaged: the index is empty then, and the snapshot of no use.
+bool LoadIndexSnapshot(const FoundSnapshot& snapshot,
+                       const format::Manifest& manifest, int thread_count,
+                       index::HashIndex* index);
+
+// What `snapshot` says of the segment `id`; null: it is not named.
+const format::SnapshotSegment* FindSegment(
+    const format::IndexSnapshot& snapshot, format::SegmentId id);
+
+// Saves the index of a store to which nobody writes any more. `end` is where
+// its log ends; all of it is sealed, as `manifest` says, and `segments` are
+// open. Other snapshots are unlinked.
+absl::Status SaveIndexSnapshot(
+    Directory& directory, const format::Manifest& manifest, const LogEnd& end,
+    const std::vector<std::shared_ptr<Segment>>& segments,
+    const index::KeyHasher& hasher, index::HashIndex* index);
+
+}  // namespace peat::engine
+
+#endif  // PEAT_ENGINE_INDEX_SNAPSHOT_H_
