@@ -8,7 +8,10 @@
 //   engine_bench flush   [--rounds R]              one and eight writers
 //   engine_bench pauses  [--keys N]                percentiles of single puts
 //   engine_bench memory  [--keys N]                bytes a key while it grows
-//   engine_bench reopen  [--keys N] [--rounds R]   after kill -9, warm and cold
+//   engine_bench reopen  [--keys N] [--rounds R]   after kill -9, warm and
+//   cold,
+//                                                  without an index snapshot
+//   engine_bench restart [--keys N] [--rounds R]   with one
 //   engine_bench masks   [--keys N] [--rounds R]   forget, list, memory
 //   engine_bench overwrites [--masks]              to count instructions of
 //
@@ -253,13 +256,14 @@ int Main(int argc, char** argv) {
   app.add_flag("--masks", arguments.masks, "Mask a tenth of the keys");
   app.require_subcommand(1);
   app.fallthrough();
-  const std::array<std::pair<const char*, void (*)(const Arguments&)>, 8> all =
+  const std::array<std::pair<const char*, void (*)(const Arguments&)>, 9> all =
       {{{"calls", RunCalls},
         {"threads", RunThreads},
         {"flush", RunFlush},
         {"pauses", RunPauses},
         {"memory", RunMemory},
         {"reopen", RunReopen},
+        {"restart", RunRestart},
         {"masks", RunMasks},
         {"overwrites", RunOverwrites}}};
   for (const auto& [name, run] : all) app.add_subcommand(name);

@@ -124,7 +124,7 @@ void RunMemory(const Arguments& arguments) {
 
 namespace {
 
-// Loads a store in a process that kills itself.
+// Puts pairs of the numbers up to `keys` in a process that kills itself.
 void LoadAndDie(const std::string& path, uint64_t keys) {
   std::fflush(stdout);
   const pid_t child = fork();
@@ -148,7 +148,58 @@ void DropCaches() {
   close(descriptor);
 }
 
+void RemoveSnapshots(const std::string& path) {
+  for (const auto& file : std::filesystem::directory_iterator(path)) {
+    if (file.path().extension() == ".snap") {
+      std::filesystem::remove(file.path());
+    }
+  }
+}
+
+// Seconds to open and get one pair; then the store is closed.
+double OpenAndGet(const std::string& path, uint64_t keys) {
+  const double begin = Now();
+  const std::unique_ptr<Store> store = OpenStore(path);
+  std::string value;
+  if (!store->Get(Key(keys / 2), &value).ok()) std::abort();
+  const double seconds = Now() - begin;
+  if (store->GetStats().key_count != keys) std::abort();
+  return seconds;
+}
+
+void PrintMilliseconds(const char* what, Series seconds) {
+  std::sort(seconds.begin(), seconds.end());
+  std::printf("| %-44s | %8.1f | %8.1f | %8.1f |\n", what,
+              1e3 * seconds.front(), 1e3 * seconds[seconds.size() / 2],
+              1e3 * seconds.back());
+}
+
 }  // namespace
+
+void RunRestart(const Arguments& arguments) {
+  const std::string path = Path(arguments, "restart");
+  const uint64_t keys = arguments.keys;
+  std::filesystem::remove_all(path);
+  LoadAndDie(path, keys);
+  (void)OpenAndGet(path, keys);
+  Series clean, killed, without;
+  for (int round = 0; round < arguments.rounds; ++round) {
+    clean.push_back(OpenAndGet(path, keys));
+    LoadAndDie(path, keys / 16);
+    killed.push_back(OpenAndGet(path, keys));
+    RemoveSnapshots(path);
+    without.push_back(OpenAndGet(path, keys));
+  }
+  std::printf("%lu keys; open and first get, milliseconds\n\n",
+              static_cast<unsigned long>(keys));
+  std::printf("| %-44s | %8s | %8s | %8s |\n", "after", "least", "median",
+              "most");
+  std::printf("|%s|---------:|---------:|---------:|\n",
+              std::string(46, '-').c_str());
+  PrintMilliseconds("a close", clean);
+  PrintMilliseconds("a close, overwrites of 1/16 and kill -9", killed);
+  PrintMilliseconds("a close, without the index snapshot", without);
+}
 
 void RunReopen(const Arguments& arguments) {
   const std::string path = Path(arguments, "reopen");
@@ -166,6 +217,7 @@ void RunReopen(const Arguments& arguments) {
     };
     warm.push_back(reopen() * 1e9);
     warm_floor.push_back(ReadAndChecksum(path, &bytes) * 1e9);
+    RemoveSnapshots(path);
     DropCaches();
     cold_floor.push_back(ReadAndChecksum(path, &bytes) * 1e9);
     DropCaches();

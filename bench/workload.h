@@ -114,6 +114,7 @@ inline Series Combine(const Series& a, double factor, const Series& b) {
 void RunPauses(const Arguments& arguments);
 void RunMemory(const Arguments& arguments);
 void RunReopen(const Arguments& arguments);
+void RunRestart(const Arguments& arguments);
 void RunMasks(const Arguments& arguments);
 void RunOverwrites(const Arguments& arguments);
 

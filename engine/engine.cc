@@ -116,6 +116,17 @@ void Engine::Log::StartBackground(Engine& engine) {
   if (!engine.config_.background_threads) return;
   supply_task.emplace([this] { housekeeping.RunSupply(); });
   sync_task.emplace([this] { housekeeping.RunSync(); });
+  if (engine.open_stats_.keys_loaded > 0) {
+    load_task.emplace(
+        [&engine] {
+          for (int i = 0; i < index::HashIndex::kShardCount; ++i) {
+            if (engine.closed_.load(std::memory_order_relaxed)) return;
+            engine.index_.EnsureLoaded(i);
+          }
+        },
+        Lane::kLong);
+    load_task->Wake();
+  }
   if (!engine.config_.background_compaction) return;
   compaction_loop.emplace(&compactor, &engine.config_,
                           [this](std::chrono::milliseconds rest) {
@@ -133,6 +144,7 @@ void Engine::Log::StartBackground(Engine& engine) {
 
 // Ended, not destroyed: until then they may still wake themselves.
 void Engine::Log::EndBackground() {
+  if (load_task.has_value()) load_task->End();
   if (compaction_task.has_value()) compaction_task->End();
   compactor.Stop();
   if (sync_task.has_value()) sync_task->End();

@@ -165,6 +165,7 @@ class Engine {
     std::optional<BackgroundTask> supply_task;
     std::optional<BackgroundTask> sync_task;
     std::optional<BackgroundTask> compaction_task;
+    std::optional<BackgroundTask> load_task;  // of the index snapshot
   };
 
   Engine(FileSystem& file_system, std::unique_ptr<Directory> directory,

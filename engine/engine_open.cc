@@ -164,6 +164,8 @@ absl::StatusOr<std::vector<ReplaySource>> Engine::OpenSegments() {
   snapshot_segment_ = snapshot->head.log_segment;
   open_stats_.last_lsn = snapshot->head.last_lsn;
   open_stats_.keys_loaded = index_.size();
+  // All of it will be looked at.
+  if (!sources.empty()) LoadShards(ThreadCount(config_), &index_);
   return sources;
 }
 

@@ -1,10 +1,13 @@
 #include "engine/index_snapshot.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <utility>
 
+#include "engine/fs/mapping.h"
 #include "engine/worker.h"
+#include "format/check.h"
 #include "format/checksum.h"
 #include "format/file_name.h"
 #include "format/status_macros.h"
@@ -29,9 +32,6 @@ static_assert(format::kSnapshotShardCount == HashIndex::kShardCount);
 
 // Images begin where pages do.
 constexpr uint64_t kImageAlignment = 4096;
-
-// No shard of an index is larger: 2^32 keys, shared by 64.
-constexpr uint64_t kImageSizeMax = uint64_t{4} << 30;
 
 uint64_t HashCheck(const index::KeyHasher& hasher) { return hasher("peat"); }
 
@@ -137,7 +137,8 @@ absl::Status WriteImages(File& file, HashIndex* index, IndexSnapshot* head) {
   index->BeginSave();
   for (int shard = 0; shard < HashIndex::kShardCount; ++shard) {
     image.clear();
-    if (!index->SaveShard(shard, &image)) {
+    const std::optional<uint64_t> key_count = index->SaveShard(shard, &image);
+    if (!key_count.has_value()) {
       return absl::UnimplementedError("many keys share one hash");
     }
     offset = format::RoundUp(offset, kImageAlignment);
@@ -145,11 +146,53 @@ absl::Status WriteImages(File& file, HashIndex* index, IndexSnapshot* head) {
     head->images[static_cast<size_t>(shard)] = {
         .offset = offset,
         .size = image.size(),
-        .checksum = format::Checksum64(format::AsBytes(image))};
+        .checksum = format::Checksum64(format::AsBytes(image)),
+        .key_count = *key_count};
     offset += image.size();
   }
   return absl::OkStatus();
 }
+
+// The images of a snapshot, in memory as far as they are looked at.
+struct Images {
+  // False when one is damaged.
+  bool Map(const FoundSnapshot& snapshot, int thread_count) {
+    all = snapshot.head.images;
+    const absl::StatusOr<uint64_t> size = snapshot.file->Size();
+    if (!size.ok()) return false;
+    for (const SnapshotImage& image : all) {
+      if (image.offset > *size || image.size > *size - image.offset) {
+        return false;
+      }
+    }
+    auto mapped = snapshot.file->Map(*size, MapMode::kRead);
+    if (!mapped.ok()) return false;
+    mapping = *std::move(mapped);
+    mapping->WillNeed(0, *size);
+    std::atomic<size_t> next = 0;
+    std::atomic<bool> is_sound = true;
+    RunInParallel(thread_count, [&](int) {
+      for (size_t i = next++; i < all.size() && is_sound; i = next++) {
+        if (format::Checksum64(BytesOf(i)) != all[i].checksum ||
+            !HashIndex::IsImage(BytesOf(i))) {
+          is_sound = false;
+        }
+      }
+    });
+    return is_sound;
+  }
+
+  ByteView BytesOf(size_t shard) const {
+    return {mapping->data() + all[shard].offset, all[shard].size};
+  }
+
+  std::array<SnapshotImage, format::kSnapshotShardCount> all = {};
+  std::unique_ptr<Mapping> mapping;
+  std::atomic<int> left = HashIndex::kShardCount;  // to be loaded
+  // Where the records of each segment number end; 0: it has no segment any
+  // more.
+  std::vector<uint64_t> ends;
+};
 
 }  // namespace
 
@@ -167,40 +210,39 @@ std::optional<FoundSnapshot> FindIndexSnapshot(const Directory& directory,
 
 bool LoadIndexSnapshot(const FoundSnapshot& snapshot, const Manifest& manifest,
                        int thread_count, HashIndex* index) {
-  // Where the records of each number end; 0: it has no segment any more.
-  std::vector<uint64_t> ends(format::kSegmentNumberMax + 1);
+  auto images = std::make_shared<Images>();
+  if (!images->Map(snapshot, thread_count)) return false;
+  images->ends.resize(format::kSegmentNumberMax + 1);
   for (const SnapshotSegment& segment : snapshot.head.segments) {
     const ManifestSegment* const entry = FindEntry(manifest, segment.id);
-    if (entry != nullptr) ends[segment.number] = entry->end;
+    if (entry != nullptr) images->ends[segment.number] = entry->end;
   }
-  const auto leads_somewhere = [&ends](Location location) {
-    return location.offset() >= format::kSegmentHeaderSize &&
-           location.offset() < ends[location.segment()];
-  };
+  std::array<uint64_t, HashIndex::kShardCount> key_counts = {};
+  for (size_t i = 0; i < key_counts.size(); ++i) {
+    key_counts[i] = images->all[i].key_count;
+  }
+  index->LoadLater(
+      [images = std::move(images), index](int shard) {
+        const bool is_loaded = index->LoadShard(
+            shard, images->BytesOf(static_cast<size_t>(shard)),
+            [&images](Location location) {
+              return location.offset() >= format::kSegmentHeaderSize &&
+                     location.offset() < images->ends[location.segment()];
+            });
+        PEAT_CHECK(is_loaded);
+        if (--images->left == 0) images->mapping.reset();
+      },
+      key_counts);
+  return true;
+}
+
+void LoadShards(int thread_count, HashIndex* index) {
   std::atomic<int> next = 0;
-  std::atomic<bool> is_sound = true;
   RunInParallel(thread_count, [&](int) {
-    for (int shard = next++; shard < HashIndex::kShardCount && is_sound;
-         shard = next++) {
-      const SnapshotImage& image =
-          snapshot.head.images[static_cast<size_t>(shard)];
-      if (image.size > kImageSizeMax) {
-        is_sound = false;
-        break;
-      }
-      const absl::StatusOr<std::vector<std::byte>> bytes =
-          Read(*snapshot.file, image.offset, image.size);
-      if (!bytes.ok() || format::Checksum64(*bytes) != image.checksum ||
-          !index->LoadShard(shard, *bytes, leads_somewhere)) {
-        is_sound = false;
-      }
+    for (int shard = next++; shard < HashIndex::kShardCount; shard = next++) {
+      index->EnsureLoaded(shard);
     }
   });
-  if (is_sound) return true;
-  for (int shard = 0; shard < HashIndex::kShardCount; ++shard) {
-    index->Clear(shard);
-  }
-  return false;
 }
 
 const SnapshotSegment* FindSegment(const IndexSnapshot& snapshot,

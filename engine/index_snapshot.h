@@ -49,11 +49,15 @@ std::optional<FoundSnapshot> FindIndexSnapshot(const Directory& directory,
                                                const format::Manifest& manifest,
                                                const index::KeyHasher& hasher);
 
-// Fills `index`, which is empty, by several threads. False when an image cannot
-// be read or is damaged: the index is empty then, and the snapshot of no use.
+// Verifies all images, by several threads, and has `index`, which is empty,
+// take each of them when it is first asked for a key that is there. False when
+// one is damaged: the snapshot is of no use then, and the index still empty.
 bool LoadIndexSnapshot(const FoundSnapshot& snapshot,
                        const format::Manifest& manifest, int thread_count,
                        index::HashIndex* index);
+
+// Has `index` take all that it has not taken yet, by several threads.
+void LoadShards(int thread_count, index::HashIndex* index);
 
 // What `snapshot` says of the segment `id`; null: it is not named.
 const format::SnapshotSegment* FindSegment(

@@ -31,7 +31,7 @@ constexpr size_t kSegmentCountOffset = 80;
 constexpr size_t kValueCountOffset = 84;
 constexpr size_t kImagesOffset = 88;
 
-constexpr size_t kImageSize = 24;
+constexpr size_t kImageSize = 32;
 constexpr size_t kSegmentsOffset =
     kImagesOffset + kImageSize * kSnapshotShardCount;
 constexpr size_t kSegmentSize = 96;
@@ -138,6 +138,7 @@ std::string EncodeSnapshotHead(const IndexSnapshot& snapshot) {
     Store<uint64_t>(row, image.offset);
     Store<uint64_t>(row + 8, image.size);
     Store<uint64_t>(row + 16, image.checksum);
+    Store<uint64_t>(row + 24, image.key_count);
     row += kImageSize;
   }
   for (const SnapshotSegment& segment : snapshot.segments) {
@@ -197,7 +198,8 @@ absl::StatusOr<IndexSnapshot> DecodeSnapshotHead(ByteView head) {
   for (SnapshotImage& image : snapshot.images) {
     image = {.offset = Load<uint64_t>(head, row),
              .size = Load<uint64_t>(head, row + 8),
-             .checksum = Load<uint64_t>(head, row + 16)};
+             .checksum = Load<uint64_t>(head, row + 16),
+             .key_count = Load<uint64_t>(head, row + 24)};
     row += kImageSize;
   }
   size_t value = kSegmentsOffset + kSegmentSize * segment_count;

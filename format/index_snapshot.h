@@ -14,8 +14,8 @@
 //   72      8     log_end
 //   80      4     segment_count    n
 //   84      4     value_count      v
-//   88      24*64 images           one for each shard of the index
-//   1624    96*n  segments         whose numbers may be in the images
+//   88      32*64 images           one for each shard of the index
+//   2136    96*n  segments         whose numbers may be in the images
 //   ...     8*v   values           ids of value files, segment by segment
 //   ...     8     checksum         of everything before it
 //   ...           the images
@@ -25,6 +25,7 @@
 //   0       8     offset           in the file
 //   8       8     size
 //   16      8     checksum         of its bytes
+//   24      8     key_count
 //
 // and each segment:
 //
@@ -66,6 +67,7 @@ struct SnapshotImage {
   uint64_t offset = 0;
   uint64_t size = 0;
   uint64_t checksum = 0;  // Checksum64
+  uint64_t key_count = 0;
   friend bool operator==(const SnapshotImage&, const SnapshotImage&) = default;
 };
 

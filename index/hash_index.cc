@@ -146,11 +146,13 @@ void HashIndex::EndPublish(uint64_t shard_bits) {
 
 void HashIndex::ForEach(int shard,
                         absl::FunctionRef<void(Location)> visit) const {
+  EnsureLoaded(shard);
   ForEachSlot(shards_[static_cast<size_t>(shard)],
               [&](Slot*, uint64_t slot) { visit(LocationOf(slot)); });
 }
 
 void HashIndex::RetainIf(int shard, absl::FunctionRef<bool(Location)> keep) {
+  EnsureLoaded(shard);
   Shard& it = shards_[static_cast<size_t>(shard)];
   ForEachSlot(it, [&](Slot* place, uint64_t slot) {
     if (keep(LocationOf(slot))) return;

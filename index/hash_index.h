@@ -30,7 +30,9 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -201,11 +203,12 @@ class HashIndex final {
 
   // --- Images: a shard as bytes, for a file.
 
-  // Appends the image of a shard to `*image`. Holds the shard's lock for one
+  // Appends the image of a shard to `*image`, and returns how many keys are in
+  // it. Holds the shard's lock for one
   // table at a time, some 10 us; what other threads change meanwhile is in the
-  // image if IsSaved() was still false then. False when the shard has keys that
-  // no image can hold: many that share one hash.
-  bool SaveShard(int shard, std::string* image)
+  // image if IsSaved() was still false then. Nothing when the shard has keys
+  // that no image can hold: many that share one hash.
+  std::optional<uint64_t> SaveShard(int shard, std::string* image)
       ABSL_LOCKS_EXCLUDED(layout_mutex_);
 
   // Whether the place of this hash is in the image that is being made, or was
@@ -217,15 +220,26 @@ class HashIndex final {
   // Before images of all shards are made; while no other thread changes them.
   void BeginSave();
 
+  // Whether LoadShard would take these bytes.
+  static bool IsImage(format::ByteView image);
+
+  // Whose shards are empty, and are to be loaded when they are first used:
+  // load(shard) will call LoadShard(shard), which must succeed. They have so
+  // many keys. Nobody else uses the index meanwhile.
+  void LoadLater(std::function<void(int)> load,
+                 std::span<const uint64_t, kShardCount> key_counts);
+
+  // Loads the shard now, if that is still to be done.
+  void EnsureLoaded(int shard) const {
+    const Shard& it = shards_[static_cast<size_t>(shard)];
+    if (it.is_pending.load(std::memory_order_acquire)) LoadPending(it);
+  }
+
   // Makes a shard that is empty what `image` says, but for the keys whose
   // location `keep` refuses. False, and the shard stays empty, when the image
-  // is malformed. Nobody else uses this shard meanwhile.
+  // is malformed. Nobody else uses this shard meanwhile, or it is pending.
   bool LoadShard(int shard, format::ByteView image,
                  absl::FunctionRef<bool(Location)> keep);
-
-  // Removes all keys, and gives their memory back. Nobody else uses this shard
-  // meanwhile.
-  void Clear(int shard);
 
   // --- Any time, any thread.
 
@@ -271,6 +285,7 @@ class HashIndex final {
     std::atomic<uint64_t> batch_version = 0;  // odd: being published
     std::atomic<uint64_t> directory = 0;      // DirectoryRef's bits
     std::atomic<SideList*> side_list = nullptr;
+    std::atomic<bool> is_pending = false;  // its keys are still to be loaded
 
     // For writers, on a line of their own; changed under the lock only.
     alignas(64) std::atomic<uint64_t> insertions = 0;
@@ -283,6 +298,8 @@ class HashIndex final {
     // Stored by the lock's holder. Release at its end, for AwaitChanges().
     std::atomic<bool> is_locked = false;
     Mutex mutex;
+    // Held while the shard is loaded, perhaps with its lock.
+    mutable Mutex pending_mutex;
   };
 
   class DirectoryRef final {
@@ -336,7 +353,7 @@ class HashIndex final {
   // Calls visit(Slot*, uint64_t slot, uint64_t container) on each candidate
   // until it returns true.
   template <typename Visit>
-  static void Look(const Shard& shard, uint64_t hash, Visit&& visit) {
+  void Look(const Shard& shard, uint64_t hash, Visit&& visit) const {
     const Placement placement = PlacementOf(hash);
     const TableRef table = TableFor(shard, placement.tag);
     if (!table.is_null()) {
@@ -346,6 +363,9 @@ class HashIndex final {
           })) {
         return;
       }
+    } else if (shard.is_pending.load(std::memory_order_acquire)) [[unlikely]] {
+      LoadPending(shard);
+      return Look(shard, hash, visit);
     }
     const SideList* const side_list =
         shard.side_list.load(std::memory_order_acquire);
@@ -357,6 +377,7 @@ class HashIndex final {
   }
 
   static uint64_t WaitForBatch(const Shard& shard);
+  void LoadPending(const Shard& shard) const;
 
   void Insert(Shard& shard, uint64_t hash, Location location);
   void InsertAside(Shard& shard, uint64_t hash, Location location);
@@ -380,6 +401,11 @@ class HashIndex final {
     uint32_t depth = 0;
     uint64_t offset = 0;  // of its slots in the image
   };
+  static std::optional<uint32_t> DepthOf(const std::vector<ImageTable>& tables);
+  // Removes the keys that `keep` refuses from a table that nobody else sees.
+  // Returns how many stay.
+  static uint64_t Retain(TableRef table,
+                         absl::FunctionRef<bool(Location)> keep);
   static std::optional<std::vector<ImageTable>> ParseImage(
       format::ByteView image);
   // Halves the directory as often as no table needs it so large.
@@ -391,6 +417,7 @@ class HashIndex final {
   // Held while tables are joined or saved: a table that has been saved must not
   // become part of one that has not.
   Mutex layout_mutex_;
+  std::function<void(int)> load_;  // set before any shard is pending
   // Of directories and side lists.
   std::atomic<uint64_t> other_memory_bytes_ = 0;
   std::array<Shard, kShardCount> shards_;

@@ -38,13 +38,22 @@ constexpr uint64_t HeadSize(uint64_t table_count) {
       kTablesOffset + kTableEntrySize * table_count, kImageAlignment);
 }
 
+uint64_t CountKeys(format::ByteView slots) {
+  uint64_t count = 0;
+  for (size_t at = 0; at < slots.size(); at += sizeof(Slot)) {
+    count += IsFree(format::Load<uint64_t>(slots, at)) ? 0U : 1U;
+  }
+  return count;
+}
+
 }  // namespace
 
 void HashIndex::BeginSave() {
   for (Shard& shard : shards_) shard.saved_below = 0;
 }
 
-bool HashIndex::SaveShard(int number, std::string* image) {
+std::optional<uint64_t> HashIndex::SaveShard(int number, std::string* image) {
+  EnsureLoaded(number);
   const MutexLock layout_lock(&layout_mutex_);
   Shard& shard = shards_[static_cast<size_t>(number)];
   std::vector<uint16_t> tables;
@@ -65,7 +74,7 @@ bool HashIndex::SaveShard(int number, std::string* image) {
     tag += uint64_t{1} << (kTagBits - table.depth());
     shard.saved_below = static_cast<uint32_t>(tag);
     shard.Unlock();
-    if (!is_simple) return false;
+    if (!is_simple) return std::nullopt;
   }
   const size_t begin = image->size();
   image->resize(begin + HeadSize(tables.size()), '\0');
@@ -75,7 +84,7 @@ bool HashIndex::SaveShard(int number, std::string* image) {
   std::memcpy(head + kTablesOffset, tables.data(),
               kTableEntrySize * tables.size());
   image->append(slots);
-  return true;
+  return CountKeys(format::AsBytes(slots));
 }
 
 std::optional<std::vector<HashIndex::ImageTable>> HashIndex::ParseImage(
@@ -110,58 +119,83 @@ std::optional<std::vector<HashIndex::ImageTable>> HashIndex::ParseImage(
   return tables;
 }
 
+// The depth of their directory; nothing if it would be far too large.
+std::optional<uint32_t> HashIndex::DepthOf(
+    const std::vector<ImageTable>& tables) {
+  uint32_t depth = 0;
+  for (const ImageTable& table : tables) depth = std::max(depth, table.depth);
+  if (uint64_t{1} << depth > kImageSlack * tables.size()) return std::nullopt;
+  return depth;
+}
+
+bool HashIndex::IsImage(format::ByteView image) {
+  const auto tables = ParseImage(image);
+  return tables.has_value() && DepthOf(*tables).has_value();
+}
+
 bool HashIndex::LoadShard(int number, format::ByteView image,
                           absl::FunctionRef<bool(Location)> keep) {
   Shard& shard = shards_[static_cast<size_t>(number)];
   PEAT_CHECK(shard.directory.load(std::memory_order_relaxed) == 0);
   const auto tables = ParseImage(image);
   if (!tables.has_value()) return false;
-  uint32_t depth = 0;
-  for (const ImageTable& table : *tables) depth = std::max(depth, table.depth);
-  if (uint64_t{1} << depth > kImageSlack * tables->size()) return false;
-  ResizeDirectory(shard, depth);
+  const std::optional<uint32_t> depth = DepthOf(*tables);
+  if (!depth.has_value()) return false;
+  // Not for others to see before it is complete.
+  Shard loaded;
+  ResizeDirectory(loaded, *depth);
+  uint64_t key_count = 0;
   for (const ImageTable& from : *tables) {
-    if (from.width == 0) {
-      Publish(shard, from.tag, TableRef::None(from.depth));
-      continue;
+    TableRef table = TableRef::None(from.depth);
+    if (from.width != 0) {
+      if (arena_.WantsProvision()) arena_.Provision();
+      table = MakeTable(&arena_, from.width, from.depth);
+      std::memcpy(table.units(), image.data() + from.offset,
+                  TableBytes(from.width));
+      key_count += Retain(table, keep);
     }
-    if (arena_.WantsProvision()) arena_.Provision();
-    const TableRef table = MakeTable(&arena_, from.width, from.depth);
-    std::memcpy(table.units(), image.data() + from.offset,
-                TableBytes(from.width));
-    uint64_t key_count = 0;
-    for (uint32_t i = 0; i < kBucketCount * from.width; ++i) {
-      Slot* const place = table.bucket(0) + i;
-      const uint64_t slot = place->load(std::memory_order_relaxed);
-      if (IsFree(slot)) continue;
-      if (keep(LocationOf(slot))) {
-        ++key_count;
-      } else {
-        ClearSlot(place);
-      }
-    }
-    Publish(shard, from.tag, table);
-    shard.key_count.fetch_add(key_count, std::memory_order_relaxed);
+    Publish(loaded, from.tag, table);
   }
+  shard.table_count = loaded.table_count;
+  shard.unit_count.store(loaded.unit_count.load());
+  shard.key_count.store(key_count, std::memory_order_relaxed);
+  shard.directory.store(loaded.directory.load(), std::memory_order_release);
   shard.insertions.fetch_add(1, std::memory_order_release);
+  shard.is_pending.store(false, std::memory_order_release);
   return true;
 }
 
-void HashIndex::Clear(int number) {
-  Shard& shard = shards_[static_cast<size_t>(number)];
-  const DirectoryRef directory(shard.directory.load(std::memory_order_relaxed));
-  if (directory.is_null()) return;
-  for (uint64_t i = 0; i < directory.table_count();) {
-    const TableRef table =
-        TableRef::FromBits(directory[i].load(std::memory_order_relaxed));
-    i += uint64_t{1} << (directory.depth() - table.depth());
-    Retire(shard, table);
+uint64_t HashIndex::Retain(TableRef table,
+                           absl::FunctionRef<bool(Location)> keep) {
+  uint64_t key_count = 0;
+  for (uint32_t i = 0; i < kBucketCount * table.width(); ++i) {
+    Slot* const place = table.bucket(0) + i;
+    const uint64_t slot = place->load(std::memory_order_relaxed);
+    if (IsFree(slot)) continue;
+    if (keep(LocationOf(slot))) {
+      ++key_count;
+    } else {
+      ClearSlot(place);
+    }
   }
-  shard.directory.store(0, std::memory_order_release);
-  shard.key_count.store(0, std::memory_order_relaxed);
-  other_memory_bytes_ -= directory.line_count() * sizeof(DirectoryLine);
-  DirectoryLine* const lines = directory.lines();
-  index::Retire([lines] { (void)std::unique_ptr<DirectoryLine[]>(lines); });
+  return key_count;
+}
+
+void HashIndex::LoadLater(std::function<void(int)> load,
+                          std::span<const uint64_t, kShardCount> key_counts) {
+  load_ = std::move(load);
+  for (size_t i = 0; i < shards_.size(); ++i) {
+    shards_[i].key_count.store(key_counts[i], std::memory_order_relaxed);
+    shards_[i].is_pending.store(true, std::memory_order_release);
+  }
+}
+
+void HashIndex::LoadPending(const Shard& shard) const {
+  const MutexLock lock(&shard.pending_mutex);
+  if (!shard.is_pending.load(std::memory_order_relaxed)) return;
+  const auto number = static_cast<size_t>(&shard - shards_.data());
+  load_(static_cast<int>(number));
+  PEAT_CHECK(!shard.is_pending.load(std::memory_order_relaxed));
 }
 
 }  // namespace peat::index

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
+#include <array>
+#include <atomic>
+#include <numeric>
 #include <string>
 #include <thread>
 #include <vector>
@@ -19,7 +21,8 @@ std::vector<std::string> Save(HashIndex& index) {
   std::vector<std::string> images(HashIndex::kShardCount);
   index.BeginSave();
   for (int i = 0; i < HashIndex::kShardCount; ++i) {
-    EXPECT_TRUE(index.SaveShard(i, &images[static_cast<size_t>(i)]));
+    EXPECT_TRUE(
+        index.SaveShard(i, &images[static_cast<size_t>(i)]).has_value());
   }
   return images;
 }
@@ -78,14 +81,48 @@ TEST(HashIndexImageTest, WhatIsRefusedIsNotThere) {
   }
 }
 
-TEST(HashIndexImageTest, AClearedIndexIsEmptyAndGoesOn) {
+// Each shard is loaded once, by who asks first, and none that nobody asks for.
+TEST(HashIndexImageTest, WhatIsLoadedLaterIsThereWhenItIsLookedFor) {
+  constexpr uint64_t kCount = 50'000;
   HashIndex index;
-  for (uint64_t key = 1; key <= 20'000; ++key) Put(index, Scatter(key), key);
-  for (int i = 0; i < HashIndex::kShardCount; ++i) index.Clear(i);
-  EXPECT_EQ(index.size(), 0U);
-  EXPECT_TRUE(Get(index, Scatter(7), 7).is_none());
-  for (uint64_t key = 1; key <= 20'000; ++key) Put(index, Scatter(key), key);
-  EXPECT_EQ(index.size(), 20'000U);
+  for (uint64_t key = 1; key <= kCount; ++key) Put(index, Scatter(key), key);
+  const std::vector<std::string> images = Save(index);
+  std::array<uint64_t, HashIndex::kShardCount> key_counts = {};
+  for (int i = 0; i < HashIndex::kShardCount; ++i) {
+    std::string image;
+    key_counts[static_cast<size_t>(i)] = *index.SaveShard(i, &image);
+  }
+  HashIndex loaded;
+  std::array<std::atomic<int>, HashIndex::kShardCount> loads = {};
+  loaded.LoadLater(
+      [&](int shard) {
+        const auto at = static_cast<size_t>(shard);
+        ++loads[at];
+        ASSERT_TRUE(
+            loaded.LoadShard(shard, format::AsBytes(images[at]), kKeepAll));
+      },
+      key_counts);
+  EXPECT_EQ(loaded.size(), kCount);
+  EXPECT_EQ(Get(loaded, Scatter(7), 7), RecordOf(7));
+  EXPECT_EQ(std::accumulate(loads.begin(), loads.end(), 0), 1);
+  std::vector<std::thread> threads;
+  for (uint64_t thread = 0; thread < 4; ++thread) {
+    threads.emplace_back([&loaded, thread] {
+      for (uint64_t key = 1; key <= kCount; ++key) {
+        if (key % 4 == thread) {
+          Put(loaded, Scatter(key), key, 1);
+        } else {
+          EXPECT_FALSE(Get(loaded, Scatter(key), key).is_none());
+        }
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(loaded.size(), kCount);
+  for (uint64_t key = 1; key <= kCount; ++key) {
+    ASSERT_EQ(Get(loaded, Scatter(key), key), RecordOf(key, 1));
+  }
+  for (const std::atomic<int>& count : loads) EXPECT_EQ(count, 1);
 }
 
 // Every shortened image, and every changed byte of its head, is refused or
@@ -94,7 +131,7 @@ TEST(HashIndexImageTest, AMalformedImageIsRefused) {
   HashIndex index;
   for (uint64_t key = 1; key <= 3000; ++key) Put(index, Scatter(key), key);
   std::string image;
-  ASSERT_TRUE(index.SaveShard(63, &image));
+  ASSERT_TRUE(index.SaveShard(63, &image).has_value());
   for (size_t size = 0; size < image.size(); size += size < 256 ? 1 : 101) {
     HashIndex loaded;
     EXPECT_FALSE(
@@ -118,7 +155,7 @@ TEST(HashIndexImageTest, KeysThatShareAHashAreNotSaved) {
   HashIndex index;
   for (uint64_t key = 1; key <= 200; ++key) Put(index, 5, key);
   std::string image;
-  EXPECT_FALSE(index.SaveShard(HashIndex::ShardOf(5), &image));
+  EXPECT_FALSE(index.SaveShard(HashIndex::ShardOf(5), &image).has_value());
 }
 
 // Beside writers, an image has each key that was there all the time, and of a
@@ -144,7 +181,8 @@ TEST(HashIndexImageTest, ChangesBesideASaveAreInItOrNot) {
   });
   std::vector<std::string> images(HashIndex::kShardCount);
   for (int i = 0; i < HashIndex::kShardCount; ++i) {
-    ASSERT_TRUE(index.SaveShard(i, &images[static_cast<size_t>(i)]));
+    ASSERT_TRUE(
+        index.SaveShard(i, &images[static_cast<size_t>(i)]).has_value());
   }
   writer.join();
   HashIndex loaded;
