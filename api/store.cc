@@ -273,6 +273,7 @@ Stats Store::GetStats() const {
     stats.segments.push_back(Copy(segment));
   }
   stats.open = {.clean = from.open.clean,
+                .keys_loaded = from.open.keys_loaded,
                 .records_replayed = from.open.records_replayed,
                 .bytes_replayed = from.open.bytes_replayed,
                 .milliseconds = from.open.milliseconds,

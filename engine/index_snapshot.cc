@@ -208,6 +208,21 @@ std::optional<FoundSnapshot> FindIndexSnapshot(const Directory& directory,
   return std::nullopt;
 }
 
+absl::Status CheckIndexSnapshot(const Directory& directory,
+                                const std::string& name,
+                                const Manifest& manifest,
+                                const index::KeyHasher& hasher) {
+  PEAT_ASSIGN_OR_RETURN(const FoundSnapshot found, ReadHead(directory, name));
+  if (!Images().Map(found, 1)) {
+    return absl::DataLossError("index snapshot: an image is damaged");
+  }
+  if (!Fits(found.head, manifest, hasher)) {
+    return absl::FailedPreconditionError(
+        "index snapshot: of another store or history");
+  }
+  return absl::OkStatus();
+}
+
 bool LoadIndexSnapshot(const FoundSnapshot& snapshot, const Manifest& manifest,
                        int thread_count, HashIndex* index) {
   auto images = std::make_shared<Images>();

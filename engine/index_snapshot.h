@@ -49,6 +49,13 @@ std::optional<FoundSnapshot> FindIndexSnapshot(const Directory& directory,
                                                const format::Manifest& manifest,
                                                const index::KeyHasher& hasher);
 
+// Whether the snapshot called `name` can be used for the store: DataLoss when
+// it cannot be read, FailedPrecondition when it does not fit.
+absl::Status CheckIndexSnapshot(const Directory& directory,
+                                const std::string& name,
+                                const format::Manifest& manifest,
+                                const index::KeyHasher& hasher);
+
 // Verifies all images, by several threads, and has `index`, which is empty,
 // take each of them when it is first asked for a key that is there. False when
 // one is damaged: the snapshot is of no use then, and the index still empty.

@@ -49,6 +49,7 @@ Json ToJson(const std::vector<CutRange>& ranges) {
 Json ToJson(const OpenStats& stats) {
   Json object;
   object["clean"] = stats.clean;
+  object["keys_loaded"] = stats.keys_loaded;
   object["records_replayed"] = stats.records_replayed;
   object["bytes_replayed"] = stats.bytes_replayed;
   object["milliseconds"] = stats.milliseconds;

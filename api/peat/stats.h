@@ -20,7 +20,10 @@ struct CutRange {
 // How the last Open() went.
 struct OpenStats {
   bool clean = true;  // the log had been closed
-  uint64_t records_replayed = 0;
+  // Taken from an index snapshot, which the last close had left; 0: there was
+  // none that fitted, and all of the log was replayed.
+  uint64_t keys_loaded = 0;
+  uint64_t records_replayed = 0;  // those that are younger than it
   uint64_t bytes_replayed = 0;
   uint64_t milliseconds = 0;
   std::vector<CutRange> cut;      // what was cut away as torn

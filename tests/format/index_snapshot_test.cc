@@ -23,7 +23,10 @@ IndexSnapshot TheSnapshot() {
                          .log_salt = 77,
                          .log_end = 4096};
   for (size_t i = 0; i < snapshot.images.size(); ++i) {
-    snapshot.images[i] = {.offset = 4096 * (i + 1), .size = i, .checksum = ~i, .key_count = 3 * i};
+    snapshot.images[i] = {.offset = 4096 * (i + 1),
+                          .size = i,
+                          .checksum = ~i,
+                          .key_count = 3 * i};
   }
   snapshot.segments.push_back({.id = 3,
                                .salt = 33,

@@ -9,11 +9,13 @@
 
 #include "absl/strings/str_format.h"
 #include "engine/digest.h"
+#include "engine/index_snapshot.h"
 #include "engine/manifest_store.h"
 #include "engine/value_files.h"
 #include "engine/worker.h"
 #include "format/file_name.h"
 #include "format/status_macros.h"
+#include "index/key_hash.h"
 #include "tools/offline/manifest_check.h"
 #include "tools/offline/mask_check.h"
 #include "tools/offline/segment_check.h"
@@ -45,6 +47,7 @@ class Verification {
       value_files.insert(one.reference.file);
     }
     AddAll(CheckNames(files_, value_files), &report_.findings);
+    CheckSnapshots();
     report_.mask_count = masks_.size();
     return std::move(report_);
   }
@@ -64,6 +67,29 @@ class Verification {
                "(lsns %d to %d)",
                segment.entry.first_lsn, segment.entry.last_lsn),
            .remedy = kSalvage});
+    }
+  }
+
+  void CheckSnapshots() {
+    if (!files_.manifest_status.ok()) return;
+    const absl::StatusOr<std::vector<std::string>> names =
+        files_.directory->List();
+    if (!names.ok()) return;
+    const index::KeyHasher hasher(files_.manifest->hash_seed);
+    for (const std::string& name : *names) {
+      const auto parsed = format::ParseFileName(name);
+      if (!parsed.has_value() || parsed->kind != format::FileKind::kSnapshot) {
+        continue;
+      }
+      const absl::Status status = engine::CheckIndexSnapshot(
+          *files_.directory, name, *files_.manifest, hasher);
+      if (status.ok()) continue;
+      report_.findings.push_back(
+          {.severity = Severity::kFlaw,
+           .file = name,
+           .what = std::string(status.message()),
+           .consequence = "none: the store opens without it, more slowly",
+           .remedy = "delete the file; it is made again at the next close"});
     }
   }
 
