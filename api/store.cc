@@ -238,6 +238,15 @@ absl::StatusOr<Lsn> Store::Flush() { return impl_->engine().Flush(); }
 
 absl::Status Store::Compact() { return impl_->engine().Compact(); }
 
+absl::StatusOr<CheckpointResult> Store::Checkpoint(
+    const std::filesystem::path& new_directory) {
+  PEAT_ASSIGN_OR_RETURN(const engine::CheckpointResult result,
+                        impl_->engine().Checkpoint(new_directory));
+  return CheckpointResult{.lsn = result.lsn,
+                          .linked_bytes = result.linked_bytes,
+                          .copied_bytes = result.copied_bytes};
+}
+
 Stats Store::GetStats() const {
   const engine::Stats from = impl_->engine().GetStats();
   Stats stats;

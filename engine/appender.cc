@@ -330,12 +330,15 @@ void Appender::ReleaseRolled(size_t count) {
                 rolled_.begin() + static_cast<std::ptrdiff_t>(count));
 }
 
-void Appender::RollForGood() {
+Lsn Appender::EndActive() {
   index::MutexLock lock(&mutex_);
-  if (active_ == nullptr) return;
-  active_->segment->set_end(active_->end);
-  active_->synced = active_->last_lsn <= durable_lsn_;
-  rolled_.push_back(std::move(active_));
+  if (active_ != nullptr) {
+    PEAT_CHECK(active_->last_lsn == end_.last_lsn);
+    active_->segment->set_end(active_->end);
+    active_->synced = active_->last_lsn <= durable_lsn_;
+    rolled_.push_back(std::move(active_));
+  }
+  return end_.last_lsn;
 }
 
 Appender::Progress Appender::TakeProgress() {

@@ -143,7 +143,7 @@ class Appender {
     std::vector<std::shared_ptr<File>> value_files;
     std::vector<std::shared_ptr<LogFile>>
         rolled;                       // not yet synced, oldest first
-    std::shared_ptr<LogFile> active;  // null: none yet
+    std::shared_ptr<LogFile> active;  // null: none
     LogEnd end;
     format::Lsn last_forget_lsn = 0;  // since the store was opened; 0: none
   };
@@ -159,13 +159,13 @@ class Appender {
       ABSL_LOCKS_EXCLUDED(mutex_);
   void ReleaseRolled(size_t count) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Ends the log: the active segment counts as rolled from now on. Append
-  // must not be called again.
-  void RollForGood() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Ends the active segment, if there is one: it counts as rolled from now on,
+  // and the next append begins another. Returns the last lsn before that.
+  format::Lsn EndActive() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // How the active segment stands, for the background's decisions.
   struct Progress {
-    std::shared_ptr<LogFile> active;  // null: none yet
+    std::shared_ptr<LogFile> active;  // null: none
     uint64_t tail = 0;
     uint64_t capacity = 0;
     std::vector<std::shared_ptr<LogFile>> prepared;

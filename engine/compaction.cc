@@ -374,6 +374,7 @@ absl::Status Compaction::Commit() {
     if (output.open == nullptr) continue;
     PEAT_RETURN_IF_ERROR(parts_.segments->AddCopies(output.open));
   }
+  index::MutexLock lock(parts_.commit_mutex);
   return parts_.manifest->Edit([this](Manifest& manifest) {
     for (const SealedSegment& input : inputs_) {
       const size_t count =

@@ -51,6 +51,7 @@
 #include "format/record.h"
 #include "index/hash_index.h"
 #include "index/key_hash.h"
+#include "index/mutex.h"
 
 namespace peat::engine {
 
@@ -70,6 +71,8 @@ struct CompactionParts {
   const Config* config;
   // The log segment that an index snapshot needs; 0: none does.
   const std::atomic<format::SegmentId>* snapshot_segment;
+  // Held during the manifest edit that commits a compaction.
+  index::Mutex* commit_mutex;
 };
 
 class Compaction final {

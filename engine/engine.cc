@@ -109,7 +109,8 @@ Engine::Log::Log(Engine& engine, std::unique_ptr<DirectoryLock> directory_lock,
                  .poison = &engine.poison_,
                  .views = &engine.views_,
                  .config = &engine.config_,
-                 .snapshot_segment = &engine.snapshot_segment_},
+                 .snapshot_segment = &engine.snapshot_segment_,
+                 .commit_mutex = &commit_mutex},
                 &references, [this] { return housekeeping.SyncAndSeal(); }) {}
 
 void Engine::Log::StartBackground(Engine& engine) {
@@ -189,7 +190,7 @@ absl::Status Engine::CloseLog() {
     status = log_->syncer.SyncUpTo(log_->appender.last_lsn());
   }
   if (status.ok()) {
-    log_->appender.RollForGood();
+    log_->appender.EndActive();
     status = log_->housekeeping.Seal();
   }
   if (status.ok()) SaveSnapshot();
@@ -358,6 +359,24 @@ absl::Status Engine::Compact() {
       return WhyNot();
   }
   return log_->compactor.CompactAll();
+}
+
+absl::StatusOr<CheckpointResult> Engine::Checkpoint(
+    const std::filesystem::path& target) {
+  const index::EpochGuard guard;
+  if (!IsWritable(guard)) return WhyNot();
+  PEAT_RETURN_IF_ERROR(poison_.status());
+  return TakeCheckpoint(
+      {.file_system = &file_system_,
+       .directory = directory_.get(),
+       .manifest = &manifest_,
+       .appender = &log_->appender,
+       .supply = &log_->supply,
+       .syncer = &log_->syncer,
+       .references = &log_->references,
+       .commit_mutex = &log_->commit_mutex,
+       .seal = [this] { return log_->housekeeping.SyncAndSeal(); }},
+      target, guard);
 }
 
 absl::StatusOr<Lsn> Engine::Flush() {

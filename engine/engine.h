@@ -10,10 +10,11 @@
 //   behind   prepare, touch, sync, seal                       (Housekeeping)
 //   compact  pick -> scan -> is it current? -> copy -> commit -> index
 //            replace-if -> retire                             (Compactor)
+//   copy     end the active segment -> seal -> link           (checkpoint.h)
 //
-// Locks are taken in this order: compactor, segment supply, index shards
-// (ascending), views, appender, segment set; manifest store under the first
-// two.
+// Locks are taken in this order: compactor, commit, segment supply, index
+// shards (ascending), views, appender, segment set; manifest store under the
+// first three.
 //
 // Thread-safe. Every call holds an epoch guard, which is how Close() knows that
 // nobody is inside any more.
@@ -34,6 +35,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/appender.h"
+#include "engine/checkpoint.h"
 #include "engine/compaction_loop.h"
 #include "engine/compactor.h"
 #include "engine/config.h"
@@ -128,6 +130,10 @@ class Engine {
   // Compacts all that is sealed, as Store::Compact() has it.
   absl::Status Compact();
 
+  // Makes a copy in `target`, as Store::Checkpoint() has it.
+  absl::StatusOr<CheckpointResult> Checkpoint(
+      const std::filesystem::path& target);
+
   // Never null; it may be a snapshot or cursor that says why it could not be
   // opened.
   std::unique_ptr<Snapshot> OpenSnapshot() const;
@@ -159,6 +165,7 @@ class Engine {
     Throttle throttle;
     Writer writer;
     Housekeeping housekeeping;
+    index::Mutex commit_mutex;
     Compactor compactor;
     std::optional<CompactionLoop> compaction_loop;
     // Last, so that they end first.

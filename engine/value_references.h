@@ -44,6 +44,20 @@ class ValueReferences final {
     unreferenced_.push_back(file);
   }
 
+  // All files that there are references to.
+  std::vector<format::SegmentId> Files() ABSL_LOCKS_EXCLUDED(mutex_) {
+    index::MutexLock lock(&mutex_);
+    std::vector<format::SegmentId> files;
+    files.reserve(counts_.size());
+    for (const auto& [file, count] : counts_) files.push_back(file);
+    return files;
+  }
+
+  bool Has(format::SegmentId file) ABSL_LOCKS_EXCLUDED(mutex_) {
+    index::MutexLock lock(&mutex_);
+    return counts_.contains(file);
+  }
+
   // The files of which the last reference has been removed since the last call.
   // Whoever found a record before it went may still read its file.
   std::vector<format::SegmentId> TakeUnreferenced()

@@ -23,6 +23,8 @@ void AddScan(CLI::App& app, ExitCode& exit_code);
 void AddExport(CLI::App& app, ExitCode& exit_code);
 void AddStats(CLI::App& app, ExitCode& exit_code);
 void AddCompact(CLI::App& app, ExitCode& exit_code);
+void AddCheckpoint(CLI::App& app, ExitCode& exit_code);
+void AddRestore(CLI::App& app, ExitCode& exit_code);
 void AddDump(CLI::App& app, ExitCode& exit_code);
 void AddRepair(CLI::App& app, ExitCode& exit_code);
 void AddInspect(CLI::App& app, ExitCode& exit_code);

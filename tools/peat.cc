@@ -40,6 +40,8 @@ ExitCode Main(int argc, char** argv) {
   AddExport(app, exit_code);
   AddStats(app, exit_code);
   AddCompact(app, exit_code);
+  AddCheckpoint(app, exit_code);
+  AddRestore(app, exit_code);
   AddDump(app, exit_code);
   AddRepair(app, exit_code);
   AddVerify(app, exit_code);

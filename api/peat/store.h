@@ -23,6 +23,7 @@
 //   NotFound            there is no such key
 //   InvalidArgument     a key, value, batch or option that is not allowed
 //   DataLoss            bytes are there and wrong; names file and offset
+//   AlreadyExists       Checkpoint() only: its directory is there
 //   FailedPrecondition  closed; opened read-only; forked; a failed write or
 //                       sync earlier (the first failure's message); the key is
 //                       disabled or forgotten
@@ -85,6 +86,13 @@ using Lsn = uint64_t;
 struct Lookup {
   absl::Status status;
   PinnedValue value;
+};
+
+// What Checkpoint() has made.
+struct CheckpointResult {
+  Lsn lsn = 0;  // the copy holds everything up to here, and nothing later
+  uint64_t linked_bytes = 0;  // of segments and values that it shares
+  uint64_t copied_bytes = 0;  // of those that it could not share
 };
 
 class Store {
@@ -207,6 +215,20 @@ class Store {
   // on. DataLoss when a damaged segment had to be left alone (the others were
   // compacted); ResourceExhausted when there is no space to copy to.
   absl::Status Compact();
+
+  // Makes a copy of the store in `new_directory`, whose parent must exist: a
+  // store like any other, as of one lsn, while reads and writes go on. By hard
+  // links on the same file system, so in milliseconds beyond the Flush() that
+  // is a part of it, and with no space but for what either of the two changes
+  // later; elsewhere the bytes are copied, and until that is done the store
+  // gives no space back. All masks so far are in it. After a crash the copy is
+  // complete or not there; NEW_DIRECTORY.tmp may be left, and the next
+  // Checkpoint() to the same place takes it over. Fails with AlreadyExists,
+  // InvalidArgument (inside the store), NotFound (no parent), Unavailable
+  // (another one to the same place is under way), ResourceExhausted, DataLoss
+  // (a file is missing); then there is no copy, and the store goes on.
+  absl::StatusOr<CheckpointResult> Checkpoint(
+      const std::filesystem::path& new_directory);
 
   Stats GetStats() const;
 

@@ -6,7 +6,7 @@
 //
 // Durability. Nothing is durable until a Sync that covers it has returned OK:
 //   File::Sync           the file's bytes and size (fdatasync)
-//   Directory::Sync      the names in the directory: creations, renames,
+//   Directory::Sync      the names in the directory: creations, links, renames,
 //   unlinks
 // What is not durable may, after a power loss, be there wholly, partly (any
 // subset of its 512-byte sectors) or not at all; names likewise. After the end
@@ -115,11 +115,25 @@ class Directory {
 
   virtual absl::Status Unlink(const std::string& name) = 0;
 
-  // Replaces `to` if it exists.
+  // Replaces `to` if it exists. Of a directory it replaces an empty one only;
+  // no name in it may be in use meanwhile.
   virtual absl::Status Rename(const std::string& from,
                               const std::string& to) = 0;
 
-  // Makes all creations, renames and unlinks so far durable.
+  // Gives the file `name` the same name in `to`, a directory of the same
+  // FileSystem, too. AlreadyExists if `to` has it. Unimplemented if the two
+  // cannot share a file: they lie on different file systems, theirs has no hard
+  // links, the file has as many as it can, or belongs to somebody else.
+  virtual absl::Status Link(const std::string& name, Directory& to) const = 0;
+
+  // Removes the directory `name`, which must be empty.
+  virtual absl::Status RemoveDirectory(const std::string& name) = 0;
+
+  // Whether `other`, of the same FileSystem, is the same directory, whatever it
+  // was called when it was opened.
+  virtual absl::StatusOr<bool> IsSame(const Directory& other) const = 0;
+
+  // Makes all creations, links, renames and unlinks so far durable.
   virtual absl::Status Sync() = 0;
 
   // Takes the exclusive lock of `name`, which is created if missing and never

@@ -306,6 +306,18 @@ class PosixDirectory final : public Directory {
     return absl::OkStatus();
   }
 
+  absl::Status Link(const std::string& name, Directory& to) const override;
+
+  absl::Status RemoveDirectory(const std::string& name) override {
+    PEAT_RETURN_IF_ERROR(CheckName(name));
+    if (unlinkat(fd_.get(), name.c_str(), AT_REMOVEDIR) != 0) {
+      return PosixStatus(errno, "rmdir", name);
+    }
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<bool> IsSame(const Directory& other) const override;
+
   absl::Status Sync() override {
     if (RetryOnSignal([&] { return fsync(fd_.get()); }) != 0) {
       return PosixStatus(errno, "fsync", path_);
@@ -343,6 +355,32 @@ class PosixDirectory final : public Directory {
   const Descriptor fd_;
   const std::string path_;
 };
+
+absl::Status PosixDirectory::Link(const std::string& name,
+                                  Directory& to) const {
+  PEAT_RETURN_IF_ERROR(CheckName(name));
+  const int to_fd = static_cast<PosixDirectory&>(to).fd_.get();
+  if (linkat(fd_.get(), name.c_str(), to_fd, name.c_str(), 0) == 0) {
+    return absl::OkStatus();
+  }
+  constexpr int kCannotShare[] = {EXDEV, EPERM, EMLINK, EOPNOTSUPP};
+  const int error = errno;
+  absl::Status status = PosixStatus(error, "link", name);
+  if (std::ranges::find(kCannotShare, error) == std::end(kCannotShare)) {
+    return status;
+  }
+  return absl::UnimplementedError(status.message());
+}
+
+absl::StatusOr<bool> PosixDirectory::IsSame(const Directory& other) const {
+  const auto& posix = static_cast<const PosixDirectory&>(other);
+  struct stat mine = {};
+  struct stat theirs = {};
+  if (fstat(fd_.get(), &mine) != 0 || fstat(posix.fd_.get(), &theirs) != 0) {
+    return PosixStatus(errno, "fstat", path_);
+  }
+  return mine.st_dev == theirs.st_dev && mine.st_ino == theirs.st_ino;
+}
 
 absl::StatusOr<std::vector<std::string>> PosixDirectory::List() const {
   // A descriptor of its own: a copy of fd_ would share its position.

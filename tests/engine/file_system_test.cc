@@ -127,6 +127,8 @@ TEST_P(FileSystemTest, RefusesNamesThatArePaths) {
     EXPECT_THAT(directory_->Unlink(name), refused);
     EXPECT_THAT(directory_->Rename(name, "b"), refused);
     EXPECT_THAT(directory_->Rename("b", name), refused);
+    EXPECT_THAT(directory_->Link(name, *directory_), refused);
+    EXPECT_THAT(directory_->RemoveDirectory(name), refused);
     EXPECT_THAT(directory_->Lock(name), refused);
   }
 }
@@ -169,6 +171,73 @@ TEST_P(FileSystemTest, RenamesOverAnotherFile) {
   EXPECT_THAT(*directory_->List(), ElementsAre("b"));
   ASSERT_OK_AND_ASSIGN(auto file, directory_->Open("b", OpenMode::kRead));
   EXPECT_EQ(Read(*file), "new");
+}
+
+TEST_P(FileSystemTest, LinksAFileIntoAnotherDirectory) {
+  const auto file = Create("a", "bytes");
+  ASSERT_OK(system_->CreateDirectory(path_ / "d"));
+  ASSERT_OK_AND_ASSIGN(auto other, system_->OpenDirectory(path_ / "d"));
+  ASSERT_OK(directory_->Link("a", *other));
+  ASSERT_OK(file->WriteAt(0, AsBytes("B")));
+
+  ASSERT_OK_AND_ASSIGN(auto linked, other->Open("a", OpenMode::kRead));
+  EXPECT_EQ(Read(*linked), "Bytes");
+  EXPECT_THAT(*directory_->List(), ElementsAre("a", "d"));
+  EXPECT_THAT(directory_->Link("a", *other),
+              StatusIs(StatusCode::kAlreadyExists));
+  EXPECT_THAT(directory_->Link("none", *other),
+              StatusIs(StatusCode::kNotFound, "link none: "));
+}
+
+TEST_P(FileSystemTest, KeepsALinkedFileUntilItHasNoName) {
+  Create("a", "bytes");
+  ASSERT_OK(system_->CreateDirectory(path_ / "d"));
+  ASSERT_OK_AND_ASSIGN(auto other, system_->OpenDirectory(path_ / "d"));
+  ASSERT_OK(directory_->Link("a", *other));
+  ASSERT_OK(directory_->Unlink("a"));
+
+  ASSERT_OK_AND_ASSIGN(auto linked, other->Open("a", OpenMode::kRead));
+  EXPECT_EQ(Read(*linked), "bytes");
+}
+
+TEST_P(FileSystemTest, RenamesADirectoryOverNothingOrAnEmptyOne) {
+  for (const char* name : {"a", "empty", "full"}) {
+    ASSERT_OK(system_->CreateDirectory(path_ / name));
+  }
+  ASSERT_OK_AND_ASSIGN(auto moved, system_->OpenDirectory(path_ / "a"));
+  ASSERT_OK(moved->Create("file"));
+  ASSERT_OK_AND_ASSIGN(auto full, system_->OpenDirectory(path_ / "full"));
+  ASSERT_OK(full->Create("file"));
+
+  EXPECT_FALSE(directory_->Rename("a", "full").ok());
+  EXPECT_OK(directory_->Rename("a", "b"));
+  EXPECT_OK(directory_->Rename("b", "empty"));
+  EXPECT_THAT(*directory_->List(), ElementsAre("empty", "full"));
+  ASSERT_OK_AND_ASSIGN(moved, system_->OpenDirectory(path_ / "empty"));
+  EXPECT_THAT(*moved->List(), ElementsAre("file"));
+}
+
+TEST_P(FileSystemTest, RemovesAnEmptyDirectoryOnly) {
+  ASSERT_OK(system_->CreateDirectory(path_ / "d"));
+  ASSERT_OK_AND_ASSIGN(auto other, system_->OpenDirectory(path_ / "d"));
+  ASSERT_OK(other->Create("file"));
+  EXPECT_FALSE(directory_->RemoveDirectory("d").ok());
+  EXPECT_FALSE(other->RemoveDirectory("file").ok());
+  ASSERT_OK(other->Unlink("file"));
+
+  EXPECT_OK(directory_->RemoveDirectory("d"));
+  EXPECT_THAT(directory_->RemoveDirectory("d"),
+              StatusIs(StatusCode::kNotFound, "rmdir d: "));
+  EXPECT_THAT(*directory_->List(), IsEmpty());
+}
+
+TEST_P(FileSystemTest, KnowsADirectoryByAnyName) {
+  ASSERT_OK(system_->CreateDirectory(path_ / "d"));
+  ASSERT_OK_AND_ASSIGN(auto same, system_->OpenDirectory(path_ / "d" / ".."));
+  ASSERT_OK_AND_ASSIGN(auto other, system_->OpenDirectory(path_ / "d"));
+
+  EXPECT_TRUE(*directory_->IsSame(*same));
+  EXPECT_FALSE(*directory_->IsSame(*other));
 }
 
 TEST_P(FileSystemTest, AllocatesZerosAndKeepsWhatIsThere) {

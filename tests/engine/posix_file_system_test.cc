@@ -20,6 +20,7 @@
 
 #include "engine/fs/file_system.h"
 #include "engine/fs/fork.h"
+#include "tests/support/scoped_mount.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
 
@@ -67,6 +68,17 @@ class PosixFileSystemTest : public ::testing::Test {
   std::filesystem::path path_;
   std::unique_ptr<Directory> directory_;
 };
+
+TEST_F(PosixFileSystemTest, LinksNothingToAnotherFileSystem) {
+  const testing::ScopedMount mount(testing::MountKind::kTmpfs, 1);
+  if (!mount.is_mounted()) GTEST_SKIP() << "needs root";
+  ASSERT_OK_AND_ASSIGN(auto other, system_.OpenDirectory(mount.path()));
+  ASSERT_OK(directory_->Create("a"));
+
+  EXPECT_THAT(directory_->Link("a", *other),
+              StatusIs(StatusCode::kUnimplemented, "link a: "));
+  EXPECT_THAT(*other->List(), ::testing::IsEmpty());
+}
 
 TEST_F(PosixFileSystemTest, SetsModesWhateverTheUmask) {
   const mode_t umask_before = umask(0777);

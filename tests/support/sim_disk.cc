@@ -3,6 +3,7 @@
 #include "tests/support/sim_disk.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <utility>
 
 #include "format/check.h"
@@ -85,6 +86,22 @@ std::shared_ptr<SimNames> SimDisk::AddDirectory(const std::string& path) {
   return directories_.emplace(path, std::make_shared<SimNames>()).first->second;
 }
 
+void SimDisk::RenameDirectory(uint64_t event, const std::string& from,
+                              const std::string& to) {
+  auto moved = directories_.extract(from);
+  PEAT_CHECK(!moved.empty());
+  moved.key() = to;
+  const bool is_new = directories_.insert(std::move(moved)).inserted;
+  PEAT_CHECK(is_new);
+  pending_renames_.push_back({.event = event, .from = from, .to = to});
+}
+
+void SimDisk::SyncRenames(const std::string& parent) {
+  std::erase_if(pending_renames_, [&](const DirectoryRename& rename) {
+    return std::filesystem::path(rename.to).parent_path() == parent;
+  });
+}
+
 std::shared_ptr<SimInode> SimDisk::NewInode() {
   return std::make_shared<SimInode>(next_inode_id_++);
 }
@@ -111,7 +128,7 @@ uint64_t SimDisk::PendingSectorCount() const {
 }
 
 uint64_t SimDisk::PendingChoiceCount() const {
-  uint64_t count = 0;
+  uint64_t count = pending_renames_.size();
   for (const auto& [path, names] : directories_) {
     count += names->pending().size();
   }

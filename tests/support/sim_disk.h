@@ -5,11 +5,13 @@
 // the names that are durable. Between them lie the changes since its last sync,
 // each one creation, unlink or rename; a power loss keeps any subset of them:
 //   a creation or rename that is kept puts the file under its new name, and
-//   under no other;
+//   under no other of this directory (a link is a creation of a file that has a
+//   name in another one);
 //   an unlink that is kept removes the name if the file is there.
 // A failed sync of a directory leaves the changes pending (file systems keep
 // names in a journal, and stop for good when that fails). A directory itself is
-// durable as soon as it has been created.
+// durable as soon as it has been created or removed; its rename is pending
+// until the directory around it is synced.
 //
 // Externally synchronised.
 
@@ -86,6 +88,21 @@ class SimDisk final {
   std::shared_ptr<SimNames> FindDirectory(const std::string& path) const;
   std::shared_ptr<SimNames> AddDirectory(const std::string& path);
 
+  // Moves a directory to a path that is free. It must not have directories in
+  // it. SyncRenames makes all moves of directories in `parent` durable.
+  void RenameDirectory(uint64_t event, const std::string& from,
+                       const std::string& to);
+  void SyncRenames(const std::string& parent);
+  void RemoveDirectory(const std::string& path) { directories_.erase(path); }
+  struct DirectoryRename {
+    uint64_t event = 0;
+    std::string from;
+    std::string to;
+  };
+  const std::vector<DirectoryRename>& pending_renames() const {
+    return pending_renames_;
+  }
+
   std::shared_ptr<SimInode> NewInode();
 
   // Every file that any state after a crash may have, by id.
@@ -106,6 +123,7 @@ class SimDisk final {
 
  private:
   Directories directories_;
+  std::vector<DirectoryRename> pending_renames_;
   uint64_t next_inode_id_ = 1;
 
   SimDisk KillImage();

@@ -1,4 +1,4 @@
-// Directories, locks and crash images of the simulated file system.
+// Crash images and the disk by hand of the simulated file system.
 
 #include "tests/support/sim_file_system.h"
 
@@ -12,7 +12,7 @@
 #include "absl/strings/str_format.h"
 #include "format/check.h"
 #include "format/status_macros.h"
-#include "tests/support/sim_file.h"
+#include "tests/support/sim_directory.h"
 
 namespace peat::testing {
 namespace {
@@ -20,29 +20,6 @@ namespace {
 using engine::OpenMode;
 using std::filesystem::path;
 using MachineLock = std::lock_guard<std::mutex>;
-
-absl::Status Missing(const char* call, const std::string& name) {
-  return absl::NotFoundError(
-      absl::StrFormat("%s %s: no such file or directory", call, name));
-}
-
-absl::Status Exists(const char* call, const std::string& name) {
-  return absl::AlreadyExistsError(
-      absl::StrFormat("%s %s: file exists", call, name));
-}
-
-absl::Status TooManyOpen(const std::string& name) {
-  return absl::ResourceExhaustedError(
-      absl::StrFormat("open %s: too many open files", name));
-}
-
-absl::Status CheckName(const std::string& name) {
-  const bool is_plain = !name.empty() && name != "." && name != ".." &&
-                        name.find('/') == std::string::npos &&
-                        name.find('\0') == std::string::npos;
-  if (is_plain) return absl::OkStatus();
-  return absl::InvalidArgumentError("a file name must be plain, not a path");
-}
 
 // One spelling for each directory.
 path Plain(const path& directory) {
@@ -52,175 +29,6 @@ path Plain(const path& directory) {
 
 bool IsRoot(const path& directory) {
   return directory.empty() || directory == "." || directory == "/";
-}
-
-class SimLock final : public engine::DirectoryLock {
- public:
-  // With the mutex held, the lock taken and one open file counted.
-  SimLock(std::shared_ptr<SimMachine> machine, std::shared_ptr<SimInode> inode)
-      : machine_(std::move(machine)), inode_(std::move(inode)) {
-    inode_->AddUser();
-  }
-  ~SimLock() override {
-    const MachineLock hold(machine_->mutex());
-    machine_->Unlock(inode_->id());
-    machine_->CloseFile();
-    inode_->DropUser();
-  }
-
- private:
-  const std::shared_ptr<SimMachine> machine_;
-  const std::shared_ptr<SimInode> inode_;
-};
-
-class SimDirectory final : public engine::Directory {
- public:
-  // With the mutex held and one open file counted.
-  SimDirectory(std::shared_ptr<SimMachine> machine,
-               std::shared_ptr<SimNames> names, path where)
-      : machine_(std::move(machine)),
-        names_(std::move(names)),
-        path_(std::move(where)) {}
-
-  ~SimDirectory() override {
-    const MachineLock hold(machine_->mutex());
-    machine_->CloseFile();
-  }
-
-  absl::StatusOr<std::unique_ptr<engine::File>> Create(
-      const std::string& name) override;
-  absl::StatusOr<std::unique_ptr<engine::File>> Open(
-      const std::string& name, OpenMode mode) const override;
-  absl::StatusOr<std::vector<std::string>> List() const override;
-  absl::Status Unlink(const std::string& name) override;
-  absl::Status Rename(const std::string& from, const std::string& to) override;
-  absl::Status Sync() override;
-  absl::StatusOr<std::unique_ptr<engine::DirectoryLock>> Lock(
-      const std::string& name) override;
-
- private:
-  bool IsDirectory(const std::string& name) const {
-    return machine_->disk().FindDirectory((path_ / name).string()) != nullptr;
-  }
-
-  const std::shared_ptr<SimMachine> machine_;
-  const std::shared_ptr<SimNames> names_;
-  const path path_;
-};
-
-absl::StatusOr<std::unique_ptr<engine::File>> SimDirectory::Create(
-    const std::string& name) {
-  PEAT_RETURN_IF_ERROR(CheckName(name));
-  const MachineLock hold(machine_->mutex());
-  const SimMachine::Verdict verdict = machine_->Enter(SimOp::kCreate, name);
-  if (!verdict.ok() && !verdict.partly) return verdict.status;
-  if (names_->Find(name) != nullptr || IsDirectory(name)) {
-    return Exists("open", name);
-  }
-  if (!machine_->NextEvent()) return SimMachine::DeadStatus();
-  if (!machine_->OpenFile()) return TooManyOpen(name);
-  std::shared_ptr<SimInode> inode = machine_->disk().NewInode();
-  names_->Create(machine_->event_count(), name, inode);
-  if (!verdict.ok()) {
-    machine_->CloseFile();
-    return verdict.status;
-  }
-  return OpenSimFile(machine_, std::move(inode), name, OpenMode::kReadWrite);
-}
-
-absl::StatusOr<std::unique_ptr<engine::File>> SimDirectory::Open(
-    const std::string& name, OpenMode mode) const {
-  PEAT_RETURN_IF_ERROR(CheckName(name));
-  const MachineLock hold(machine_->mutex());
-  const SimMachine::Verdict verdict = machine_->Enter(SimOp::kOpen, name);
-  if (!verdict.ok()) return verdict.status;
-  if (IsDirectory(name)) {
-    return absl::FailedPreconditionError(
-        absl::StrFormat("open %s: not a regular file", name));
-  }
-  std::shared_ptr<SimInode> inode = names_->Find(name);
-  if (inode == nullptr) return Missing("open", name);
-  if (!machine_->OpenFile()) return TooManyOpen(name);
-  return OpenSimFile(machine_, std::move(inode), name, mode);
-}
-
-absl::StatusOr<std::vector<std::string>> SimDirectory::List() const {
-  const MachineLock hold(machine_->mutex());
-  const SimMachine::Verdict verdict =
-      machine_->Enter(SimOp::kList, path_.string());
-  if (!verdict.ok()) return verdict.status;
-  std::vector<std::string> found;
-  for (const auto& [name, inode] : names_->cached()) found.push_back(name);
-  for (const auto& [where, names] : machine_->disk().directories()) {
-    const path directory(where);
-    if (directory.parent_path() == path_) {
-      found.push_back(directory.filename().string());
-    }
-  }
-  std::ranges::sort(found);
-  return found;
-}
-
-absl::Status SimDirectory::Unlink(const std::string& name) {
-  PEAT_RETURN_IF_ERROR(CheckName(name));
-  const MachineLock hold(machine_->mutex());
-  const SimMachine::Verdict verdict = machine_->Enter(SimOp::kUnlink, name);
-  if (!verdict.ok() && !verdict.partly) return verdict.status;
-  const std::shared_ptr<SimInode> inode = names_->Find(name);
-  if (inode == nullptr) return Missing("unlink", name);
-  if (!machine_->NextEvent()) return SimMachine::DeadStatus();
-  names_->Unlink(machine_->event_count(), name);
-  machine_->AddOrphan(inode);
-  return verdict.status;
-}
-
-absl::Status SimDirectory::Rename(const std::string& from,
-                                  const std::string& to) {
-  PEAT_RETURN_IF_ERROR(CheckName(from));
-  PEAT_RETURN_IF_ERROR(CheckName(to));
-  const MachineLock hold(machine_->mutex());
-  const SimMachine::Verdict verdict =
-      machine_->Enter(SimOp::kRename, absl::StrFormat("%s %s", from, to));
-  if (!verdict.ok() && !verdict.partly) return verdict.status;
-  if (names_->Find(from) == nullptr) return Missing("rename", from);
-  if (IsDirectory(to)) return Exists("rename", to);
-  if (!machine_->NextEvent()) return SimMachine::DeadStatus();
-  const std::shared_ptr<SimInode> replaced =
-      from == to ? nullptr : names_->Find(to);
-  names_->Rename(machine_->event_count(), from, to);
-  machine_->AddOrphan(replaced);
-  return verdict.status;
-}
-
-absl::Status SimDirectory::Sync() {
-  const MachineLock hold(machine_->mutex());
-  const SimMachine::Verdict verdict =
-      machine_->Enter(SimOp::kSyncDirectory, path_.string());
-  if (!verdict.ok()) return verdict.status;
-  if (!machine_->NextEvent()) return SimMachine::DeadStatus();
-  names_->Sync();
-  return absl::OkStatus();
-}
-
-absl::StatusOr<std::unique_ptr<engine::DirectoryLock>> SimDirectory::Lock(
-    const std::string& name) {
-  PEAT_RETURN_IF_ERROR(CheckName(name));
-  const MachineLock hold(machine_->mutex());
-  const SimMachine::Verdict verdict = machine_->Enter(SimOp::kLock, name);
-  if (!verdict.ok()) return verdict.status;
-  std::shared_ptr<SimInode> inode = names_->Find(name);
-  if (inode == nullptr) {
-    if (!machine_->NextEvent()) return SimMachine::DeadStatus();
-    inode = machine_->disk().NewInode();
-    names_->Create(machine_->event_count(), name, inode);
-  }
-  if (!machine_->OpenFile()) return TooManyOpen(name);
-  if (!machine_->Lock(inode->id())) {
-    machine_->CloseFile();
-    return absl::UnavailableError(
-        absl::StrFormat("%s is locked by this process", name));
-  }
-  return std::make_unique<SimLock>(machine_, std::move(inode));
 }
 
 uint64_t Mix(uint64_t one, uint64_t other) {
@@ -256,12 +64,12 @@ absl::StatusOr<std::unique_ptr<engine::Directory>> SimFileSystem::OpenDirectory(
   std::shared_ptr<SimNames> names =
       machine_->disk().FindDirectory(plain.string());
   if (names == nullptr) {
-    if (FindFile(plain) == nullptr) return Missing("open", plain.string());
+    if (FindFile(plain) == nullptr)
+      return MissingStatus("open", plain.string());
     return absl::InvalidArgumentError(
         absl::StrFormat("open %s: not a directory", plain.string()));
   }
-  if (!machine_->OpenFile()) return TooManyOpen(plain.string());
-  return std::make_unique<SimDirectory>(machine_, std::move(names), plain);
+  return OpenSimDirectory(machine_, std::move(names), plain);
 }
 
 absl::Status SimFileSystem::CreateDirectory(const path& where) {
@@ -274,10 +82,10 @@ absl::Status SimFileSystem::CreateDirectory(const path& where) {
   SimDisk& disk = machine_->disk();
   if (IsRoot(plain) || disk.FindDirectory(plain.string()) != nullptr ||
       FindFile(plain) != nullptr) {
-    return Exists("mkdir", plain.string());
+    return ExistsStatus("mkdir", plain.string());
   }
   if (!IsRoot(parent) && disk.FindDirectory(parent.string()) == nullptr) {
-    return Missing("mkdir", plain.string());
+    return MissingStatus("mkdir", plain.string());
   }
   if (!machine_->NextEvent()) return SimMachine::DeadStatus();
   disk.AddDirectory(plain.string());

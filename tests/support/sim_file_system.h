@@ -13,8 +13,8 @@
 //   each size is the durable one or any later one, whatever became of the
 //   bytes:
 //     bytes that are not there read as zeros. Truncation zeroes what it cuts;
-//   each creation, rename and unlink is there or not, one rename whole or not
-//     at all, and no file has two names (sim_disk.h).
+//   each creation, link, rename and unlink is there or not, one rename whole or
+//     not at all, and no file has two names in a directory (sim_disk.h).
 // What the end of the process (kKill) does: nothing. All is there, up to the
 //   8-byte piece that was being stored, and what was not durable still is not.
 // A failed Sync of a file: its dirty pages become clean without being durable.
@@ -34,15 +34,15 @@
 // Not modelled: bits that rot by themselves (FlipBit does it on order),
 // reordered
 //   flushes inside the disk, lost or misdirected writes of a dishonest disk,
-//   SIGBUS for mapped reads of a bad medium, hard links, times, permissions.
+//   SIGBUS for mapped reads of a bad medium, times, permissions.
 //
 // Events. Everything that can change the state of the disk is an event, counted
-// from 1: each call of Create, Unlink, Rename, Allocate, Truncate, Sync,
-// CreateDirectory, each Lock that creates; each sector of a WriteAt; each
-// 8-byte piece of a store. CrashAfter(n) lets n events happen. Then the machine
-// is dead: every call returns Aborted and stores do nothing, until the engine
-// has unwound and the test takes an image. Calls that only look are no events,
-// since to crash before or after them is the same.
+// from 1: each call of Create, Unlink, Rename, Link, Allocate, Truncate, Sync,
+// CreateDirectory, RemoveDirectory, each Lock that creates; each sector of a
+// WriteAt; each 8-byte piece of a store. CrashAfter(n) lets n events happen.
+// Then the machine is dead: every call returns Aborted and stores do nothing,
+// until the engine has unwound and the test takes an image. Calls that only
+// look are no events, since to crash before or after them is the same.
 //
 // One 64-bit seed determines everything, Randomize included. Thread-safe
 // (one mutex), but deterministic only if used from one thread at a time.

@@ -14,7 +14,7 @@ namespace {
 class OneCut final {
  public:
   explicit OneCut(uint64_t cut) : cut_(cut) {}
-  bool KeepsName(const SimNameChange& change) { return change.event <= cut_; }
+  bool KeepsName(uint64_t event) { return event <= cut_; }
   uint64_t SizeCut(const std::vector<SimSizeChange>&) { return cut_; }
   uint64_t SectorCut(const SimSectorHistory&) { return cut_; }
 
@@ -26,7 +26,7 @@ class OneCut final {
 class ChosenBits final {
  public:
   explicit ChosenBits(uint64_t bits) : bits_(bits) {}
-  bool KeepsName(const SimNameChange&) { return NextBit(); }
+  bool KeepsName(uint64_t) { return NextBit(); }
   uint64_t SizeCut(const std::vector<SimSizeChange>& sizes) {
     return sizes.empty() || NextBit() ? kSimCutNone : kSimCutNothing;
   }
@@ -57,7 +57,7 @@ class RandomSubset final {
     older_odds_ = kOdds[random_.Below(4)];
   }
 
-  bool KeepsName(const SimNameChange&) { return random_.Chance(name_odds_); }
+  bool KeepsName(uint64_t) { return random_.Chance(name_odds_); }
 
   uint64_t SizeCut(const std::vector<SimSizeChange>& sizes) {
     page_ = kNoPage;
@@ -112,6 +112,9 @@ std::vector<uint64_t> PendingEvents(const SimDisk& disk) {
       events.push_back(change.event);
     }
   }
+  for (const auto& rename : disk.pending_renames()) {
+    events.push_back(rename.event);
+  }
   for (const auto& inode : disk.Reachable()) {
     for (const SimSizeChange& change : inode->sizes()) {
       events.push_back(change.event);
@@ -156,6 +159,7 @@ SimDisk SimDisk::KillImage() {
   }
   SimDisk image;
   image.next_inode_id_ = next_inode_id_;
+  image.pending_renames_ = pending_renames_;
   for (const auto& [path, names] : directories_) {
     std::vector<SimNameChange> pending = names->pending();
     for (SimNameChange& change : pending) {
@@ -174,7 +178,7 @@ SimDisk SimDisk::PowerLossImage(Chooser chooser) {
   for (const auto& [path, names] : directories_) {
     SimNames::Map& map = kept.emplace_back(names->durable());
     for (const SimNameChange& change : names->pending()) {
-      if (chooser.KeepsName(change)) KeepChange(change, map);
+      if (chooser.KeepsName(change.event)) KeepChange(change, map);
     }
   }
   InodeImages images;
@@ -192,6 +196,15 @@ SimDisk SimDisk::PowerLossImage(Chooser chooser) {
   for (auto at = kept.begin(); const auto& [path, names] : directories_) {
     const SimNames::Map map = images.Of(std::move(*at++));
     image.AddDirectory(path)->Reset(map, map, {});
+  }
+  // The newest first: each undoes what was done to the state before it.
+  for (auto at = pending_renames_.rbegin(); at != pending_renames_.rend();
+       ++at) {
+    if (chooser.KeepsName(at->event)) continue;
+    auto moved = image.directories_.extract(at->to);
+    if (moved.empty()) continue;  // a later one, which is kept, has moved it
+    moved.key() = at->from;
+    image.directories_.insert(std::move(moved));
   }
   return image;
 }

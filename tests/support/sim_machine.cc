@@ -17,15 +17,26 @@ constexpr size_t kLogSizeMax = 4096;
 }  // namespace
 
 const char* SimOpName(SimOp op) {
-  constexpr const char* kNames[] = {"open-directory", "create-directory",
-                                    "create",         "open",
-                                    "list",           "unlink",
-                                    "rename",         "sync-directory",
-                                    "lock",           "size",
-                                    "allocate",       "truncate",
-                                    "read",           "write",
-                                    "sync",           "map",
-                                    "store",          "any"};
+  constexpr const char* kNames[] = {"open-directory",
+                                    "create-directory",
+                                    "create",
+                                    "open",
+                                    "list",
+                                    "unlink",
+                                    "rename",
+                                    "link",
+                                    "remove-directory",
+                                    "sync-directory",
+                                    "lock",
+                                    "size",
+                                    "allocate",
+                                    "truncate",
+                                    "read",
+                                    "write",
+                                    "sync",
+                                    "map",
+                                    "store",
+                                    "any"};
   static_assert(std::size(kNames) == kSimOpCount);
   return kNames[static_cast<size_t>(op)];
 }
@@ -112,18 +123,20 @@ void SimMachine::FailNth(SimFault fault) {
 }
 
 uint64_t SimMachine::UsedBytes() {
+  std::set<uint64_t> counted;  // a file may have several names
   uint64_t used = 0;
+  const auto count = [&](const SimInode& inode) {
+    if (counted.insert(inode.id()).second) used += inode.allocated_bytes();
+  };
   for (const auto& [path, names] : disk_.directories()) {
-    for (const auto& [name, inode] : names->cached()) {
-      used += inode->allocated_bytes();
-    }
+    for (const auto& [name, inode] : names->cached()) count(*inode);
   }
   std::erase_if(orphans_, [](const std::weak_ptr<SimInode>& orphan) {
     const std::shared_ptr<SimInode> inode = orphan.lock();
     return inode == nullptr || !inode->has_users();
   });
   for (const std::weak_ptr<SimInode>& orphan : orphans_) {
-    used += orphan.lock()->allocated_bytes();
+    count(*orphan.lock());
   }
   return used;
 }

@@ -31,6 +31,8 @@ enum class SimOp {
   kList,
   kUnlink,
   kRename,
+  kLink,
+  kRemoveDirectory,
   kSyncDirectory,
   kLock,
   kSize,

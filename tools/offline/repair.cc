@@ -318,18 +318,6 @@ absl::Status CheckTarget(const std::filesystem::path& from,
   return absl::OkStatus();
 }
 
-// Keeps writers out, if the store has a lock file and it may be opened.
-absl::StatusOr<std::unique_ptr<engine::DirectoryLock>> LockOut(
-    engine::Directory& directory, const std::vector<std::string>& names) {
-  const bool has_lock = std::find(names.begin(), names.end(),
-                                  format::kLockFileName) != names.end();
-  if (!has_lock) return nullptr;
-  absl::StatusOr<std::unique_ptr<engine::DirectoryLock>> lock =
-      directory.Lock(format::kLockFileName);
-  if (!lock.ok() && !absl::IsUnavailable(lock.status())) return nullptr;
-  return lock;
-}
-
 const Finding& Worst(const VerifyReport& report) {
   return *std::min_element(report.findings.begin(), report.findings.end(),
                            [](const Finding& a, const Finding& b) {

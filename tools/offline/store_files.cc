@@ -278,6 +278,17 @@ absl::StatusOr<StoreFiles> ReadStoreFiles(engine::FileSystem& file_system,
   return files;
 }
 
+absl::StatusOr<std::unique_ptr<engine::DirectoryLock>> LockOut(
+    engine::Directory& directory, const std::vector<std::string>& names) {
+  const bool has_lock = std::find(names.begin(), names.end(),
+                                  format::kLockFileName) != names.end();
+  if (!has_lock) return nullptr;
+  absl::StatusOr<std::unique_ptr<engine::DirectoryLock>> lock =
+      directory.Lock(format::kLockFileName);
+  if (!lock.ok() && !absl::IsUnavailable(lock.status())) return nullptr;
+  return lock;
+}
+
 absl::StatusOr<SourceSegment> ReadLoneSegment(const Directory& directory,
                                               const std::string& name) {
   PEAT_ASSIGN_OR_RETURN(std::unique_ptr<File> file,

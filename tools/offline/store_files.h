@@ -92,6 +92,11 @@ struct StoreFiles {
 absl::StatusOr<StoreFiles> ReadStoreFiles(engine::FileSystem& file_system,
                                           const std::filesystem::path& path);
 
+// Keeps writers out of the store in `directory`, which holds `names`, if it has
+// a lock file and that may be opened; null: not. Unavailable if one is in.
+absl::StatusOr<std::unique_ptr<engine::DirectoryLock>> LockOut(
+    engine::Directory& directory, const std::vector<std::string>& names);
+
 // A file alone, whose salt is that of its own header. NotFound when there is
 // none, DataLoss when it is no segment of Peat's.
 absl::StatusOr<SourceSegment> ReadLoneSegment(

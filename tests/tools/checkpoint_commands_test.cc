@@ -1,0 +1,93 @@
+// Tests of peat checkpoint and restore as a shell sees them.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/tools/command_fixture.h"
+
+namespace peat::tools {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+class CheckpointCommandsTest : public CommandFixture {
+ protected:
+  void MakeStore() const {
+    MustRun("peat put s secret value && peat put s open value");
+  }
+};
+
+TEST_F(CheckpointCommandsTest, CopyAndRestoreAStore) {
+  MakeStore();
+
+  EXPECT_THAT(MustRun("peat checkpoint s monday"),
+              StartsWith("checkpoint of lsn 2: "));
+  MustRun("peat put s later value");
+  EXPECT_THAT(MustRun("peat restore monday --to new"),
+              StartsWith("restored new as of lsn 2: "));
+  EXPECT_EQ(MustRun("peat export new | sort"), "open\tvalue\nsecret\tvalue\n");
+  EXPECT_EQ(MustRun("peat get monday open"), "value");
+  MustRun("peat verify monday && peat verify new && peat verify s");
+}
+
+TEST_F(CheckpointCommandsTest, RestoreKeepsForgottenWhatWasForgotten) {
+  MakeStore();
+  MustRun("peat checkpoint s monday");
+  MustRun("peat forget s secret --reason 'request 17'; peat disable s open");
+
+  EXPECT_THAT(MustRun("peat restore monday --to new --masks-from s"),
+              HasSubstr("masks taken along: 1 forgets, 1 disables, 0 enables; "
+                        "0 change nothing\n"));
+  EXPECT_EQ(Run("peat get new secret").exit_code, 1);
+  EXPECT_EQ(Run("peat put new secret again").exit_code, 4);
+  EXPECT_EQ(Run("peat put new open again").exit_code, 4);
+  EXPECT_THAT(MustRun("peat audit new --key secret --reveal"),
+              HasSubstr("request 17"));
+  EXPECT_EQ(MustRun("peat get monday secret"), "value");
+}
+
+TEST_F(CheckpointCommandsTest, ExitWithTwoOnABadCommandLine) {
+  MakeStore();
+  MustRun("peat checkpoint s monday; peat put other key value");
+  for (const char* script :
+       {"peat checkpoint", "peat checkpoint s", "peat checkpoint s s/copy",
+        "peat restore", "peat restore monday",
+        "peat restore monday --to monday/new",
+        "peat restore monday --to new --masks-from other"}) {
+    SCOPED_TRACE(script);
+    const Outcome outcome = Run(script);
+    EXPECT_EQ(outcome.exit_code, 2);
+    EXPECT_THAT(outcome.complaints, Not(IsEmpty()));
+  }
+}
+
+TEST_F(CheckpointCommandsTest, ExitWithThreeWhereNothingCanBeCopied) {
+  MakeStore();
+  MustRun("peat checkpoint s monday; mkdir empty; echo text > file");
+  for (const char* script :
+       {"peat checkpoint none copy", "peat checkpoint empty copy",
+        "peat checkpoint s monday", "peat checkpoint s none/copy",
+        "peat checkpoint s file", "peat restore none --to new",
+        "peat restore empty --to new", "peat restore monday --to s",
+        "peat restore monday --to none/new",
+        "peat restore monday --to new --masks-from none"}) {
+    SCOPED_TRACE(script);
+    const Outcome outcome = Run(script);
+    EXPECT_EQ(outcome.exit_code, 3);
+    EXPECT_THAT(outcome.complaints, StartsWith("peat: "));
+  }
+  EXPECT_EQ(MustRun("ls"), "empty\nerr\nfile\nmonday\ns\n");
+}
+
+TEST_F(CheckpointCommandsTest, ExplainThemselves) {
+  EXPECT_THAT(MustRun("peat checkpoint --help"), HasSubstr("Examples:"));
+  EXPECT_THAT(MustRun("peat restore --help"), HasSubstr("Examples:"));
+  EXPECT_THAT(MustRun("mkdir m && peat manual m && cat m/peat-restore.1"),
+              HasSubstr("masks"));
+}
+
+}  // namespace
+}  // namespace peat::tools
