@@ -208,7 +208,7 @@ void Engine::SaveSnapshot() {
     return;
   }
   if (segments_.Sum().used_bytes < config_.snapshot_bytes_min) return;
-  (void)SaveIndexSnapshot(*directory_, manifest, end, segments_.All(), hasher_,
+  (void)SaveIndexSnapshot(*directory_, manifest, segments_.All(), hasher_,
                           &index_);
 }
 

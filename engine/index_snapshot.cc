@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "engine/fs/mapping.h"
+#include "engine/log_tail.h"
 #include "engine/worker.h"
 #include "format/check.h"
 #include "format/checksum.h"
@@ -271,9 +272,10 @@ const SnapshotSegment* FindSegment(const IndexSnapshot& snapshot,
 }
 
 absl::Status SaveIndexSnapshot(
-    Directory& directory, const Manifest& manifest, const LogEnd& end,
+    Directory& directory, const Manifest& manifest,
     const std::vector<std::shared_ptr<Segment>>& segments,
     const index::KeyHasher& hasher, HashIndex* index) {
+  const LogEnd end = SealedEnd(manifest);
   const ManifestSegment* const log = FindEntry(manifest, end.segment);
   PEAT_CHECK(log != nullptr);
   IndexSnapshot head{.store_id = manifest.store_id,

@@ -26,7 +26,6 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "engine/appender.h"
 #include "engine/fs/file_system.h"
 #include "engine/segment.h"
 #include "format/index_snapshot.h"
@@ -70,11 +69,11 @@ void LoadShards(int thread_count, index::HashIndex* index);
 const format::SnapshotSegment* FindSegment(
     const format::IndexSnapshot& snapshot, format::SegmentId id);
 
-// Saves the index of a store to which nobody writes any more. `end` is where
-// its log ends; all of it is sealed, as `manifest` says, and `segments` are
-// open. Other snapshots are unlinked.
+// Saves the index of a store to which nobody writes any more. All of its log is
+// sealed, as `manifest` says, and not empty; `segments` are open. Other
+// snapshots are unlinked.
 absl::Status SaveIndexSnapshot(
-    Directory& directory, const format::Manifest& manifest, const LogEnd& end,
+    Directory& directory, const format::Manifest& manifest,
     const std::vector<std::shared_ptr<Segment>>& segments,
     const index::KeyHasher& hasher, index::HashIndex* index);
 

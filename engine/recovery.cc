@@ -88,6 +88,23 @@ SegmentIdentity IdentityOf(const ManifestSegment& entry) {
           .kind = entry.kind};
 }
 
+// `file` may be null where it is read with pread.
+absl::StatusOr<std::shared_ptr<Segment>> OpenSegment(
+    const Directory& directory, const ManifestSegment& entry,
+    std::unique_ptr<File> file, ReadMethod read_method) {
+  std::shared_ptr<Segment> segment;
+  if (read_method == ReadMethod::kMapped) {
+    PEAT_ASSIGN_OR_RETURN(std::unique_ptr<Mapping> mapping,
+                          file->Map(entry.end, MapMode::kRead));
+    segment = std::make_shared<Segment>(IdentityOf(entry), std::move(mapping));
+  } else {
+    segment = std::make_shared<Segment>(IdentityOf(entry), &directory,
+                                        std::move(file), entry.end);
+  }
+  segment->set_end(entry.end);
+  return segment;
+}
+
 // What the snapshot has counted in a segment.
 void CountAs(const format::SnapshotSegment& known, Segment* segment) {
   segment->AddLiveBytes(static_cast<int64_t>(known.live_bytes));
@@ -182,33 +199,30 @@ absl::StatusOr<std::vector<ReplaySource>> OpenSealed(
     SegmentSet* segments) {
   std::vector<ReplaySource> sources;
   std::map<format::SegmentNumber, std::shared_ptr<Segment>> numbered;
+  size_t open_files = 0;
   for (const ManifestSegment& entry : manifest.segments) {
     if (entry.state != SegmentState::kSealed) continue;
     PEAT_ASSIGN_OR_RETURN(
         std::unique_ptr<File> file,
         OpenSegmentFile(directory, entry, manifest.store_id, OpenMode::kRead));
-    std::shared_ptr<Segment> segment;
-    if (read_method == ReadMethod::kMapped) {
-      PEAT_ASSIGN_OR_RETURN(std::unique_ptr<Mapping> mapping,
-                            file->Map(entry.end, MapMode::kRead));
-      segment =
-          std::make_shared<Segment>(IdentityOf(entry), std::move(mapping));
-    } else {
-      if (sources.size() + numbered.size() >= kOpenFilesMax) file.reset();
-      segment = std::make_shared<Segment>(IdentityOf(entry), &directory,
-                                          std::move(file), entry.end);
+    if (read_method == ReadMethod::kPositional &&
+        ++open_files > kOpenFilesMax) {
+      file.reset();
     }
-    segment->set_end(entry.end);
+    PEAT_ASSIGN_OR_RETURN(
+        std::shared_ptr<Segment> segment,
+        OpenSegment(directory, entry, std::move(file), read_method));
     const format::SnapshotSegment* const known =
         snapshot == nullptr ? nullptr : FindSegment(*snapshot, entry.id);
+    uint64_t begin = format::kSegmentHeaderSize;
     if (known != nullptr) {
       CountAs(*known, segment.get());
       numbered[known->number] = segment;
+      begin = std::max(begin, known->end);
     }
-    if (known == nullptr || known->end < entry.end) {
-      sources.push_back({.segment = std::move(segment), .entry = entry});
-      if (known != nullptr && known->end > 0) sources.back().begin = known->end;
-    }
+    if (known != nullptr && begin == entry.end) continue;
+    sources.push_back(
+        {.segment = std::move(segment), .entry = entry, .begin = begin});
   }
   for (const auto& [number, segment] : numbered) {
     segments->AddNumbered(segment, number);

@@ -77,7 +77,7 @@ class ViewReader final {
     format::Location candidate = {};
   };
   // Sets `*failure` if it is kFailed.
-  Answer FindHashed(const View& view, const HashedKey& key, Found* found,
+  Answer FindHashed(const View& view, const HashedKey& wanted, Found* found,
                     absl::Status* failure) const;
   Answer FindSaved(const View& view, std::string_view key, Found* found,
                    absl::Status* failure) const;

@@ -203,12 +203,12 @@ class HashIndex final {
 
   // --- Images: a shard as bytes, for a file.
 
-  // Appends the image of a shard to `*image`, and returns how many keys are in
-  // it. Holds the shard's lock for one
-  // table at a time, some 10 us; what other threads change meanwhile is in the
-  // image if IsSaved() was still false then. Nothing when the shard has keys
-  // that no image can hold: many that share one hash.
-  std::optional<uint64_t> SaveShard(int shard, std::string* image)
+  // Appends the image of shard `number` to `*image`, and returns how many keys
+  // are in it. Holds the shard's lock for one table at a time, some 10 us; what
+  // other threads change meanwhile is in the image if IsSaved() was still false
+  // then. Nothing when the shard has keys that no image can hold: many that
+  // share one hash.
+  std::optional<uint64_t> SaveShard(int number, std::string* image)
       ABSL_LOCKS_EXCLUDED(layout_mutex_);
 
   // Whether the place of this hash is in the image that is being made, or was
@@ -235,10 +235,11 @@ class HashIndex final {
     if (it.is_pending.load(std::memory_order_acquire)) LoadPending(it);
   }
 
-  // Makes a shard that is empty what `image` says, but for the keys whose
-  // location `keep` refuses. False, and the shard stays empty, when the image
-  // is malformed. Nobody else uses this shard meanwhile, or it is pending.
-  bool LoadShard(int shard, format::ByteView image,
+  // Makes shard `number`, which is empty, what `image` says, but for the keys
+  // whose location `keep` refuses. False, and the shard stays empty, when the
+  // image is malformed. Nobody else uses this shard meanwhile, or it is
+  // pending.
+  bool LoadShard(int number, format::ByteView image,
                  absl::FunctionRef<bool(Location)> keep);
 
   // --- Any time, any thread.
