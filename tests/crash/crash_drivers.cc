@@ -98,7 +98,10 @@ class Generation final {
 
   absl::Status Run(size_t floor) {
     ++Counts().crashes;
-    const uint64_t scale = uint64_t{1} << random_.Below(15);
+    // Half of them end early, in recovery or soon after; half live long.
+    const uint64_t scale = uint64_t{1}
+                           << (random_.Chance(4) ? random_.Below(15)
+                                                 : 13 + random_.Below(6));
     run_.disk().CrashAfter(1 + random_.Below(scale) + random_.Below(40));
     PEAT_RETURN_IF_ERROR(run_.Open(floor));
     for (const ScriptStep& step : script_.steps) {

@@ -130,7 +130,7 @@ TEST(DamageTest, IsNeverTakenForSomethingElse) {
   const Deadline deadline(5);
   for (uint64_t seed = only > 0 ? only : 1; !deadline.is_over(); ++seed) {
     ++Counts().seeds;
-    const absl::Status status = DamageManyTimes(seed, 150);
+    const absl::Status status = DamageManyTimes(seed, 50);
     EXPECT_TRUE(status.ok()) << "PEAT_SEED=" << seed << " " << status.message();
     if (only > 0 || !status.ok()) break;
   }

@@ -75,6 +75,8 @@ class Generator final {
       weight = random_.Chance(2) ? 0 : 1 + random_.Below(4);
     }
     weights_[Index(Kind::kPut)] += 3;
+    // Every other script does much of one kind.
+    if (random_.Chance(4)) weights_[random_.Below(kKindCount)] += 8;
     has_masks_ = random_.Chance(6);
     for (const Kind kind : kMaskKinds) {
       if (!has_masks_) weights_[Index(kind)] = 0;

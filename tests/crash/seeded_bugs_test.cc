@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdio>
 #include <optional>
@@ -64,24 +65,44 @@ constexpr const char* kNames[] = {"no bug",
 // Behind these come those that only threads show: see tests/concurrency.
 static_assert(std::size(kNames) == static_cast<size_t>(Bug::kDecidedOnce));
 
-// Which driver found something; 0: none did. The drivers take turns. Ends with
-// the process, since a bug may end it.
-int Hunt(uint64_t first_seed) {
-  const Deadline deadline(60);
+absl::Status CrashSmallScript(uint64_t seed) {
+  SimRandom random(seed);
+  const CrashPlan plan{.seed = seed, .event_step = 7};
+  return CrashEverywhere(RandomScript(random, {}), plan);
+}
+
+absl::Status FailSmallScript(uint64_t seed) {
   const std::vector<Script> by_hand = HandWrittenScripts();
-  for (uint64_t seed = first_seed; !deadline.is_over(); ++seed) {
-    for (uint64_t i = 0; i < 8; ++i) {
-      if (!RunGenerations(8 * seed + i).ok()) return 2;
+  if (seed % 2 == 0)
+    return FailEverywhere(by_hand[seed % by_hand.size()], seed);
+  SimRandom random(seed);
+  return FailEverywhere(RandomScript(random, {}), seed);
+}
+
+// Which driver found something; 0: none did. The drivers share the time. Ends
+// with the process, since a bug may end it.
+int Hunt(uint64_t first_seed) {
+  using Clock = std::chrono::steady_clock;
+  struct Driver {
+    absl::Status (*run)(uint64_t seed);
+    Clock::duration spent = {};
+    uint64_t seed = 0;
+  };
+  std::array<Driver, 5> drivers = {{
+      {.run = CrashSmallScript},
+      {.run = RunGenerations},
+      {.run = FailSmallScript},
+      {.run = RunOnFullDisk},
+      {.run = [](uint64_t seed) { return DamageManyTimes(seed, 30); }},
+  }};
+  const Deadline deadline(60);
+  while (!deadline.is_over()) {
+    Driver& next = *std::ranges::min_element(drivers, {}, &Driver::spent);
+    const Clock::time_point begin = Clock::now();
+    if (!next.run(first_seed + next.seed++).ok()) {
+      return static_cast<int>(&next - drivers.data()) + 1;
     }
-    if (!RunOnFullDisk(seed).ok()) return 4;
-    if (!DamageManyTimes(seed, 100).ok()) return 5;
-    SimRandom random(seed);
-    const Script script = RandomScript(random, {});
-    const CrashPlan plan{.seed = seed, .event_step = 7};
-    if (!CrashEverywhere(script, plan).ok()) return 1;
-    const Script& next =
-        seed % 2 == 0 ? script : by_hand[seed % by_hand.size()];
-    if (!FailEverywhere(next, seed).ok()) return 3;
+    next.spent += Clock::now() - begin;
   }
   return 0;
 }
