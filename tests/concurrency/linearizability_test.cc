@@ -237,6 +237,7 @@ class LinearizabilityTest : public testing::CompactionRaceFixture {
     });
     EXPECT_GT(engine_->GetStats().compaction_count, 0U);
     absl::Status status;
+    size_t call_count = 0;
     for (size_t key = 0; key < kKeyCount; ++key) {
       std::vector<KeyCall> calls;
       for (const Caller& caller : callers) {
@@ -244,7 +245,9 @@ class LinearizabilityTest : public testing::CompactionRaceFixture {
         calls.insert(calls.end(), some.begin(), some.end());
       }
       status.Update(CheckLinearizable(calls));
+      call_count += calls.size();
     }
+    std::cout << call_count << " calls\n";
     return status;
   }
 };
