@@ -74,7 +74,7 @@ absl::Status CrashSmallScript(uint64_t seed) {
 absl::Status FailSmallScript(uint64_t seed) {
   const std::vector<Script> by_hand = HandWrittenScripts();
   if (seed % 2 == 0)
-    return FailEverywhere(by_hand[seed % by_hand.size()], seed);
+    return FailEverywhere(by_hand[seed / 2 % by_hand.size()], seed);
   SimRandom random(seed);
   return FailEverywhere(RandomScript(random, {}), seed);
 }
