@@ -274,7 +274,12 @@ std::vector<Script> HandWrittenScripts() {
                  {.operation = Operation::kEnable, .key = 2},
                  {.operation = Operation::kForget, .key = 3},
                  {.operation = Operation::kForget, .key = 4}}};
+  // All keys in one shard, which a snapshot of the index may hold already.
+  Script one_shard =
+      script({Put(2, 44), Do(Kind::kReopen), Put(3, 2040), Put(2, 9)});
+  one_shard.config.weak_hash_bits = 1;
   return {
+      std::move(one_shard),
       script({Put(2, 8), disable, flush, enable, Put(2, 9), forget, flush,
               Put(3, 1)}),
       script({Put(2, 2500), disable, Do(Kind::kReopen), enable, forget,
