@@ -223,6 +223,8 @@ class ShardFiller {
 
  private:
   absl::Status FillUnderGuard(std::span<const Found> list) {
+    // Before anything is located: loading a shard makes positions outdated.
+    parts_.index->EnsureLoaded(shard_);
     const index::EpochGuard guard;
     const HashIndex::ShardLock lock(*parts_.index, shard_);
     for (size_t i = 0; i < list.size(); ++i) {

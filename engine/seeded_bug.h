@@ -42,6 +42,7 @@ enum class Bug {
   kMoveWithNewLsn,         // a moved record is newer than it was
   kMasksDropped,           // superseded, or forget records, by compaction
   kUnlinkBeforeCommit,     // inputs go before the edit is durable
+  kDecidedOnce,            // a write that lost a race does not look again
   kCount,
 };
 

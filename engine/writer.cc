@@ -29,7 +29,7 @@ absl::Status Writer::Apply(Operation operation, std::string_view key,
   const int shard = HashIndex::ShardOf(hash);
   parts_.index->Prefetch(hash);
   decltype(auto) payload = make_payload();
-  for (;;) {
+  for (bool has_decided = false;; has_decided = true) {
     const uint64_t version = parts_.index->BatchVersion(shard);
     Seen seen;
     PEAT_RETURN_IF_ERROR(Look(hash, key, &seen));
@@ -37,7 +37,9 @@ absl::Status Writer::Apply(Operation operation, std::string_view key,
     bool writes = ruling == Ruling::kProceed;
     absl::Status status;
     if (writes || ruling == Ruling::kNoChange) [[likely]] {
-      status = decide(seen, &writes);
+      if (!has_decided || !HasBug(Bug::kDecidedOnce)) {
+        status = decide(seen, &writes);
+      }
     } else {
       status = StatusOf(ruling, seen.state);
     }

@@ -10,17 +10,14 @@
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
-#include <functional>
-#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "absl/synchronization/notification.h"
-#include "engine/engine.h"
+#include "tests/concurrency/compaction_race_fixture.h"
 #include "tests/support/sim_random.h"
 #include "tests/support/status_matchers.h"
-#include "tests/support/temp_dir.h"
 #include "tests/support/threads.h"
 
 namespace peat::engine {
@@ -30,51 +27,17 @@ using ::peat::testing::IsOk;
 using ::peat::testing::Rounds;
 using ::peat::testing::SimRandom;
 using ::peat::testing::StatusIs;
-using ::peat::testing::TempDir;
 
-class CompactionRaceTest : public ::testing::TestWithParam<ReadMethod> {
+class CompactionRaceTest : public testing::CompactionRaceFixture {
  protected:
-  CompactionRaceTest() { Open(); }
-
-  void Open() {
-    engine_.reset();
-    Config config;
-    config.read_method = GetParam();
-    config.segment_size_min = uint64_t{16} << 10;
-    config.segment_size_max = uint64_t{16} << 10;
-    config.space_extra_min = 0;
-    config.max_space_amplification = 1.2;
-    config.at_write_point = [this] { WaitHere(); };
-    absl::StatusOr<std::unique_ptr<Engine>> engine =
-        Engine::Open(PosixFileSystem(), dir_.path() / "store", config);
-    ASSERT_OK(engine);
-    engine_ = *std::move(engine);
-  }
-
-  // Runs `body` on `count` threads, and full passes until all have returned.
-  void RunBesideCompaction(int count, const std::function<void(int)>& body) {
-    std::atomic<int> running = count;
-    std::thread compactor([&] {
-      while (running > 0) EXPECT_OK(engine_->Compact());
-    });
-    std::vector<std::thread> threads;
-    for (int i = 0; i < count; ++i) {
-      threads.emplace_back([&, i] {
-        body(i);
-        --running;
-      });
-    }
-    for (std::thread& thread : threads) thread.join();
-    compactor.join();
+  CompactionRaceTest() {
+    config_.at_write_point = [this] { WaitHere(); };
   }
 
   // The next write is held after its append, before it changes the index.
   void HoldNextWrite() { hold_next_ = true; }
   void AwaitHeldWrite() { held_.WaitForNotification(); }
   void LetItGo() { go_on_.Notify(); }
-
-  TempDir dir_;
-  std::unique_ptr<Engine> engine_;
 
  private:
   void WaitHere() {

@@ -17,12 +17,13 @@ class CountPrinter final : public ::testing::Environment {
             .count();
     const CrashCounts& counts = Counts();
     std::printf(
-        "%lu seeds, %lu crashes, %lu images, %lu recoveries, %lu faults, "
+        "%lu seeds, %lu crashes, %lu images, %lu distinct, %lu recoveries, "
+        "%lu faults, "
         "%lu damages (%lu detected, %lu harmless), %.1f s, %.1f seeds/s, "
         "%.0f images/s\n",
-        counts.seeds, counts.crashes, counts.images, counts.recoveries,
-        counts.faults, counts.damages, counts.detected, counts.harmless,
-        seconds, static_cast<double>(counts.seeds) / seconds,
+        counts.seeds, counts.crashes, counts.images, counts.distinct_images,
+        counts.recoveries, counts.faults, counts.damages, counts.detected,
+        counts.harmless, seconds, static_cast<double>(counts.seeds) / seconds,
         static_cast<double>(counts.images) / seconds);
   }
 

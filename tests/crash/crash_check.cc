@@ -1,13 +1,17 @@
 #include "tests/crash/crash_check.h"
 
 #include <algorithm>
+#include <array>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <span>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_format.h"
+#include "format/checksum.h"
 #include "format/status_macros.h"
 
 namespace peat::testing {
@@ -37,11 +41,26 @@ size_t FloorOf(const Oracle& oracle, CrashKind kind) {
   return kind == CrashKind::kKill ? oracle.acknowledged : oracle.durable;
 }
 
+void CountImage(const SimFileSystem& image) {
+  static absl::flat_hash_set<uint64_t> seen;
+  uint64_t fingerprint = 0;
+  for (const std::string& name : image.ListFiles(kStorePath)) {
+    const std::string bytes =
+        image.ReadFile(std::string(kStorePath) + "/" + name).value_or("");
+    const std::array<uint64_t, 3> parts = {
+        fingerprint, format::Checksum64(format::AsBytes(name)),
+        format::Checksum64(format::AsBytes(bytes))};
+    fingerprint = format::Checksum64(std::as_bytes(std::span(parts)));
+  }
+  ++Counts().images;
+  ++Counts().recoveries;
+  if (seen.insert(fingerprint).second) ++Counts().distinct_images;
+}
+
 absl::Status OpenAgain(std::unique_ptr<SimFileSystem> image,
                        const CrashRun::Settings& settings, const Oracle& oracle,
                        CrashKind kind) {
-  ++Counts().images;
-  ++Counts().recoveries;
+  CountImage(*image);
   CrashRun run(std::move(image), settings, oracle);
   return run.Open(FloorOf(oracle, kind));
 }
@@ -130,8 +149,7 @@ absl::Status CheckImage(std::unique_ptr<SimFileSystem> image,
                         const CrashRun::Settings& settings,
                         const Oracle& oracle, const ImageOrigin& origin,
                         const CheckDepth& depth) {
-  ++Counts().images;
-  ++Counts().recoveries;
+  CountImage(*image);
   const std::string where = NameOf(origin);
   const size_t floor = FloorOf(oracle, origin.kind);
   if (depth.recovery_step > 0) {

@@ -23,6 +23,7 @@ struct CrashCounts {
   uint64_t seeds = 0;
   uint64_t crashes = 0;
   uint64_t images = 0;
+  uint64_t distinct_images = 0;  // by their names and bytes
   uint64_t recoveries = 0;
   uint64_t faults = 0;
   uint64_t damages = 0;

@@ -98,22 +98,29 @@ class Generation final {
 
   absl::Status Run(size_t floor) {
     ++Counts().crashes;
-    const uint64_t scale = uint64_t{1} << random_.Below(15);
+    // Half of them end early, in recovery or soon after; half live long.
+    const uint64_t scale = uint64_t{1}
+                           << (random_.Chance(4) ? random_.Below(15)
+                                                 : 13 + random_.Below(6));
     run_.disk().CrashAfter(1 + random_.Below(scale) + random_.Below(40));
     PEAT_RETURN_IF_ERROR(run_.Open(floor));
-    if (run_.is_open()) PEAT_RETURN_IF_ERROR(run_.DoAll(script_.steps));
+    for (const ScriptStep& step : script_.steps) {
+      if (!run_.is_open() || !run_.is_alive()) break;
+      PEAT_RETURN_IF_ERROR(run_.Do(step));
+      // A crash between two steps, too: many a mistake is mended by the next
+      // flush, which few of the crashes at one event of all come before.
+      if (run_.is_alive() && random_.Chance(1)) {
+        PEAT_RETURN_IF_ERROR(CheckImageOf({.read_only = random_.Chance(1)}));
+      }
+    }
     run_.DropStore();
     for (int i = 0; i < 3; ++i) {
-      const ImageOrigin origin{.kind = static_cast<CrashKind>(random_.Below(5)),
-                               .seed = random_.Next()};
       const uint64_t deep = random_.Below(16);
       PEAT_RETURN_IF_ERROR(
-          CheckImage(run_.disk().CrashImage(origin.kind, origin.seed),
-                     settings_, run_.oracle(), origin,
-                     {.read_only = deep < 4,
-                      .go_on = deep < 8,
-                      .lose_power = deep % 2 == 0,
-                      .recovery_step = deep == 0 ? 17u : 0u}));
+          CheckImageOf({.read_only = deep < 4,
+                        .go_on = deep < 8,
+                        .lose_power = deep % 2 == 0,
+                        .recovery_step = deep == 0 ? 17u : 0u}));
     }
     return absl::OkStatus();
   }
@@ -127,6 +134,14 @@ class Generation final {
   }
 
  private:
+  // Of a crash at this moment.
+  absl::Status CheckImageOf(const CheckDepth& depth) {
+    const ImageOrigin origin{.kind = static_cast<CrashKind>(random_.Below(5)),
+                             .seed = random_.Next()};
+    return CheckImage(run_.disk().CrashImage(origin.kind, origin.seed),
+                      settings_, run_.oracle(), origin, depth);
+  }
+
   SimRandom& random_;
   const Script script_;
   const Settings settings_;

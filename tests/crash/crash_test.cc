@@ -3,6 +3,7 @@
 //
 //   PEAT_CRASH_SECONDS  how long to go on (default: a few)
 //   PEAT_SEED           only this script
+//   PEAT_FIRST_SEED     the first of the scripts (default: 1)
 
 #include <gtest/gtest.h>
 
@@ -17,6 +18,8 @@ namespace {
 
 // Above this many events, not each is crashed at.
 constexpr uint64_t kEventsMax = 3000;
+
+uint64_t FirstSeed() { return EnvironmentNumber("PEAT_FIRST_SEED", 1); }
 
 CrashPlan PlanOf(const Script& script, uint64_t seed) {
   CrashPlan plan{.seed = seed};
@@ -52,7 +55,8 @@ TEST(ExhaustiveCrashTest, KeepsThePromisesInScriptsByHand) {
 TEST(ExhaustiveCrashTest, KeepsThePromisesInGeneratedScripts) {
   const uint64_t only = EnvironmentNumber("PEAT_SEED", 0);
   const Deadline deadline(10);
-  for (uint64_t seed = only > 0 ? only : 1; !deadline.is_over(); ++seed) {
+  for (uint64_t seed = only > 0 ? only : FirstSeed(); !deadline.is_over();
+       ++seed) {
     SimRandom random(seed);
     const Script script = RandomScript(random, {});
     const std::string replay = absl::StrFormat(
@@ -69,7 +73,8 @@ TEST(ExhaustiveCrashTest, KeepsThePromisesInGeneratedScripts) {
 TEST(RandomCrashTest, KeepsThePromisesOverGenerations) {
   const uint64_t only = EnvironmentNumber("PEAT_SEED", 0);
   const Deadline deadline(10);
-  for (uint64_t seed = only > 0 ? only : 1; !deadline.is_over(); ++seed) {
+  for (uint64_t seed = only > 0 ? only : FirstSeed(); !deadline.is_over();
+       ++seed) {
     const std::string replay = absl::StrFormat(
         "PEAT_SEED=%d crash_test "
         "--gtest_filter=RandomCrashTest.KeepsThePromisesOverGenerations",
@@ -106,7 +111,8 @@ TEST(FaultsTest, LosesNothingInScriptsByHand) {
 TEST(FaultsTest, LosesNothingInGeneratedScripts) {
   const uint64_t only = EnvironmentNumber("PEAT_SEED", 0);
   const Deadline deadline(5);
-  for (uint64_t seed = only > 0 ? only : 1; !deadline.is_over(); ++seed) {
+  for (uint64_t seed = only > 0 ? only : FirstSeed(); !deadline.is_over();
+       ++seed) {
     SimRandom random(seed);
     SCOPED_TRACE(seed);
     ExpectSurvivesFaults(RandomScript(random, {.step_count = 16}), seed);
@@ -117,7 +123,8 @@ TEST(FaultsTest, LosesNothingInGeneratedScripts) {
 TEST(FaultsTest, LosesNothingOnAFullDisk) {
   const uint64_t only = EnvironmentNumber("PEAT_SEED", 0);
   const Deadline deadline(3);
-  for (uint64_t seed = only > 0 ? only : 1; !deadline.is_over(); ++seed) {
+  for (uint64_t seed = only > 0 ? only : FirstSeed(); !deadline.is_over();
+       ++seed) {
     const absl::Status status = RunOnFullDisk(seed);
     ++Counts().seeds;
     EXPECT_TRUE(status.ok()) << "PEAT_SEED=" << seed << " " << status.message();
@@ -128,9 +135,10 @@ TEST(FaultsTest, LosesNothingOnAFullDisk) {
 TEST(DamageTest, IsNeverTakenForSomethingElse) {
   const uint64_t only = EnvironmentNumber("PEAT_SEED", 0);
   const Deadline deadline(5);
-  for (uint64_t seed = only > 0 ? only : 1; !deadline.is_over(); ++seed) {
+  for (uint64_t seed = only > 0 ? only : FirstSeed(); !deadline.is_over();
+       ++seed) {
     ++Counts().seeds;
-    const absl::Status status = DamageManyTimes(seed, 150);
+    const absl::Status status = DamageManyTimes(seed, 50);
     EXPECT_TRUE(status.ok()) << "PEAT_SEED=" << seed << " " << status.message();
     if (only > 0 || !status.ok()) break;
   }

@@ -137,8 +137,15 @@ class DamageHistory final {
  private:
   static constexpr uint32_t kKeyCount = 64;
 
+  // Often one that is not sealed, where marks alone tell damage from a tear.
   const std::string& AnyFile() {
     auto at = files_.begin();
+    if (!unsealed_.empty() && random_.Chance(2)) {
+      auto unsealed = unsealed_.begin();
+      std::advance(unsealed, random_.Below(unsealed_.size()));
+      at = files_.find(*unsealed);
+      if (at != files_.end() && !at->second.empty()) return at->first;
+    }
     do {
       at = files_.begin();
       std::advance(at, random_.Below(files_.size()));

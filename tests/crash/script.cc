@@ -75,6 +75,8 @@ class Generator final {
       weight = random_.Chance(2) ? 0 : 1 + random_.Below(4);
     }
     weights_[Index(Kind::kPut)] += 3;
+    // Every other script does much of one kind.
+    if (random_.Chance(4)) weights_[random_.Below(kKindCount)] += 8;
     has_masks_ = random_.Chance(6);
     for (const Kind kind : kMaskKinds) {
       if (!has_masks_) weights_[Index(kind)] = 0;
@@ -272,7 +274,12 @@ std::vector<Script> HandWrittenScripts() {
                  {.operation = Operation::kEnable, .key = 2},
                  {.operation = Operation::kForget, .key = 3},
                  {.operation = Operation::kForget, .key = 4}}};
+  // All keys in one shard, which a snapshot of the index may hold already.
+  Script one_shard =
+      script({Put(2, 44), Do(Kind::kReopen), Put(3, 2040), Put(2, 9)});
+  one_shard.config.weak_hash_bits = 1;
   return {
+      std::move(one_shard),
       script({Put(2, 8), disable, flush, enable, Put(2, 9), forget, flush,
               Put(3, 1)}),
       script({Put(2, 2500), disable, Do(Kind::kReopen), enable, forget,

@@ -1,10 +1,15 @@
-// kill -9, over and over: a child writes, its parent kills it at a random
-// number of acknowledged writes, or while it opens, and keeps the books.
+// kill -9, over and over: a child writes until it is killed, and its parent
+// keeps the books.
 //
 // Every operation is a pure function of the seed and its number, so the parent
 // knows what the child did from the count of acknowledgements in shared memory:
 // all acknowledged operations must be there, the one in flight wholly or not at
 // all, and nothing else.
+//
+// Most kills are aimed: the child ends itself before, in the midst of or behind
+// the n-th change of a file in a certain phase, such as a roll or a compaction.
+// The others come from outside, in any instant. Since a kill takes nothing from
+// the page cache, most stores lie in memory, where a sync costs nothing.
 //
 // PEAT_KILL_COUNT: how many kills. PEAT_SEED: another run than the default one.
 
@@ -13,35 +18,47 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <iostream>
+#include <memory>
 #include <new>
 #include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "engine/engine.h"
 #include "tests/support/child_process.h"
 #include "tests/support/model.h"
 #include "tests/support/sim_random.h"
-#include "tests/support/store_fixture.h"
+#include "tests/support/status_matchers.h"
+#include "tests/support/temp_dir.h"
+#include "tests/support/watched_file_system.h"
 
 namespace peat {
 namespace {
 
+using engine::Access;
+using engine::BatchOperation;
+using engine::Config;
+using engine::Engine;
+using engine::KeyState;
+using ::peat::testing::FileChange;
 using ::peat::testing::IsOk;
-using ::peat::testing::Read;
-using ::peat::testing::SimRandom;
-
 using ::peat::testing::Model;
 using ::peat::testing::ModelAnswer;
 using ::peat::testing::ModelUnit;
 using ::peat::testing::ModelWrite;
 using ::peat::testing::Operation;
+using ::peat::testing::SimRandom;
+using ::peat::testing::TempDir;
+using ::peat::testing::WatchedFileSystem;
 
 constexpr uint64_t kKeyCount = 24;
 
@@ -50,11 +67,32 @@ uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
   return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
 }
 
+// What a process is at when it is killed.
+enum class Phase : uint8_t {
+  kRecovery,
+  kWrite,
+  kBatch,
+  kRoll,  // of a single write or a batch
+  kFlush,
+  kCompaction,
+  kBackground,  // preparing, syncing and sealing segments
+  kOutside,     // whatever it was at: its parent killed it
+};
+constexpr std::array<const char*, 8> kPhaseNames = {
+    "recovery", "write",      "batch",      "roll",
+    "flush",    "compaction", "background", "any instant"};
+
+// What the child ends itself at.
+struct Aim {
+  Phase phase = Phase::kOutside;
+  uint64_t change = 0;  // the so-manieth of that phase, from 1
+};
+
 // What parent and child share.
 struct Progress {
   std::atomic<uint64_t> acknowledged = 0;
   std::atomic<uint64_t> failed = 0;
-  std::atomic<bool> is_open = false;
+  std::atomic<Phase> died_in = Phase::kOutside;
 };
 
 class SharedProgress final {
@@ -120,25 +158,13 @@ ModelUnit BatchAt(SimRandom& random, uint64_t number) {
   return unit;
 }
 
-WriteBatch BatchOf(const ModelUnit& unit) {
-  WriteBatch batch;
+std::vector<BatchOperation> BatchOf(const ModelUnit& unit) {
+  std::vector<BatchOperation> batch;
   for (const ModelWrite& write : unit) {
-    switch (write.operation) {
-      case Operation::kDelete:
-        batch.Delete(write.key);
-        break;
-      case Operation::kDisable:
-        batch.Disable(write.key, {.reason = write.reason});
-        break;
-      case Operation::kEnable:
-        batch.Enable(write.key, {.reason = write.reason});
-        break;
-      case Operation::kForget:
-        batch.Forget(write.key, {.reason = write.reason});
-        break;
-      default:
-        batch.Put(write.key, write.value);
-    }
+    batch.push_back({.operation = write.operation,
+                     .key = write.key,
+                     .value = write.value,
+                     .reason = write.reason});
   }
   return batch;
 }
@@ -150,9 +176,9 @@ bool IsAnswer(const absl::Status& status, ModelAnswer answer) {
     case ModelAnswer::kNotFound:
       return absl::IsNotFound(status);
     case ModelAnswer::kDisabled:
-      return IsDisabled(status);
+      return engine::RefusingState(status) == KeyState::kDisabled;
     case ModelAnswer::kForgotten:
-      return IsForgotten(status);
+      return engine::RefusingState(status) == KeyState::kForgotten;
   }
   return false;
 }
@@ -164,20 +190,33 @@ absl::Status Checked(const absl::StatusOr<T>& answer, const T& expected) {
   return absl::InternalError("a wrong answer");
 }
 
-absl::Status DoMask(Store& store, const ModelWrite& write) {
-  const MaskOptions options{.reason = write.reason};
+absl::Status DoMask(Engine& store, const ModelWrite& write) {
   if (write.operation == Operation::kDisable) {
-    return store.Disable(write.key, options);
+    return store.Disable(write.key, write.reason);
   }
   if (write.operation == Operation::kEnable) {
-    return store.Enable(write.key, options);
+    return store.Enable(write.key, write.reason);
   }
-  return store.Forget(write.key, options).status();
+  return store.Forget(write.key, write.reason).status();
 }
+
+// What the present thread is at. Threads of the store's own: the background.
+thread_local Phase this_phase = Phase::kBackground;
+
+class InPhase final {
+ public:
+  explicit InPhase(Phase phase) : before_(this_phase) { this_phase = phase; }
+  InPhase(const InPhase&) = delete;
+  InPhase& operator=(const InPhase&) = delete;
+  ~InPhase() { this_phase = before_; }
+
+ private:
+  const Phase before_;
+};
 
 // Does operation `number` on the store, on the model, or on both. False if the
 // store answered other than the model did.
-bool DoOperation(uint64_t seed, uint64_t number, Store* store, Model& model) {
+bool DoOperation(uint64_t seed, uint64_t number, Engine* store, Model& model) {
   SimRandom random(seed * 1'000'003 + number);
   const uint64_t kind = random.Below(18);
   ModelUnit unit(1);
@@ -189,7 +228,10 @@ bool DoOperation(uint64_t seed, uint64_t number, Store* store, Model& model) {
   unit[0] = {.key = key, .value = value};
   if (kind >= 15) {
     unit = BatchAt(random, number);
-    call = [&] { return store->Write(BatchOf(unit)); };
+    call = [&] {
+      const InPhase phase(Phase::kBatch);
+      return store->Write(BatchOf(unit));
+    };
   } else if (kind >= 13) {
     unit[0] = MaskAt(random, number);
     call = [&] { return DoMask(*store, unit[0]); };
@@ -216,92 +258,234 @@ bool DoOperation(uint64_t seed, uint64_t number, Store* store, Model& model) {
   return is_right;
 }
 
-// The whole child: opens, goes on where the parent says, until it is killed.
-int Write(const std::filesystem::path& path, uint64_t seed, uint64_t first,
-          Model model, SharedProgress& progress) {
-  const auto store = Store::Open(path);
+// Ends the process at what it aims at.
+class Killer final {
+ public:
+  Killer(const Aim& aim, SharedProgress& progress)
+      : aim_(aim), progress_(progress) {}
+
+  void OnChange(const FileChange& change) {
+    // The link, a log segment's first record, is stored at the roll.
+    const bool rolls =
+        change.kind == FileChange::Kind::kStore &&
+        change.offset >= format::kSegmentHeaderSize &&
+        change.offset <= format::kSegmentHeaderSize + format::kRecordHeaderSize;
+    if ((rolls ? Phase::kRoll : this_phase) != aim_.phase) return;
+    if (++count_ != aim_.change) return;
+    progress_->died_in = aim_.phase;
+    kill(getpid(), SIGKILL);
+  }
+
+ private:
+  const Aim aim_;
+  SharedProgress& progress_;
+  std::atomic<uint64_t> count_ = 0;
+};
+
+struct Child {
+  std::filesystem::path path;
+  uint64_t seed = 0;
+  Aim aim = {};
+  Config config = {};
+};
+
+absl::StatusOr<std::unique_ptr<Engine>> OpenIn(WatchedFileSystem& files,
+                                               const Child& child) {
+  const InPhase phase(Phase::kRecovery);
+  return Engine::Open(files, child.path, child.config);
+}
+
+// All of a child that opens and is killed meanwhile, if it takes long enough.
+int Recover(const Child& child, SharedProgress& progress) {
+  Killer killer(child.aim, progress);
+  WatchedFileSystem files([&](const FileChange& c) { killer.OnChange(c); });
+  const auto store = OpenIn(files, child);
+  _exit(store.ok() ? 0 : 1);  // without closing
+}
+
+// All of a child that opens and goes on where the parent says, until it is
+// killed.
+int Write(const Child& child, uint64_t first, Model model,
+          SharedProgress& progress) {
+  Killer killer(child.aim, progress);
+  WatchedFileSystem files([&](const FileChange& c) { killer.OnChange(c); });
+  const auto store = OpenIn(files, child);
   if (!store.ok()) return 1;
-  progress->is_open = true;
+  std::thread compactor([&] {
+    const InPhase phase(Phase::kCompaction);
+    while ((*store)->RunCompaction().ok()) std::this_thread::yield();
+  });
+  const InPhase phase(Phase::kWrite);
   for (uint64_t number = first;; ++number) {
-    if (!DoOperation(seed, number, store->get(), model)) {
+    if (!DoOperation(child.seed, number, store->get(), model)) {
       progress->failed = number + 1;
-      return 2;
+      _exit(2);
     }
     progress->acknowledged = number + 1;
-    if (number % 97 == 13 && !(*store)->Flush().ok()) return 3;
+    if (number % 37 != 13) continue;
+    const InPhase flushing(Phase::kFlush);
+    if (!(*store)->Flush().ok()) _exit(3);
   }
 }
 
-class KillTest : public ::peat::testing::StoreFixture {
+class KillTest : public ::testing::TestWithParam<TempDir::Place> {
  protected:
-  static bool Equals(const Store& store, const Model& model) {
-    if (store.GetStats().key_count != model.key_count(model.unit_count())) {
+  KillTest()
+      : dir_(GetParam()),
+        seed_(FromEnvironment("PEAT_SEED", 7)),
+        random_(seed_) {}
+
+  // One in ten on the disk.
+  uint64_t WantedKills() const {
+    const uint64_t all = FromEnvironment("PEAT_KILL_COUNT", 500);
+    const uint64_t on_disk = all / 10;
+    return GetParam() == TempDir::Place::kDisk ? on_disk : all - on_disk;
+  }
+
+  Aim DrawAim() {
+    const auto phase = static_cast<Phase>(random_.Below(kPhaseNames.size()));
+    const uint64_t limit = uint64_t{1}
+                           << random_.Below(phase == Phase::kRoll ? 6 : 9);
+    return {.phase = phase, .change = 1 + random_.Below(limit)};
+  }
+
+  Child DrawChild(Phase phase) {
+    Child child{.path = dir_.path() / "store", .seed = seed_, .aim = DrawAim()};
+    if (phase == Phase::kRecovery) child.aim.phase = phase;
+    child.config.segment_size_min = uint64_t{16384} << random_.Below(4);
+    child.config.segment_size_max = child.config.segment_size_min;
+    child.config.space_extra_min = 0;
+    child.config.max_space_amplification = 1.2;
+    child.config.background_compaction = false;
+    if (random_.Chance(1)) child.config.sync = engine::SyncPolicy::kInterval;
+    child.config.sync_interval = std::chrono::milliseconds(1);
+    return child;
+  }
+
+  // Lets a child write behind what is done, and notes how it was killed.
+  void WriteUntilKilled();
+  // Ends some processes in a row while they recover what the last one left.
+  void KillRecoveries();
+  // Takes what was acknowledged into the model, and compares.
+  void Check();
+
+  bool Equals(const Engine& store) const {
+    if (store.GetStats().key_count != model_.key_count(model_.unit_count())) {
       return false;
     }
     for (uint64_t i = 0; i < kKeyCount; ++i) {
       const std::string key = KeyOf(i);
-      const std::string* const expected = model.ValueOf(key);
-      const std::optional<std::string> found = Read(store, key);
-      if (found.has_value() != (expected != nullptr)) return false;
-      if (found.has_value() && *found != *expected) return false;
-      const auto state = static_cast<int>(store.State(key).value());
-      if (state != static_cast<int>(model.StateOf(key))) return false;
+      const std::string* const expected = model_.ValueOf(key);
+      std::string found;
+      const absl::Status status = store.Get(key, &found);
+      if (!status.ok() && !absl::IsNotFound(status)) return false;
+      if (status.ok() != (expected != nullptr)) return false;
+      if (status.ok() && found != *expected) return false;
+      if (store.State(key).value() != model_.StateOf(key)) return false;
     }
     return true;
   }
 
-  // Kills `child` in an instant of the kind that `random` chooses.
-  void KillSometime(pid_t child, SimRandom& random, uint64_t first,
-                    SharedProgress& progress) {
-    const bool while_opening = random.Chance(2);
-    const uint64_t wanted = first + 1 + random.Below(120);
-    const uint64_t spins = random.Below(2000);
-    while (!while_opening && progress->acknowledged < wanted &&
-           ::peat::testing::IsRunning(child)) {
-      std::this_thread::yield();
-    }
-    if (while_opening) usleep(static_cast<useconds_t>(spins * 4));
-    kill(child, SIGKILL);
-  }
+  TempDir dir_;
+  const uint64_t seed_;
+  SimRandom random_;
+  Model model_;
+  SharedProgress progress_;
+  uint64_t done_ = 0;
+  uint64_t kills_ = 0;
+  uint64_t in_flight_kept_ = 0;
+  std::array<uint64_t, kPhaseNames.size()> kills_in_ = {};
 };
 
-TEST_F(KillTest, NothingAcknowledgedIsLost) {
+void KillTest::WriteUntilKilled() {
+  const Child what = DrawChild(Phase::kOutside);
+  progress_->acknowledged = done_;
+  progress_->died_in = Phase::kOutside;
+  const uint64_t wanted = done_ + 1 + random_.Below(what.aim.change * 4);
+  const bool is_aimed = what.aim.phase != Phase::kOutside;
+  const pid_t child = ::peat::testing::StartChild(
+      [&] { return Write(what, done_, model_, progress_); });
+  // What never comes to what it aims at is killed all the same.
+  while (progress_->acknowledged < (is_aimed ? done_ + 400 : wanted) &&
+         ::peat::testing::IsRunning(child)) {
+    if (is_aimed) {
+      usleep(200);
+    } else {
+      std::this_thread::yield();
+    }
+  }
+  kill(child, SIGKILL);
+  ASSERT_EQ(::peat::testing::WaitFor(child), -SIGKILL)
+      << "operation " << progress_->failed;
+  ++kills_in_[static_cast<size_t>(progress_->died_in.load())];
+  ++kills_;
+}
+
+void KillTest::KillRecoveries() {
+  while (random_.Chance(3)) {
+    const Child what = DrawChild(Phase::kRecovery);
+    const int end =
+        ::peat::testing::RunInChild([&] { return Recover(what, progress_); });
+    if (end == 0) continue;  // it was over before
+    ASSERT_EQ(end, -SIGKILL);
+    ++kills_in_[static_cast<size_t>(Phase::kRecovery)];
+    ++kills_;
+  }
+}
+
+void KillTest::Check() {
+  for (; done_ < progress_->acknowledged; ++done_) {
+    DoOperation(seed_, done_, nullptr, model_);
+  }
+  Config config{.background_threads = false, .recovery_threads = 1};
+  // There may be no store yet where the first open was killed.
+  if (random_.Chance(4) && model_.unit_count() > 0) {
+    config.access = Access::kReadOnly;
+  }
+  ASSERT_OK_AND_ASSIGN(
+      const std::unique_ptr<Engine> store,
+      Engine::Open(engine::PosixFileSystem(), dir_.path() / "store", config));
+  if (Equals(*store)) return;
+  DoOperation(seed_, done_++, nullptr, model_);
+  ASSERT_TRUE(Equals(*store)) << "neither with the one in flight";
+  ++in_flight_kept_;
+}
+
+TEST_P(KillTest, NothingAcknowledgedIsLost) {
   PEAT_SKIP_UNDER_TSAN();
-  const uint64_t kills = FromEnvironment("PEAT_KILL_COUNT", 200);
-  const uint64_t seed = FromEnvironment("PEAT_SEED", 7);
-  SimRandom random(seed);
-  Model model;
-  uint64_t done = 0;
-  uint64_t in_flight_kept = 0;
-  for (uint64_t round = 0; round < kills; ++round) {
-    SCOPED_TRACE(::testing::Message() << "PEAT_SEED=" << seed << " kill "
-                                      << round << " behind " << done);
+  for (uint64_t round = 0; kills_ < WantedKills(); ++round) {
+    SCOPED_TRACE(::testing::Message() << "PEAT_SEED=" << seed_ << " round "
+                                      << round << " behind " << done_);
     // Stores stay small.
     if (round % 25 == 24) {
-      std::filesystem::remove_all(path());
-      model = Model();
+      std::filesystem::remove_all(dir_.path() / "store");
+      model_ = Model();
     }
-    SharedProgress progress;
-    progress->acknowledged = done;
-    const pid_t child = ::peat::testing::StartChild(
-        [&] { return Write(path(), seed, done, model, progress); });
-    KillSometime(child, random, done, progress);
-    ASSERT_EQ(::peat::testing::WaitFor(child), -SIGKILL)
-        << "operation " << progress->failed;
-    for (; done < progress->acknowledged; ++done) {
-      DoOperation(seed, done, nullptr, model);
-    }
-
-    const std::unique_ptr<Store> store = Open();
-    ASSERT_NE(store, nullptr);
-    if (Equals(*store, model)) continue;
-    DoOperation(seed, done++, nullptr, model);
-    ASSERT_TRUE(Equals(*store, model)) << "neither with the one in flight";
-    ++in_flight_kept;
+    WriteUntilKilled();
+    if (HasFatalFailure()) return;
+    KillRecoveries();
+    if (HasFatalFailure()) return;
+    Check();
+    if (HasFatalFailure()) return;
   }
-  std::cout << kills << " kills, " << done << " operations, " << in_flight_kept
-            << " in flight kept\n";
+  std::cout << kills_ << " kills, " << done_ << " operations, "
+            << in_flight_kept_ << " in flight kept\n";
+  for (size_t i = 0; i < kPhaseNames.size(); ++i) {
+    std::cout << "| " << kPhaseNames[i] << " | " << kills_in_[i] << " |\n";
+    if (kills_ > 200) {
+      EXPECT_GT(kills_in_[i], kills_ / 100) << kPhaseNames[i];
+    }
+  }
 }
+
+INSTANTIATE_TEST_SUITE_P(Places, KillTest,
+                         ::testing::Values(TempDir::Place::kMemory,
+                                           TempDir::Place::kDisk),
+                         [](const auto& place) {
+                           return place.param == TempDir::Place::kDisk
+                                      ? "disk"
+                                      : "memory";
+                         });
 
 }  // namespace
 }  // namespace peat

@@ -14,9 +14,19 @@ namespace peat::testing {
 
 class TempDir final {
  public:
-  TempDir() {
+  // Where a machine has a file system in memory, a test of many small syncs can
+  // do without the disk.
+  enum class Place { kDisk, kMemory };
+
+  explicit TempDir(Place place = Place::kDisk) {
+    const std::filesystem::path memory("/dev/shm");
+    std::error_code missing;
+    const bool in_memory = place == Place::kMemory &&
+                           std::filesystem::is_directory(memory, missing);
     std::string name =
-        (std::filesystem::temp_directory_path() / "peat_test_XXXXXX").string();
+        ((in_memory ? memory : std::filesystem::temp_directory_path()) /
+         "peat_test_XXXXXX")
+            .string();
     PEAT_CHECK(mkdtemp(name.data()) != nullptr);
     path_ = name;
   }
