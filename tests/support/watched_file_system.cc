@@ -145,6 +145,20 @@ class WatchedDirectory final : public Directory {
     return Watched(watcher_, Kind::kName,
                    [&] { return directory_->Rename(from, to); });
   }
+  absl::Status Link(const std::string& name, Directory& to) const override {
+    return Watched(watcher_, Kind::kName, [&] {
+      return directory_->Link(name,
+                              *static_cast<WatchedDirectory&>(to).directory_);
+    });
+  }
+  absl::Status RemoveDirectory(const std::string& name) override {
+    return Watched(watcher_, Kind::kName,
+                   [&] { return directory_->RemoveDirectory(name); });
+  }
+  absl::StatusOr<bool> IsSame(const Directory& other) const override {
+    return directory_->IsSame(
+        *static_cast<const WatchedDirectory&>(other).directory_);
+  }
   absl::Status Sync() override {
     return Watched(watcher_, Kind::kSync, [&] { return directory_->Sync(); });
   }
