@@ -179,7 +179,7 @@ absl::StatusOr<CopyResult> StoreCopy::Fill(const Directory& source,
 absl::Status StoreCopy::LinkOrCopy(const Directory& source,
                                    const std::string& name, uint64_t size,
                                    CopyResult* result) {
-  const absl::Status linked = source.Link(name, *directory_);
+  absl::Status linked = source.Link(name, *directory_);
   if (linked.ok()) {
     result->linked_bytes += size;
     return absl::OkStatus();

@@ -36,12 +36,10 @@ absl::Status Writer::Apply(Operation operation, std::string_view key,
     const Ruling ruling = RulingOn(operation, seen.state);
     bool writes = ruling == Ruling::kProceed;
     absl::Status status;
-    if (writes || ruling == Ruling::kNoChange) [[likely]] {
-      if (!has_decided || !HasBug(Bug::kDecidedOnce)) {
-        status = decide(seen, &writes);
-      }
-    } else {
+    if (!writes && ruling != Ruling::kNoChange) [[unlikely]] {
       status = StatusOf(ruling, seen.state);
+    } else if (!HasBug(Bug::kDecidedOnce) || !has_decided) {
+      status = decide(seen, &writes);
     }
     if (!writes || !status.ok()) {
       // What was seen counts only if it was not half of a batch.

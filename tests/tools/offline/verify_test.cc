@@ -139,9 +139,9 @@ TEST_F(VerifyTest, ReportsADamagedIndexSnapshot) {
   for (const char* name : {"s", "other"}) {
     const auto store = Store::Open(path(name));
     ASSERT_OK(store);
-    for (int i = 0; i < 6; ++i) {
+    for (int i = 0; i < 30; ++i) {
       ASSERT_OK(
-          (*store)->Put("key" + std::to_string(i), std::string(900'000, 'v')));
+          (*store)->Put("key" + std::to_string(i), std::string(200'000, 'v')));
     }
     ASSERT_OK((*store)->Close());
   }
