@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <string_view>
 #include <utility>
 
 #include "engine/fs/mapping.h"
@@ -34,7 +35,16 @@ static_assert(format::kSnapshotShardCount == HashIndex::kShardCount);
 // Images begin where pages do.
 constexpr uint64_t kImageAlignment = 4096;
 
-uint64_t HashCheck(const index::KeyHasher& hasher) { return hasher("peat"); }
+// What the key hash gives for each key of one byte, as one number.
+uint64_t HashCheck(const index::KeyHasher& hasher) {
+  std::array<std::byte, 256 * sizeof(uint64_t)> hashes = {};
+  for (size_t i = 0; i < 256; ++i) {
+    const auto key = static_cast<char>(i);
+    format::Store<uint64_t>(hashes.data() + i * sizeof(uint64_t),
+                            hasher(std::string_view(&key, 1)));
+  }
+  return format::Checksum64(hashes);
+}
 
 const ManifestSegment* FindEntry(const Manifest& manifest, SegmentId id) {
   const auto at =

@@ -6,7 +6,7 @@
 //   8       4     version
 //   12      4     head_size        of everything before the images
 //   16      16    store_id
-//   32      8     hash_check       what the index's key hash gives for "peat"
+//   32      8     hash_check       of the index's key hash, see FORMAT.md
 //   40      8     first_lsn        everything up to here is reflected
 //   48      8     last_lsn         nothing behind here is; 0: an empty log
 //   56      8     log_segment      where the record of last_lsn lies: its

@@ -149,7 +149,6 @@ TEST_F(CheckpointRaceTest, IsTakenByManyAtATime) {
 }
 
 TEST_F(CheckpointRaceTest, IsAwaitedByClose) {
-  std::atomic<bool> is_over = false;
   std::thread writer([&] {
     for (int i = 0; engine_->Put(Key(0, i % 50), Value(1, i)).ok();) ++i;
   });

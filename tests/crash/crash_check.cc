@@ -21,7 +21,7 @@ constexpr CrashKind kKinds[] = {CrashKind::kKill, CrashKind::kPowerLossNothing,
                                 CrashKind::kPowerLossEverything,
                                 CrashKind::kPowerLossPrefix,
                                 CrashKind::kPowerLossRandomSubset};
-constexpr const char* kKindNames[] = {
+constexpr const char* kCrashKindNames[] = {
     "kill", "power loss, nothing kept", "power loss, everything kept",
     "power loss, a prefix kept", "power loss, some kept"};
 
@@ -33,7 +33,7 @@ absl::Status Under(const absl::Status& status, const std::string& what) {
 
 std::string NameOf(const ImageOrigin& origin) {
   return absl::StrFormat("in the image: %s, image seed %d",
-                         kKindNames[static_cast<size_t>(origin.kind)],
+                         kCrashKindNames[static_cast<size_t>(origin.kind)],
                          origin.seed);
 }
 
@@ -89,7 +89,7 @@ absl::Status CrashInRecovery(const SimFileSystem& image,
           OpenAgain(first.disk().CrashImage(kind, origin.seed + event),
                     settings, left, kind),
           absl::StrFormat("after a crash in recovery, after its event %d (%s)",
-                          event, kKindNames[static_cast<size_t>(kind)])));
+                          event, kCrashKindNames[static_cast<size_t>(kind)])));
     }
   }
   return absl::OkStatus();

@@ -9,6 +9,19 @@
 #include "format/status_macros.h"
 
 namespace peat::testing {
+absl::Status Broken(std::string message) {
+  return absl::InternalError(std::move(message));
+}
+
+std::map<std::string, std::string> FilesOf(const SimFileSystem& disk) {
+  std::map<std::string, std::string> files;
+  for (const std::string& name : disk.ListFiles(kStorePath)) {
+    files[name] =
+        disk.ReadFile(std::string(kStorePath) + "/" + name).value_or("");
+  }
+  return files;
+}
+
 namespace {
 
 using engine::BatchOperation;
@@ -48,21 +61,8 @@ bool IsAnswer(const absl::Status& status, ModelAnswer answer) {
   return false;
 }
 
-absl::Status Broken(std::string message) {
-  return absl::InternalError(std::move(message));
-}
-
 absl::Status Expect(bool holds, const char* what) {
   return holds ? absl::OkStatus() : Broken(what);
-}
-
-std::map<std::string, std::string> FilesOf(const SimFileSystem& disk) {
-  std::map<std::string, std::string> files;
-  for (const std::string& name : disk.ListFiles(kStorePath)) {
-    files[name] =
-        disk.ReadFile(std::string(kStorePath) + "/" + name).value_or("");
-  }
-  return files;
 }
 
 }  // namespace

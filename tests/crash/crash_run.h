@@ -15,6 +15,7 @@
 #define PEAT_TESTS_CRASH_CRASH_RUN_H_
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -28,6 +29,12 @@
 namespace peat::testing {
 
 inline constexpr char kStorePath[] = "store";
+
+// A promise that was not kept.
+absl::Status Broken(std::string message);
+
+// The bytes of all files of the store, by name.
+std::map<std::string, std::string> FilesOf(const SimFileSystem& disk);
 
 struct Oracle {
   Model model;              // every unit that was written

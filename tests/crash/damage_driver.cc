@@ -25,20 +25,8 @@ using engine::Engine;
 using Kind = ScriptStep::Kind;
 using Files = std::map<std::string, std::string>;
 
-absl::Status Broken(const std::string& message) {
-  return absl::InternalError(message);
-}
-
 std::string PathOf(const std::string& name) {
   return std::string(kStorePath) + "/" + name;
-}
-
-Files FilesOf(const SimFileSystem& disk) {
-  Files files;
-  for (const std::string& name : disk.ListFiles(kStorePath)) {
-    files[name] = *disk.ReadFile(PathOf(name));
-  }
-  return files;
 }
 
 bool Has(const std::string& text, const std::string& part) {

@@ -33,10 +33,6 @@ std::string Name(const SimFault& fault) {
                          fault.status.ToString());
 }
 
-absl::Status Broken(const std::string& message) {
-  return absl::InternalError(message);
-}
-
 // Whether the store, now without faults, takes a write, or else refuses this
 // and all others with one and the same error. One whose Flush has failed to
 // write or sync must refuse.
