@@ -32,21 +32,6 @@ bool Compacts(Kind kind) {
   return kind == Kind::kCompact || kind == Kind::kCompactAll;
 }
 
-Operation OperationOf(Kind kind) {
-  switch (kind) {
-    case Kind::kDelete:
-      return Operation::kDelete;
-    case Kind::kDisable:
-      return Operation::kDisable;
-    case Kind::kEnable:
-      return Operation::kEnable;
-    case Kind::kForget:
-      return Operation::kForget;
-    default:
-      return Operation::kPut;
-  }
-}
-
 constexpr std::array<Kind, 3> kMaskKinds = {Kind::kDisable, Kind::kEnable,
                                             Kind::kForget};
 
@@ -190,6 +175,21 @@ ScriptStep Put(uint32_t key, uint32_t size) {
 ScriptStep Do(Kind kind) { return {.kind = kind}; }
 
 }  // namespace
+
+Operation OperationOf(ScriptStep::Kind kind) {
+  switch (kind) {
+    case Kind::kDelete:
+      return Operation::kDelete;
+    case Kind::kDisable:
+      return Operation::kDisable;
+    case Kind::kEnable:
+      return Operation::kEnable;
+    case Kind::kForget:
+      return Operation::kForget;
+    default:
+      return Operation::kPut;
+  }
+}
 
 std::string KeyOf(uint32_t number) {
   if (number == 0) return "";

@@ -53,6 +53,9 @@ struct Script {
   std::vector<ScriptStep> steps;
 };
 
+// What a step of one write writes; kPut for all but deletes and masks.
+engine::Operation OperationOf(ScriptStep::Kind kind);
+
 std::string KeyOf(uint32_t number);
 std::string ValueOf(const ScriptWrite& write);
 std::string ReasonOf(const ScriptWrite& write);

@@ -66,21 +66,6 @@ uint32_t ValueSize(Input& input) {
   return byte < 128 ? byte : (byte - 127) * 32;
 }
 
-Operation OperationOf(Kind kind) {
-  switch (kind) {
-    case Kind::kDelete:
-      return Operation::kDelete;
-    case Kind::kDisable:
-      return Operation::kDisable;
-    case Kind::kEnable:
-      return Operation::kEnable;
-    case Kind::kForget:
-      return Operation::kForget;
-    default:
-      return Operation::kPut;
-  }
-}
-
 ScriptWrite WriteOf(Input& input, Operation operation) {
   return {.operation = operation,
           .key = input.Below(kKeyCount),
