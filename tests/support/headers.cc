@@ -1,1 +1,0 @@
-// The headers that tests share, compiled once: see tests/CMakeLists.txt.
