@@ -63,6 +63,7 @@ absl::StatusOr<engine::Config> Validate(const Options& options) {
   config.max_space_amplification = options.max_space_amplification;
   config.compaction_bytes_per_second = options.compaction_bytes_per_second;
   config.background_compaction = options.background_compaction;
+  config.background_snapshots = options.background_snapshots;
   config.ordered = options.ordered;
   config.create_if_missing = options.create_if_missing;
   return config;

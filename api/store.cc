@@ -278,6 +278,8 @@ Stats Store::GetStats() const {
   stats.appended_bytes = from.appended_bytes;
   stats.write_amplification = from.write_amplification;
   stats.slowed_seconds = from.slowed_seconds;
+  stats.index_snapshot_count = from.index_snapshot_count;
+  stats.index_snapshot_bytes = from.index_snapshot_bytes;
   for (const engine::SegmentStats& segment : from.segments) {
     stats.segments.push_back(Copy(segment));
   }

@@ -12,6 +12,7 @@
 //   cold,
 //                                                  without an index snapshot
 //   engine_bench restart [--keys N] [--rounds R]   with one
+//   engine_bench snapshots [--keys N] [--rounds R] what saving the index costs
 //   engine_bench masks   [--keys N] [--rounds R]   forget, list, memory
 //   engine_bench overwrites [--masks]              to count instructions of
 //
@@ -256,7 +257,7 @@ int Main(int argc, char** argv) {
   app.add_flag("--masks", arguments.masks, "Mask a tenth of the keys");
   app.require_subcommand(1);
   app.fallthrough();
-  const std::array<std::pair<const char*, void (*)(const Arguments&)>, 9> all =
+  const std::array<std::pair<const char*, void (*)(const Arguments&)>, 10> all =
       {{{"calls", RunCalls},
         {"threads", RunThreads},
         {"flush", RunFlush},
@@ -264,6 +265,7 @@ int Main(int argc, char** argv) {
         {"memory", RunMemory},
         {"reopen", RunReopen},
         {"restart", RunRestart},
+        {"snapshots", RunSnapshots},
         {"masks", RunMasks},
         {"overwrites", RunOverwrites}}};
   for (const auto& [name, run] : all) app.add_subcommand(name);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include <x86intrin.h>
 
+#include <ctime>
 #include <filesystem>
 
 #include "bench/workload.h"
@@ -124,13 +125,21 @@ void RunMemory(const Arguments& arguments) {
 
 namespace {
 
-// Puts pairs of the numbers up to `keys` in a process that kills itself.
-void LoadAndDie(const std::string& path, uint64_t keys) {
+// Overwrites `count` pairs of the first `keys`, drawn anew by each seed.
+void Overwrite(Store& store, uint64_t keys, uint64_t count, uint64_t seed) {
+  for (uint64_t i = 0; i < count; ++i) {
+    Check(store.Put(Key(Scatter((seed << 40) + i) % keys), Value()));
+  }
+}
+
+// Calls write(store) in a process that kills itself.
+template <typename Write>
+void Die(const std::string& path, Write&& write) {
   std::fflush(stdout);
   const pid_t child = fork();
   if (child == 0) {
     const std::unique_ptr<Store> store = OpenStore(path);
-    Load(*store, 0, keys);
+    write(*store);
     kill(getpid(), SIGKILL);
   }
   int how = 0;
@@ -138,6 +147,15 @@ void LoadAndDie(const std::string& path, uint64_t keys) {
   if (!WIFSIGNALED(how)) std::exit(1);
 }
 
+// Puts pairs of the numbers up to `keys` in a process that kills itself.
+void LoadAndDie(const std::string& path, uint64_t keys) {
+  Die(path, [keys](Store& store) { Load(store, 0, keys); });
+}
+
+void OverwriteAndDie(const std::string& path, uint64_t keys, uint64_t count,
+                     uint64_t seed) {
+  Die(path, [&](Store& store) { Overwrite(store, keys, count, seed); });
+}
 void DropCaches() {
   sync();
   const int descriptor = open("/proc/sys/vm/drop_caches", O_WRONLY | O_CLOEXEC);
@@ -167,6 +185,11 @@ double OpenAndGet(const std::string& path, uint64_t keys) {
   return seconds;
 }
 
+// Of all threads of the process.
+double CpuSeconds() {
+  return static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
+}
+
 void PrintMilliseconds(const char* what, Series seconds) {
   std::sort(seconds.begin(), seconds.end());
   std::printf("| %-44s | %8.1f | %8.1f | %8.1f |\n", what,
@@ -182,9 +205,14 @@ void RunRestart(const Arguments& arguments) {
   std::filesystem::remove_all(path);
   LoadAndDie(path, keys);
   (void)OpenAndGet(path, keys);
-  Series clean, killed, without;
+  Series clean, killed, amid, without;
   for (int round = 0; round < arguments.rounds; ++round) {
     clean.push_back(OpenAndGet(path, keys));
+    // Long enough for the background to save the index meanwhile; where between
+    // two snapshots it dies differs from round to round.
+    const auto seed = static_cast<uint64_t>(round) + 1;
+    OverwriteAndDie(path, keys, keys / 4 + Scatter(seed) % (keys / 4), seed);
+    amid.push_back(OpenAndGet(path, keys));
     LoadAndDie(path, keys / 16);
     killed.push_back(OpenAndGet(path, keys));
     RemoveSnapshots(path);
@@ -198,7 +226,50 @@ void RunRestart(const Arguments& arguments) {
               std::string(46, '-').c_str());
   PrintMilliseconds("a close", clean);
   PrintMilliseconds("a close, overwrites of 1/16 and kill -9", killed);
+  PrintMilliseconds("kill -9 amid overwrites of 1/4 to 1/2", amid);
   PrintMilliseconds("a close, without the index snapshot", without);
+}
+
+void RunSnapshots(const Arguments& arguments) {
+  const std::string path = Path(arguments, "snapshots");
+  const uint64_t keys = arguments.keys;
+  std::filesystem::remove_all(path);
+  Load(*OpenStore(path), 0, keys);
+  std::array<Series, 2> cpu, wall;
+  uint64_t seed = 1;
+  uint64_t snapshots = 0;
+  for (int round = 0; round < arguments.rounds; ++round) {
+    for (const bool is_on : {false, true}) {
+      Options options;
+      options.background_snapshots = is_on;
+      const std::unique_ptr<Store> store = OpenStore(path, options);
+      Overwrite(*store, keys, keys / 8, seed++);  // until all is under way
+      const double cpu_begin = CpuSeconds();
+      const double begin = Now();
+      Overwrite(*store, keys, keys, seed++);
+      wall[is_on ? 1 : 0].push_back(Now() - begin);
+      cpu[is_on ? 1 : 0].push_back(CpuSeconds() - cpu_begin);
+      snapshots += store->GetStats().index_snapshot_count;
+    }
+  }
+  std::printf("%lu keys, as many overwrites; %.1f snapshots a round\n\n",
+              static_cast<unsigned long>(keys),
+              static_cast<double>(snapshots) / arguments.rounds);
+  std::printf(
+      "| ns an overwrite | without | with | ratio |\n|---|--:|--:|--:|\n");
+  const auto print = [keys](const char* what,
+                            const std::array<Series, 2>& two) {
+    Series ratios;
+    for (size_t i = 0; i < two[0].size(); ++i) {
+      ratios.push_back(two[1][i] / two[0][i]);
+    }
+    const double scale = 1e9 / static_cast<double>(keys);
+    std::printf("| %-22s | %6.0f | %6.0f | %5.3f |\n", what,
+                Median(two[0]) * scale, Median(two[1]) * scale, Median(ratios));
+  };
+  print("CPU time, all threads", cpu);
+  print("wall time", wall);
+  std::printf("\nbar: 1.05 of CPU time\n");
 }
 
 void RunReopen(const Arguments& arguments) {

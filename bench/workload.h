@@ -115,6 +115,7 @@ void RunPauses(const Arguments& arguments);
 void RunMemory(const Arguments& arguments);
 void RunReopen(const Arguments& arguments);
 void RunRestart(const Arguments& arguments);
+void RunSnapshots(const Arguments& arguments);
 void RunMasks(const Arguments& arguments);
 void RunOverwrites(const Arguments& arguments);
 

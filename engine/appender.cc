@@ -330,6 +330,21 @@ void Appender::ReleaseRolled(size_t count) {
                 rolled_.begin() + static_cast<std::ptrdiff_t>(count));
 }
 
+Appender::State Appender::TakeState() {
+  index::MutexLock lock(&mutex_);
+  State state{.end = end_, .unsealed = {}};
+  const auto add = [&state](const LogFile& file) {
+    if (file.first_lsn == 0) return;
+    state.unsealed.push_back({.segment = file.segment->identity().id,
+                              .end = file.end,
+                              .last_lsn = file.last_lsn,
+                              .last_checksum = file.last_checksum});
+  };
+  for (const std::shared_ptr<LogFile>& file : rolled_) add(*file);
+  if (active_ != nullptr) add(*active_);
+  return state;
+}
+
 Lsn Appender::EndActive() {
   index::MutexLock lock(&mutex_);
   if (active_ != nullptr) {

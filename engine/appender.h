@@ -159,6 +159,14 @@ class Appender {
       ABSL_LOCKS_EXCLUDED(mutex_);
   void ReleaseRolled(size_t count) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // How far the log goes now, and each segment that is not sealed and has
+  // records.
+  struct State {
+    LogEnd end;
+    std::vector<LogEnd> unsealed;
+  };
+  State TakeState() ABSL_LOCKS_EXCLUDED(mutex_);
+
   // Ends the active segment, if there is one: it counts as rolled from now on,
   // and the next append begins another. Returns the last lsn before that.
   format::Lsn EndActive() ABSL_LOCKS_EXCLUDED(mutex_);

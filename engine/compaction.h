@@ -55,6 +55,14 @@
 
 namespace peat::engine {
 
+// The log segments in which index snapshots end, the one that there is and the
+// one that is being made; 0: none. They prove the snapshots, and must stay.
+struct SnapshotAnchors {
+  bool Has(format::SegmentId id) const { return id == current || id == next; }
+  std::atomic<format::SegmentId> current{0};
+  std::atomic<format::SegmentId> next{0};
+};
+
 // Everything pointed to must outlive what is made with it.
 struct CompactionParts {
   FileSystem* file_system;
@@ -69,8 +77,7 @@ struct CompactionParts {
   Poison* poison;
   const Views* views;
   const Config* config;
-  // The log segment that an index snapshot needs; 0: none does.
-  const std::atomic<format::SegmentId>* snapshot_segment;
+  const SnapshotAnchors* anchors;
   // Held during the manifest edit that commits a compaction.
   index::Mutex* commit_mutex;
 };

@@ -18,12 +18,11 @@ using format::ManifestSegment;
 using format::SegmentId;
 using format::SegmentState;
 
-// `log_end` is the last sealed segment of the log, which proves what follows;
-// `snapshot_segment` the one that proves an index snapshot.
+// `log_end` is the last sealed segment of the log, which proves what follows.
 bool MayBeInput(const ManifestSegment& entry, const Segment& segment,
-                SegmentId log_end, SegmentId snapshot_segment) {
+                SegmentId log_end, const SnapshotAnchors& anchors) {
   return entry.state == SegmentState::kSealed && entry.id != log_end &&
-         entry.id != snapshot_segment && !segment.is_set_aside();
+         !anchors.Has(entry.id) && !segment.is_set_aside();
 }
 
 }  // namespace
@@ -85,6 +84,11 @@ absl::Status Compactor::CompactAll() {
     PEAT_RETURN_IF_ERROR(is_compacted.status());
     if (!*is_compacted) damage.Update(damage_);
   }
+}
+
+absl::Status Compactor::AtRest(absl::FunctionRef<absl::Status()> work) {
+  index::MutexLock lock(&mutex_);
+  return work();
 }
 
 void Compactor::Stop() {
@@ -153,8 +157,8 @@ std::vector<SegmentFacts> Compactor::FactsOf(
     fact.first_lsn = one.entry.first_lsn;
     fact.last_lsn = one.entry.last_lsn;
     fact.is_set_aside = segment.is_set_aside();
-    fact.may_be_input = MayBeInput(one.entry, segment, log_end,
-                                   parts_.snapshot_segment->load());
+    fact.may_be_input =
+        MayBeInput(one.entry, segment, log_end, *parts_.anchors);
     fact.idle_bytes = segment.idle_bytes();
   }
   return facts;

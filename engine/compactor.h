@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/compaction.h"
@@ -47,6 +48,10 @@ class Compactor final {
   // Compacts every sealed segment in which anything is to be gained. An input
   // that is damaged is set aside; the rest goes on, and DataLoss is returned.
   absl::Status CompactAll() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Calls `work` while no compaction is under way.
+  absl::Status AtRest(absl::FunctionRef<absl::Status()> work)
+      ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Waits for a compaction under way. FailedPrecondition from then on.
   void Stop() ABSL_LOCKS_EXCLUDED(mutex_);

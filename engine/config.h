@@ -47,8 +47,9 @@ struct Config {
   bool background_compaction = true;
   bool ordered = false;
   // A store with fewer bytes in its log has no index snapshot: reading them
-  // takes no longer.
+  // takes no longer. Whether one is made in the background, too.
   uint64_t snapshot_bytes_min = uint64_t{4} << 20;
+  bool background_snapshots = true;
 
   // For tests: the bounds of the segment size (powers of two), what a small
   // store may use beyond the bound, who runs the background, how many threads
@@ -67,6 +68,8 @@ struct Config {
       std::chrono::steady_clock::now;
   std::function<uint64_t()> wall_clock = WallClock;
   std::function<void(CompactionPoint)> at_compaction_point = {};
+  // Between the moment that an index snapshot shows and the writing of it.
+  std::function<void()> at_snapshot_point = {};
   // Between the append of a single write and its change of the index.
   std::function<void()> at_write_point = {};
 };

@@ -7,8 +7,6 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_format.h"
-#include "engine/index_snapshot.h"
-#include "engine/log_tail.h"
 #include "engine/recovery.h"
 #include "format/check.h"
 #include "format/file_name.h"
@@ -109,14 +107,31 @@ Engine::Log::Log(Engine& engine, std::unique_ptr<DirectoryLock> directory_lock,
                  .poison = &engine.poison_,
                  .views = &engine.views_,
                  .config = &engine.config_,
-                 .snapshot_segment = &engine.snapshot_segment_,
+                 .anchors = &anchors,
                  .commit_mutex = &commit_mutex},
-                &references, [this] { return housekeeping.SyncAndSeal(); }) {}
+                &references, [this] { return housekeeping.SyncAndSeal(); }),
+      saver({.directory = engine.directory_.get(),
+             .manifest = &engine.manifest_,
+             .segments = &engine.segments_,
+             .index = &engine.index_,
+             .hasher = &engine.hasher_,
+             .appender = &appender,
+             .compactor = &compactor,
+             .anchors = &anchors,
+             .config = &engine.config_},
+            engine.found_snapshot_) {}
 
 void Engine::Log::StartBackground(Engine& engine) {
   if (!engine.config_.background_threads) return;
+  if (engine.config_.background_snapshots) {
+    // What fails is tried again when the next one is due.
+    save_task.emplace([this] { (void)saver.Save(); }, Lane::kLong);
+  }
   supply_task.emplace([this] { housekeeping.RunSupply(); });
-  sync_task.emplace([this] { housekeeping.RunSync(); });
+  sync_task.emplace([this] {
+    housekeeping.RunSync();
+    if (save_task.has_value() && saver.IsDue()) save_task->Wake();
+  });
   if (engine.open_stats_.keys_loaded > 0) {
     load_task.emplace(
         [&engine] {
@@ -146,6 +161,7 @@ void Engine::Log::StartBackground(Engine& engine) {
 // Ended, not destroyed: until then they may still wake themselves.
 void Engine::Log::EndBackground() {
   if (load_task.has_value()) load_task->End();
+  if (save_task.has_value()) save_task->End();
   if (compaction_task.has_value()) compaction_task->End();
   compactor.Stop();
   if (sync_task.has_value()) sync_task->End();
@@ -193,23 +209,10 @@ absl::Status Engine::CloseLog() {
     log_->appender.EndActive();
     status = log_->housekeeping.Seal();
   }
-  if (status.ok()) SaveSnapshot();
+  // Without one the next open reads the log.
+  if (status.ok()) (void)log_->saver.Save();
   log_->lock.reset();
   return status;
-}
-
-void Engine::SaveSnapshot() {
-  const Manifest manifest = manifest_.Current();
-  const LogEnd end = SealedEnd(manifest);
-  if (end.last_lsn == 0 || poison_.is_set()) return;
-  // As it was when the store was opened.
-  if (end.last_lsn == snapshot_.last_lsn &&
-      log_->compactor.counters().compaction_count == 0) {
-    return;
-  }
-  if (segments_.Sum().used_bytes < config_.snapshot_bytes_min) return;
-  (void)SaveIndexSnapshot(*directory_, manifest, segments_.All(), hasher_,
-                          &index_);
 }
 
 absl::Status Engine::WhyNot() const {

@@ -12,9 +12,12 @@
 //            replace-if -> retire                             (Compactor)
 //   copy     end the active segment -> seal -> link           (checkpoint.h)
 //
-// Locks are taken in this order: compactor, commit, segment supply, index
-// shards (ascending), views, appender, segment set; manifest store under the
-// first three.
+//   save     at rest: the end, the counts -> the tables as they were then
+//                                                             (IndexSaver)
+//
+// Locks are taken in this order: index saver, compactor, commit, segment
+// supply, index shards (ascending), views, appender, segment set; manifest
+// store under the first four.
 //
 // Thread-safe. Every call holds an epoch guard, which is how Close() knows that
 // nobody is inside any more.
@@ -44,6 +47,8 @@
 #include "engine/fs/fork.h"
 #include "engine/gate.h"
 #include "engine/housekeeping.h"
+#include "engine/index_saver.h"
+#include "engine/index_snapshot.h"
 #include "engine/key_source.h"
 #include "engine/log_syncer.h"
 #include "engine/manifest_store.h"
@@ -147,6 +152,7 @@ class Engine {
   absl::StatusOr<Compactor::Step> RunCompaction() {
     return log_->compactor.RunOnce();
   }
+  absl::Status RunSnapshot() { return log_->saver.Save(); }
 
  private:
   // What only a store that is written to has, in the order of construction.
@@ -166,13 +172,16 @@ class Engine {
     Writer writer;
     Housekeeping housekeeping;
     index::Mutex commit_mutex;
+    SnapshotAnchors anchors;
     Compactor compactor;
+    IndexSaver saver;
     std::optional<CompactionLoop> compaction_loop;
     // Last, so that they end first.
     std::optional<BackgroundTask> supply_task;
     std::optional<BackgroundTask> sync_task;
     std::optional<BackgroundTask> compaction_task;
     std::optional<BackgroundTask> load_task;  // of the index snapshot
+    std::optional<BackgroundTask> save_task;  // of another one
   };
 
   Engine(FileSystem& file_system, std::unique_ptr<Directory> directory,
@@ -186,9 +195,10 @@ class Engine {
       const Config& config);
   absl::Status RecoverToWrite(std::unique_ptr<DirectoryLock> lock);
   absl::Status RecoverToRead();
-  // Takes what there is from an index snapshot, and opens the sealed segments.
-  // Returns what is to be replayed.
-  absl::StatusOr<std::vector<ReplaySource>> OpenSegments();
+  // Takes what there is from an index snapshot, and opens the sealed segments
+  // of `manifest`. Returns what is to be replayed.
+  absl::StatusOr<std::vector<ReplaySource>> OpenSegments(
+      const format::Manifest& manifest);
   absl::Status ReplayInto(const std::vector<ReplaySource>& sources,
                           std::optional<LogDamage> log_damage);
 
@@ -204,9 +214,6 @@ class Engine {
   void CountSegments(const format::Manifest& manifest, Stats* stats) const;
   absl::StatusOr<std::vector<SegmentSource>> Sources() const;
   absl::Status CloseLog();
-  // Of a log that is sealed to its end. What fails leaves no snapshot, and the
-  // next open reads the log.
-  void SaveSnapshot();
   QueryParts PartsForQueries() const;
 
   FileSystem& file_system_;
@@ -229,13 +236,7 @@ class Engine {
   std::optional<Reader> reader_;
   std::unique_ptr<Log> log_;  // null: to read only
   OpenStats open_stats_;
-  // The index snapshot that fits the store; no name: there is none.
-  struct CurrentSnapshot {
-    std::string name;
-    format::Lsn last_lsn = 0;
-  };
-  CurrentSnapshot snapshot_;
-  std::atomic<format::SegmentId> snapshot_segment_{0};  // in which it ends
+  CurrentSnapshot found_snapshot_;
 
   // Set before Close() waits for everybody inside to leave.
   std::atomic<bool> closed_{false};

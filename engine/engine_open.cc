@@ -119,7 +119,7 @@ absl::Status Engine::RecoverToWrite(std::unique_ptr<DirectoryLock> lock) {
     end = tail.end;
   }
   PEAT_ASSIGN_OR_RETURN(const std::vector<ReplaySource> sources,
-                        OpenSegments());
+                        OpenSegments(manifest_.Current()));
   PEAT_RETURN_IF_ERROR(ReplayInto(sources, std::nullopt));
   ValueReferences::Counts references;
   for (const std::shared_ptr<Segment>& segment : segments_.All()) {
@@ -127,7 +127,8 @@ absl::Status Engine::RecoverToWrite(std::unique_ptr<DirectoryLock> lock) {
       ++references[file];
     }
   }
-  RemoveOrphans(*directory_, manifest_.Current(), references, snapshot_.name);
+  RemoveOrphans(*directory_, manifest_.Current(), references,
+                found_snapshot_.name);
   log_ = std::make_unique<Log>(*this, std::move(lock), end);
   log_->references.Reset(std::move(references));
   views_.SetAppender(&log_->appender);
@@ -141,8 +142,8 @@ absl::Status Engine::RecoverToWrite(std::unique_ptr<DirectoryLock> lock) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<ReplaySource>> Engine::OpenSegments() {
-  const Manifest manifest = manifest_.Current();
+absl::StatusOr<std::vector<ReplaySource>> Engine::OpenSegments(
+    const Manifest& manifest) {
   std::optional<FoundSnapshot> snapshot;
   // Looks for damage, or is to read all of the log for another reason.
   if (config_.access != Access::kReadOnlyDespiteDamage) {
@@ -160,8 +161,9 @@ absl::StatusOr<std::vector<ReplaySource>> Engine::OpenSegments() {
   for (const std::shared_ptr<Segment>& segment : segments_.All()) {
     mask_counts_->Add(segment->mask_counts());
   }
-  snapshot_ = {.name = snapshot->name, .last_lsn = snapshot->head.last_lsn};
-  snapshot_segment_ = snapshot->head.log_segment;
+  found_snapshot_ = {.name = snapshot->name,
+                     .last_lsn = snapshot->head.last_lsn,
+                     .log_segment = snapshot->head.log_segment};
   open_stats_.last_lsn = snapshot->head.last_lsn;
   open_stats_.keys_loaded = index_.size();
   // All of it will be looked at.
@@ -239,13 +241,18 @@ absl::Status Engine::RecoverToRead() {
   PEAT_ASSIGN_OR_RETURN(LogTail tail,
                         FindLogTail(*directory_, manifest, OpenMode::kRead));
   if (!despite_damage) PEAT_RETURN_IF_ERROR(tail.damage);
-  PEAT_ASSIGN_OR_RETURN(std::vector<ReplaySource> sources, OpenSegments());
-  PEAT_RETURN_IF_ERROR(
-      OpenTail(*directory_, tail, despite_damage, &segments_, &sources));
+  const bool is_damaged = !tail.damage.ok();
+  PEAT_ASSIGN_OR_RETURN(
+      std::vector<ReplaySource> sources,
+      OpenSegments(is_damaged ? manifest : WithSealedTail(manifest, tail)));
+  if (is_damaged) {
+    PEAT_RETURN_IF_ERROR(
+        OpenDamagedTail(*directory_, tail, &segments_, &sources));
+  }
   open_stats_.clean = tail.used.empty() && tail.dropped.empty();
   open_stats_.cut = std::move(tail.cut);
   std::optional<LogDamage> log_damage;
-  if (!tail.damage.ok()) {
+  if (is_damaged) {
     const format::SegmentId id = tail.end.segment;
     log_damage = LogDamage{
         .where = {.file = id == 0 ? "log" : format::SegmentFileName(id),

@@ -7,10 +7,9 @@
 // to a segment that compaction has taken out since are dropped: every record
 // that was current there lies in one of those, or was superseded since.
 //
-// That needs two things of whoever saves. Nothing that it reflects may be lost
-// in a crash: all of it is durable before the file gets its name. And no
-// compaction may be under way when it begins: one that had looked at a record
-// before the record was deleted would bring it back, for the tombstone is not
+// That needs one thing of whoever saves (index_saver.h): that no compaction is
+// under way at the moment that it shows. One that had looked at a record before
+// the record was deleted would bring it back, for the tombstone is not
 // replayed.
 //
 // The log segment in which a snapshot ends must stay as long as the snapshot:
@@ -27,13 +26,19 @@
 
 #include "absl/status/status.h"
 #include "engine/fs/file_system.h"
-#include "engine/segment.h"
 #include "format/index_snapshot.h"
 #include "format/manifest.h"
 #include "index/hash_index.h"
 #include "index/key_hash.h"
 
 namespace peat::engine {
+
+// The snapshot that a store has; no name: there is none.
+struct CurrentSnapshot {
+  std::string name;
+  format::Lsn last_lsn = 0;
+  format::SegmentId log_segment = 0;
+};
 
 // A snapshot that fits the store.
 struct FoundSnapshot {
@@ -69,13 +74,11 @@ void LoadShards(int thread_count, index::HashIndex* index);
 const format::SnapshotSegment* FindSegment(
     const format::IndexSnapshot& snapshot, format::SegmentId id);
 
-// Saves the index of a store to which nobody writes any more. All of its log is
-// sealed, as `manifest` says, and not empty; `segments` are open. Other
-// snapshots are unlinked.
-absl::Status SaveIndexSnapshot(
-    Directory& directory, const format::Manifest& manifest,
-    const std::vector<std::shared_ptr<Segment>>& segments,
-    const index::KeyHasher& hasher, index::HashIndex* index);
+// The names of all snapshots, the newest first.
+std::vector<std::string> ListIndexSnapshots(const Directory& directory);
+
+// What the key hash gives for each key of one byte, as one number.
+uint64_t HashCheck(const index::KeyHasher& hasher);
 
 }  // namespace peat::engine
 

@@ -214,15 +214,15 @@ absl::StatusOr<std::vector<ReplaySource>> OpenSealed(
         OpenSegment(directory, entry, std::move(file), read_method));
     const format::SnapshotSegment* const known =
         snapshot == nullptr ? nullptr : FindSegment(*snapshot, entry.id);
-    uint64_t begin = format::kSegmentHeaderSize;
+    ReplaySource source{.segment = segment, .entry = entry};
     if (known != nullptr) {
       CountAs(*known, segment.get());
       numbered[known->number] = segment;
-      begin = std::max(begin, known->end);
+      source.begin = std::max(source.begin, known->end);
+      source.lsn_before = known->last_lsn;
     }
-    if (known != nullptr && begin == entry.end) continue;
-    sources.push_back(
-        {.segment = std::move(segment), .entry = entry, .begin = begin});
+    if (known != nullptr && source.begin == entry.end) continue;
+    sources.push_back(std::move(source));
   }
   for (const auto& [number, segment] : numbered) {
     segments->AddNumbered(segment, number);
@@ -234,39 +234,35 @@ absl::StatusOr<std::vector<ReplaySource>> OpenSealed(
   return sources;
 }
 
-absl::Status OpenTail(const Directory& directory, const LogTail& tail,
-                      bool despite_damage, SegmentSet* segments,
-                      std::vector<ReplaySource>* sources) {
-  const auto add = [&](const TailSegment& segment, uint64_t end,
-                       format::Lsn last_lsn) {
-    ManifestSegment entry = segment.entry;
-    entry.end = end;
-    entry.last_lsn = last_lsn;
-    PEAT_ASSIGN_OR_RETURN(
-        std::unique_ptr<File> file,
-        directory.Open(format::SegmentFileName(entry.id), OpenMode::kRead));
-    auto opened = std::make_shared<Segment>(IdentityOf(entry), &directory,
-                                            std::move(file), end);
-    opened->set_end(end);
-    PEAT_RETURN_IF_ERROR(segments->Add(opened));
-    sources->push_back({.segment = std::move(opened), .entry = entry});
-    return absl::OkStatus();
-  };
-  if (tail.damage.ok()) {
-    for (const TailSegment& segment : tail.used) {
-      PEAT_RETURN_IF_ERROR(add(segment, segment.end, segment.last_lsn));
-    }
-    return absl::OkStatus();
-  }
-  PEAT_CHECK(despite_damage);
+Manifest WithSealedTail(const Manifest& manifest, const LogTail& tail) {
+  PEAT_CHECK(tail.damage.ok());
+  Manifest sealed = manifest;
+  for (const TailSegment& segment : tail.used) SealEntry(sealed, segment);
+  return sealed;
+}
+
+absl::Status OpenDamagedTail(const Directory& directory, const LogTail& tail,
+                             SegmentSet* segments,
+                             std::vector<ReplaySource>* sources) {
   // Whatever validates, in all of them. How much is missing is not known.
   for (const std::vector<TailSegment>* list : {&tail.used, &tail.dropped}) {
     for (const TailSegment& segment : *list) {
-      const uint64_t end = format::RoundUp<uint64_t>(
-          EndOfNonZero(segment.bytes, format::kSegmentHeaderSize),
-          format::kRecordAlignment);
-      PEAT_RETURN_IF_ERROR(add(
-          segment, std::min<uint64_t>(end, segment.bytes.size()), kUnknownLsn));
+      const uint64_t end = std::min<uint64_t>(
+          segment.bytes.size(),
+          format::RoundUp<uint64_t>(
+              EndOfNonZero(segment.bytes, format::kSegmentHeaderSize),
+              format::kRecordAlignment));
+      ManifestSegment entry = segment.entry;
+      entry.end = end;
+      entry.last_lsn = kUnknownLsn;
+      PEAT_ASSIGN_OR_RETURN(
+          std::unique_ptr<File> file,
+          directory.Open(format::SegmentFileName(entry.id), OpenMode::kRead));
+      auto opened = std::make_shared<Segment>(IdentityOf(entry), &directory,
+                                              std::move(file), end);
+      opened->set_end(end);
+      PEAT_RETURN_IF_ERROR(segments->Add(opened));
+      sources->push_back({.segment = std::move(opened), .entry = entry});
     }
   }
   return absl::OkStatus();

@@ -56,10 +56,15 @@ absl::StatusOr<std::vector<ReplaySource>> OpenSealed(
     ReadMethod read_method, const format::IndexSnapshot* snapshot,
     SegmentSet* segments);
 
-// The unsealed ones of a store that is opened to read only.
-absl::Status OpenTail(const Directory& directory, const LogTail& tail,
-                      bool despite_damage, SegmentSet* segments,
-                      std::vector<ReplaySource>* sources);
+// What `manifest` would be if the end of the log, which is sound, were mended:
+// for a store that is opened to read only.
+format::Manifest WithSealedTail(const format::Manifest& manifest,
+                                const LogTail& tail);
+
+// Opens the unsealed segments of a store whose end is not sound.
+absl::Status OpenDamagedTail(const Directory& directory, const LogTail& tail,
+                             SegmentSet* segments,
+                             std::vector<ReplaySource>* sources);
 
 // DataLoss if a file has an id that this manifest has never given out: it is
 // not the newest one that there was.

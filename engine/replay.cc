@@ -88,7 +88,8 @@ class SourceReader {
   // Everything up to the end, or an error.
   absl::Status Scan(const ReplaySource& source, SegmentScanner& scanner) {
     const ManifestSegment& entry = source.entry;
-    Lsn last_lsn = 0;
+    // Behind `begin` there may be marks alone.
+    Lsn last_lsn = source.lsn_before;
     while (scanner.Next() == SegmentScanner::Step::kRecord) {
       PEAT_RETURN_IF_ERROR(Note(*source.segment, scanner));
       if (TakesLsn(scanner.record().header.kind)) {

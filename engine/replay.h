@@ -37,6 +37,7 @@ struct ReplaySource {
   std::shared_ptr<Segment> segment;  // has its number
   format::ManifestSegment entry;
   uint64_t begin = format::kSegmentHeaderSize;
+  format::Lsn lsn_before = 0;  // the largest in front of `begin`
 };
 
 // The unsealed part of the log lacks something.

@@ -42,6 +42,8 @@ enum class Bug {
   kMoveWithNewLsn,         // a moved record is newer than it was
   kMasksDropped,           // superseded, or forget records, by compaction
   kUnlinkBeforeCommit,     // inputs go before the edit is durable
+  kSnapshotUnbound,        // taken for this log, whatever was cut of that
+  kSnapshotEndsLate,       // it says that it reflects more than it does
   kDecidedOnce,            // a write that lost a race does not look again
   kCount,
 };

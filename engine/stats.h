@@ -66,6 +66,8 @@ struct Stats {
   uint64_t appended_bytes = 0;
   double write_amplification = 1;
   double slowed_seconds = 0;
+  uint64_t index_snapshot_count = 0;
+  uint64_t index_snapshot_bytes = 0;
   std::vector<SegmentStats> segments;
 
   uint64_t ordered_index_bytes = 0;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "engine/index_snapshot.h"
 #include "engine/manifest_store.h"
 #include "engine/poison.h"
 #include "format/check.h"
@@ -161,6 +162,10 @@ absl::StatusOr<CopyResult> StoreCopy::Fill(const Directory& source,
                                     entry.end, &result));
     // A cache: most segments have none, and it can be made again.
     (void)source.Link(format::HintFileName(entry.id), *directory_);
+  }
+  // The same: whether it fits, who opens the copy will see.
+  for (const std::string& name : ListIndexSnapshots(source)) {
+    (void)source.Link(name, *directory_);
   }
   for (const SegmentId id : contents.value_files) {
     PEAT_CHECK(id < contents.manifest.next_id);

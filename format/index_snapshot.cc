@@ -16,14 +16,14 @@ namespace peat::format {
 namespace {
 
 constexpr std::string_view kMagic("PEATIDX\0", 8);
-constexpr uint32_t kSnapshotVersion = 1;
+constexpr uint32_t kSnapshotVersion = 2;
 
 constexpr size_t kVersionOffset = 8;
 constexpr size_t kHeadSizeOffset = 12;
 constexpr size_t kStoreIdOffset = 16;
 constexpr size_t kHashCheckOffset = 32;
-constexpr size_t kFirstLsnOffset = 40;
-constexpr size_t kLastLsnOffset = 48;
+constexpr size_t kLastLsnOffset = 40;
+constexpr size_t kGenerationOffset = 48;
 constexpr size_t kLogSegmentOffset = 56;
 constexpr size_t kLogSaltOffset = 64;
 constexpr size_t kLogEndOffset = 72;
@@ -124,8 +124,8 @@ std::string EncodeSnapshotHead(const IndexSnapshot& snapshot) {
   std::memcpy(to + kStoreIdOffset, snapshot.store_id.data(),
               snapshot.store_id.size());
   Store<uint64_t>(to + kHashCheckOffset, snapshot.hash_check);
-  Store<uint64_t>(to + kFirstLsnOffset, snapshot.first_lsn);
   Store<uint64_t>(to + kLastLsnOffset, snapshot.last_lsn);
+  Store<uint64_t>(to + kGenerationOffset, snapshot.generation);
   Store<uint64_t>(to + kLogSegmentOffset, snapshot.log_segment);
   Store<uint64_t>(to + kLogSaltOffset, snapshot.log_salt);
   Store<uint64_t>(to + kLogEndOffset, snapshot.log_end);
@@ -189,8 +189,8 @@ absl::StatusOr<IndexSnapshot> DecodeSnapshotHead(ByteView head) {
       head.subspan(kStoreIdOffset, snapshot.store_id.size());
   std::copy(store_id.begin(), store_id.end(), snapshot.store_id.begin());
   snapshot.hash_check = Load<uint64_t>(head, kHashCheckOffset);
-  snapshot.first_lsn = Load<uint64_t>(head, kFirstLsnOffset);
   snapshot.last_lsn = Load<uint64_t>(head, kLastLsnOffset);
+  snapshot.generation = Load<uint64_t>(head, kGenerationOffset);
   snapshot.log_segment = Load<uint64_t>(head, kLogSegmentOffset);
   snapshot.log_salt = Load<uint64_t>(head, kLogSaltOffset);
   snapshot.log_end = Load<uint64_t>(head, kLogEndOffset);

@@ -7,18 +7,19 @@
 //   12      4     head_size        of everything before the images
 //   16      16    store_id
 //   32      8     hash_check       of the index's key hash, see FORMAT.md
-//   40      8     first_lsn        everything up to here is reflected
-//   48      8     last_lsn         nothing behind here is; 0: an empty log
+//   40      8     last_lsn         what is reflected: the log up to here
+//   48      8     generation       of the manifest then, or later
 //   56      8     log_segment      where the record of last_lsn lies: its
 //   64      8     log_salt         segment, and the end of that record
 //   72      8     log_end
 //   80      4     segment_count    n
 //   84      4     value_count      v
-//   88      32*64 images           one for each shard of the index
+//   88      32*64 images           one for each shard of the index: which says
+//                                  where its tables are (index/shard_image.h)
 //   2136    96*n  segments         whose numbers may be in the images
 //   ...     8*v   values           ids of value files, segment by segment
 //   ...     8     checksum         of everything before it
-//   ...           the images
+//   ...           the images and their tables
 //
 // each image:
 //
@@ -92,8 +93,8 @@ struct SnapshotSegment {
 struct IndexSnapshot {
   StoreId store_id = {};
   uint64_t hash_check = 0;
-  Lsn first_lsn = 0;
   Lsn last_lsn = 0;
+  uint64_t generation = 0;
   SegmentId log_segment = 0;
   uint64_t log_salt = 0;
   uint64_t log_end = 0;

@@ -83,12 +83,13 @@ bool HashIndex::IsCurrent(uint64_t hash, const Position& position) const {
 
 void HashIndex::Set(uint64_t hash, const Position& position, Location to) {
   PEAT_DCHECK(IsCurrent(hash, position));
+  Shard& shard = ShardFor(hash);
+  Preserve(shard, PlacementOf(hash).tag);
   if (position.slot_ != nullptr) {
     PEAT_DCHECK(position.verdict == Verdict::kMatch);
     StoreLocation(position.slot_, to);
     return;
   }
-  Shard& shard = ShardFor(hash);
   Insert(shard, hash, to);
   Add(&shard.key_count, 1);
   Add(&shard.insertions, 1);
@@ -99,14 +100,16 @@ void HashIndex::Erase(uint64_t hash, const Position& position) {
   PEAT_DCHECK(IsCurrent(hash, position));
   Shard& shard = ShardFor(hash);
   PEAT_DCHECK(shard.key_count.load(std::memory_order_relaxed) > 0);
+  Preserve(shard, PlacementOf(hash).tag);
   ClearSlot(position.slot_);
   Add(&shard.key_count, ~uint64_t{0});
 }
 
 bool HashIndex::ReplaceIf(uint64_t hash, Location from, Location to) {
   PEAT_CHECK(!from.is_none());
-  const Shard& shard = ShardFor(hash);
+  Shard& shard = ShardFor(hash);
   PEAT_DCHECK(shard.is_locked);
+  Preserve(shard, PlacementOf(hash).tag);
   bool is_replaced = false;
   Look(shard, hash, [&](Slot* place, uint64_t slot, uint64_t) {
     if (LocationOf(slot) != from) return false;
@@ -151,16 +154,6 @@ void HashIndex::ForEach(int shard,
               [&](Slot*, uint64_t slot) { visit(LocationOf(slot)); });
 }
 
-void HashIndex::RetainIf(int shard, absl::FunctionRef<bool(Location)> keep) {
-  EnsureLoaded(shard);
-  Shard& it = shards_[static_cast<size_t>(shard)];
-  ForEachSlot(it, [&](Slot* place, uint64_t slot) {
-    if (keep(LocationOf(slot))) return;
-    ClearSlot(place);
-    Add(&it.key_count, ~uint64_t{0});
-  });
-}
-
 void HashIndex::Reserve(int shard, uint64_t key_count) {
   Shard& it = shards_[static_cast<size_t>(shard)];
   if (it.directory.load(std::memory_order_relaxed) != 0) return;
@@ -190,7 +183,13 @@ uint64_t HashIndex::size() const {
 }
 
 uint64_t HashIndex::memory_bytes() const {
-  return sizeof(*this) + arena_.memory_bytes() +
+  uint64_t pending_bytes = 0;
+  for (const Shard& shard : shards_) {
+    if (!shard.is_pending.load(std::memory_order_acquire)) continue;
+    pending_bytes +=
+        Arena::kUnitSize * shard.unit_count.load(std::memory_order_relaxed);
+  }
+  return sizeof(*this) + arena_.memory_bytes() + pending_bytes +
          other_memory_bytes_.load(std::memory_order_relaxed);
 }
 
@@ -318,7 +317,6 @@ bool HashIndex::WantsShrink() const {
 }
 
 void HashIndex::Shrink() {
-  const MutexLock lock(&layout_mutex_);
   for (Shard& shard : shards_) {
     if (IsSparse(shard)) ShrinkShard(shard);
   }
@@ -358,6 +356,8 @@ bool HashIndex::ShrinkTable(Shard& shard, uint32_t tag) {
   const bool is_joined = smaller.has_value();
   if (!is_joined) smaller = Narrow(table, &arena_);
   if (!smaller.has_value()) return false;
+  Preserve(shard, tag);
+  if (is_joined) Preserve(shard, tag | bit);
   Publish(shard, tag, *smaller);
   Add(&shard.insertions, 1);
   Retire(shard, table);

@@ -31,6 +31,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -46,6 +47,7 @@
 #include "index/bucket_table.h"
 #include "index/epoch.h"
 #include "index/mutex.h"
+#include "index/shard_image.h"
 #include "index/side_list.h"
 
 namespace peat::index {
@@ -194,40 +196,41 @@ class HashIndex final {
 
   void ForEach(int shard, absl::FunctionRef<void(Location)> visit) const;
 
-  // Removes the keys whose location `keep` refuses.
-  void RetainIf(int shard, absl::FunctionRef<bool(Location)> keep);
-
   // Makes room for `key_count` keys in a shard that is empty; else does
   // nothing.
   void Reserve(int shard, uint64_t key_count);
 
-  // --- Images: a shard as bytes, for a file.
+  // --- Images: the index as it was at one moment, in a file (shard_image.h).
 
-  // Appends the image of shard `number` to `*image`, and returns how many keys
-  // are in it. Holds the shard's lock for one table at a time, some 10 us; what
-  // other threads change meanwhile is in the image if IsSaved() was still false
-  // then. Nothing when the shard has keys that no image can hold: many that
-  // share one hash.
-  std::optional<uint64_t> SaveShard(int number, std::string* image)
-      ABSL_LOCKS_EXCLUDED(layout_mutex_);
+  // Writes bytes to the file and returns where. Called by several threads, with
+  // a shard's lock.
+  using WriteSlots = std::function<uint64_t(format::ByteView)>;
 
-  // Whether the place of this hash is in the image that is being made, or was
-  // made last. The lock of the hash's shard is held, or BeginSave() was called
-  // and no SaveShard() since.
-  bool IsSaved(uint64_t hash) const {
-    return PlacementOf(hash).tag < ShardFor(hash).saved_below;
-  }
-  // Before images of all shards are made; while no other thread changes them.
-  void BeginSave();
-
-  // Whether LoadShard would take these bytes.
-  static bool IsImage(format::ByteView image);
+  // The moment. From here to EndSave(), whoever is the first to change a table
+  // has it written as it was: some 10 us, and no memory. False, and nothing has
+  // begun, when keys that no image can hold are there: many that share one
+  // hash. Nobody else changes any shard meanwhile, and none is pending.
+  bool BeginSave(WriteSlots write);
+  // Writes what nobody has written yet, and returns the image of the shard.
+  // Holds the shard's lock for one table at a time, some us.
+  struct SavedShard {
+    std::string image;
+    uint64_t key_count = 0;
+  };
+  SavedShard SaveShard(int shard);
+  // Nobody calls what BeginSave() was given any more.
+  void EndSave();
 
   // Whose shards are empty, and are to be loaded when they are first used:
   // load(shard) will call LoadShard(shard), which must succeed. They have so
-  // many keys. Nobody else uses the index meanwhile.
+  // many keys, and their tables so many bytes. Nobody else uses the index
+  // meanwhile.
+  struct PendingShard {
+    uint64_t key_count = 0;
+    uint64_t bytes = 0;
+  };
   void LoadLater(std::function<void(int)> load,
-                 std::span<const uint64_t, kShardCount> key_counts);
+                 std::span<const PendingShard, kShardCount> shards);
 
   // Loads the shard now, if that is still to be done.
   void EnsureLoaded(int shard) const {
@@ -235,12 +238,11 @@ class HashIndex final {
     if (it.is_pending.load(std::memory_order_acquire)) LoadPending(it);
   }
 
-  // Makes shard `number`, which is empty, what `image` says, but for the keys
-  // whose location `keep` refuses. False, and the shard stays empty, when the
-  // image is malformed. Nobody else uses this shard meanwhile, or it is
-  // pending.
-  bool LoadShard(int number, format::ByteView image,
-                 absl::FunctionRef<bool(Location)> keep);
+  // Makes `shard`, which is empty, what `tables` say, whose slots are whole in
+  // `file`, but for the keys whose location `keep` refuses. Nobody else uses
+  // this shard meanwhile, or it is pending.
+  void LoadShard(int shard, const std::vector<ImageTable>& tables,
+                 format::ByteView file, absl::FunctionRef<bool(Location)> keep);
 
   // --- Any time, any thread.
 
@@ -256,7 +258,7 @@ class HashIndex final {
   // when WantsShrink() says so, which costs a look at each shard. Holds a
   // shard's lock for one table at a time, some 10 us.
   bool WantsShrink() const;
-  void Shrink() ABSL_LOCKS_EXCLUDED(layout_mutex_);
+  void Shrink();
 
  private:
   static constexpr uint64_t kShardBend = 22'610;  // 0.345 * 2^16
@@ -295,7 +297,7 @@ class HashIndex final {
     // Nothing is to be gained by shrinking with as many keys or more.
     std::atomic<uint64_t> shrink_below = ~uint64_t{0};
     uint32_t table_count = 0;
-    uint32_t saved_below = 0;  // tags whose tables are in the image
+    std::unique_ptr<ShardSave> save;  // null: it is not being saved
     // Stored by the lock's holder. Release at its end, for AwaitChanges().
     std::atomic<bool> is_locked = false;
     Mutex mutex;
@@ -382,6 +384,12 @@ class HashIndex final {
 
   void Insert(Shard& shard, uint64_t hash, Location location);
   void InsertAside(Shard& shard, uint64_t hash, Location location);
+  // Before the table of `tag` is changed.
+  void Preserve(Shard& shard, uint32_t tag) {
+    if (shard.save != nullptr) [[unlikely]]
+      SaveTable(shard, tag);
+  }
+  void SaveTable(Shard& shard, uint32_t tag);
   // Makes room in the table of `tag`; false when growing cannot.
   bool Grow(Shard& shard, uint32_t tag);
   bool MayDoubleDirectory(const Shard& shard) const;
@@ -395,30 +403,18 @@ class HashIndex final {
   // Joins the table of `tag` with the next, or makes it narrower; false if
   // neither is of use.
   bool ShrinkTable(Shard& shard, uint32_t tag);
-  // The tables of an image, in order of their tags.
-  struct ImageTable {
-    uint32_t tag = 0;    // the first that is in it
-    uint32_t width = 0;  // 0: no table
-    uint32_t depth = 0;
-    uint64_t offset = 0;  // of its slots in the image
-  };
-  static std::optional<uint32_t> DepthOf(const std::vector<ImageTable>& tables);
   // Removes the keys that `keep` refuses from a table that nobody else sees.
   // Returns how many stay.
   static uint64_t Retain(TableRef table,
                          absl::FunctionRef<bool(Location)> keep);
-  static std::optional<std::vector<ImageTable>> ParseImage(
-      format::ByteView image);
   // Halves the directory as often as no table needs it so large.
   void ShrinkDirectory(Shard& shard);
   template <typename Visit>
   static void ForEachSlot(const Shard& shard, Visit&& visit);
 
   Arena arena_;
-  // Held while tables are joined or saved: a table that has been saved must not
-  // become part of one that has not.
-  Mutex layout_mutex_;
   std::function<void(int)> load_;  // set before any shard is pending
+  WriteSlots write_slots_;         // while the index is being saved
   // Of directories and side lists.
   std::atomic<uint64_t> other_memory_bytes_ = 0;
   std::array<Shard, kShardCount> shards_;

@@ -1,157 +1,155 @@
-// Shards of the index as bytes. An image is
+// HashIndex: saving it as it was at one moment, and loading its shards.
 //
-//   offset  size  field
-//   0       4     table_count
-//   4       4     zero
-//   8       2*n   tables: half the width (0: no table), and the depth << 8
-//   ...           zeros, to a multiple of 64
-//   ...           the slots of each table, as they are in memory
-//
-// The tables are in order of their tags, and together cover all tags.
+// Saving is copy on write, a table at a time: who changes a table that is not
+// in the file yet writes it there first. One bit for each place in the
+// directory of that moment says whether its table is taken. As long as it is
+// not, the table is as it was: content, width and depth.
 
-#include <algorithm>
-#include <bit>
 #include <cstring>
 #include <string>
+#include <utility>
 
+#include "format/checksum.h"
 #include "index/hash_index.h"
 
 namespace peat::index {
 
-static_assert(std::endian::native == std::endian::little);
-
 namespace {
 
-constexpr size_t kTableCountOffset = 0;
-constexpr size_t kTablesOffset = 8;
-constexpr size_t kTableEntrySize = 2;
-constexpr uint64_t kImageAlignment = 64;
-// Tables of keys with a good hash are within few bits of each other in depth.
-constexpr uint64_t kImageSlack = 1 << 12;
+// Tables are written in pieces of at least this size where nobody waits for it.
+constexpr size_t kPieceSize = size_t{256} << 10;
 
-constexpr uint64_t TableBytes(uint32_t width) {
-  return uint64_t{width} * kBucketCount * sizeof(Slot);
+format::ByteView SlotsOf(TableRef table) {
+  if (table.is_null()) return {};
+  return {table.units(), SlotBytes(table.width())};
 }
 
-constexpr uint64_t HeadSize(uint64_t table_count) {
-  return format::RoundUp<uint64_t>(
-      kTablesOffset + kTableEntrySize * table_count, kImageAlignment);
+ImageTable Describe(TableRef table, uint32_t tag) {
+  return {.tag = tag,
+          .width = table.is_null() ? 0 : table.width(),
+          .depth = table.depth()};
 }
 
-uint64_t CountKeys(format::ByteView slots) {
-  uint64_t count = 0;
-  for (size_t at = 0; at < slots.size(); at += sizeof(Slot)) {
-    count += IsFree(format::Load<uint64_t>(slots, at)) ? 0U : 1U;
+// Tables on their way to the file, one behind the other.
+class Piece {
+ public:
+  explicit Piece(const HashIndex::WriteSlots& write) : write_(write) {}
+
+  bool is_full() const { return slots_.size() >= kPieceSize; }
+
+  void Add(TableRef table, uint32_t tag) {
+    tables_.push_back(Describe(table, tag));
+    slots_.append(format::AsString(SlotsOf(table)));
   }
-  return count;
-}
+
+  // Writes them, and tells where they lie.
+  std::vector<ImageTable> Write() {
+    uint64_t at = slots_.empty() ? 0 : write_(format::AsBytes(slots_));
+    size_t begin = 0;
+    for (ImageTable& table : tables_) {
+      if (table.width == 0) continue;
+      const uint64_t size = SlotBytes(table.width);
+      table.offset = std::exchange(at, at + size);
+      table.checksum =
+          format::Checksum64(format::AsBytes(slots_).subspan(begin, size));
+      begin += size;
+    }
+    slots_.clear();
+    return std::exchange(tables_, {});
+  }
+
+ private:
+  const HashIndex::WriteSlots& write_;
+  std::vector<ImageTable> tables_;
+  std::string slots_;
+};
 
 }  // namespace
 
-void HashIndex::BeginSave() {
-  for (Shard& shard : shards_) shard.saved_below = 0;
+bool HashIndex::BeginSave(WriteSlots write) {
+  for (const Shard& shard : shards_) {
+    PEAT_CHECK(!shard.is_pending.load(std::memory_order_relaxed));
+    PEAT_CHECK(shard.save == nullptr);
+    if (shard.side_list.load(std::memory_order_relaxed) != nullptr) {
+      return false;
+    }
+  }
+  write_slots_ = std::move(write);
+  for (Shard& shard : shards_) {
+    const DirectoryRef directory(
+        shard.directory.load(std::memory_order_relaxed));
+    shard.save = std::make_unique<ShardSave>(
+        directory.is_null() ? 0 : directory.depth(),
+        shard.key_count.load(std::memory_order_relaxed));
+  }
+  return true;
 }
 
-std::optional<uint64_t> HashIndex::SaveShard(int number, std::string* image) {
-  EnsureLoaded(number);
-  const MutexLock layout_lock(&layout_mutex_);
+void HashIndex::SaveTable(Shard& shard, uint32_t tag) {
+  PEAT_DCHECK(shard.is_locked);
+  ShardSave& save = *shard.save;
+  if (save.IsTaken(tag)) return;
+  const TableRef table = TableFor(shard, tag);
+  ImageTable entry = Describe(table, save.Take(tag, table.depth()));
+  if (entry.width != 0) {
+    entry.offset = write_slots_(SlotsOf(table));
+    entry.checksum = format::Checksum64(SlotsOf(table));
+  }
+  save.tables.push_back(entry);
+}
+
+HashIndex::SavedShard HashIndex::SaveShard(int number) {
   Shard& shard = shards_[static_cast<size_t>(number)];
-  std::vector<uint16_t> tables;
-  std::string slots;
-  slots.reserve(shard.unit_count.load(std::memory_order_relaxed) *
-                Arena::kUnitSize * 9 / 8);
-  for (uint64_t tag = 0; tag < uint64_t{1} << kTagBits;) {
+  PEAT_CHECK(shard.save != nullptr);
+  ShardSave& save = *shard.save;
+  Piece piece(write_slots_);
+  std::vector<ImageTable> tables;
+  const auto write = [&] {
+    const std::vector<ImageTable> written = piece.Write();
+    tables.insert(tables.end(), written.begin(), written.end());
+  };
+  const auto step = uint64_t{1} << (kTagBits - save.depth);
+  for (uint64_t at = 0; at < uint64_t{1} << kTagBits; at += step) {
+    const auto tag = static_cast<uint32_t>(at);
     shard.Lock();
-    const TableRef table = TableFor(shard, static_cast<uint32_t>(tag));
-    const bool is_simple =
-        shard.side_list.load(std::memory_order_relaxed) == nullptr;
-    tables.push_back(static_cast<uint16_t>(
-        (table.is_null() ? 0 : table.width() / 2) | table.depth() << 8));
-    if (!table.is_null()) {
-      slots.append(reinterpret_cast<const char*>(table.units()),
-                   TableBytes(table.width()));
+    if (!save.IsTaken(tag)) {
+      const TableRef table = TableFor(shard, tag);
+      piece.Add(table, save.Take(tag, table.depth()));
     }
-    tag += uint64_t{1} << (kTagBits - table.depth());
-    shard.saved_below = static_cast<uint32_t>(tag);
     shard.Unlock();
-    if (!is_simple) return std::nullopt;
+    if (piece.is_full()) write();
   }
-  const size_t begin = image->size();
-  image->resize(begin + HeadSize(tables.size()), '\0');
-  auto* const head = reinterpret_cast<std::byte*>(image->data() + begin);
-  format::Store<uint32_t>(head + kTableCountOffset,
-                          static_cast<uint32_t>(tables.size()));
-  std::memcpy(head + kTablesOffset, tables.data(),
-              kTableEntrySize * tables.size());
-  image->append(slots);
-  return CountKeys(format::AsBytes(slots));
+  write();
+  // All are taken, so nobody adds to these.
+  tables.insert(tables.end(), save.tables.begin(), save.tables.end());
+  return {.image = EncodeImage(std::move(tables)), .key_count = save.key_count};
 }
 
-std::optional<std::vector<HashIndex::ImageTable>> HashIndex::ParseImage(
-    format::ByteView image) {
-  if (image.size() < HeadSize(0)) return std::nullopt;
-  const auto count = format::Load<uint32_t>(image, kTableCountOffset);
-  if (count > uint64_t{1} << kTagBits || image.size() < HeadSize(count)) {
-    return std::nullopt;
+void HashIndex::EndSave() {
+  for (Shard& shard : shards_) {
+    shard.Lock();
+    const std::unique_ptr<ShardSave> save = std::move(shard.save);
+    shard.Unlock();
   }
-  std::vector<ImageTable> tables(count);
-  uint64_t tag = 0;
-  uint64_t offset = HeadSize(count);
-  for (size_t i = 0; i < count; ++i) {
-    const auto entry =
-        format::Load<uint16_t>(image, kTablesOffset + kTableEntrySize * i);
-    ImageTable& table = tables[i];
-    table.tag = static_cast<uint32_t>(tag);
-    table.width = 2 * uint32_t{static_cast<uint8_t>(entry)};
-    table.depth = entry >> 8;
-    table.offset = offset;
-    if (table.width > kWidthMax || table.depth > kDepthMax) return std::nullopt;
-    const uint64_t tags = uint64_t{1} << (kTagBits - table.depth);
-    if (tag % tags != 0 || tag + tags > uint64_t{1} << kTagBits) {
-      return std::nullopt;
-    }
-    tag += tags;
-    offset += TableBytes(table.width);
-  }
-  if (tag != uint64_t{1} << kTagBits || offset != image.size()) {
-    return std::nullopt;
-  }
-  return tables;
+  write_slots_ = nullptr;
 }
 
-// The depth of their directory; nothing if it would be far too large.
-std::optional<uint32_t> HashIndex::DepthOf(
-    const std::vector<ImageTable>& tables) {
-  uint32_t depth = 0;
-  for (const ImageTable& table : tables) depth = std::max(depth, table.depth);
-  if (uint64_t{1} << depth > kImageSlack * tables.size()) return std::nullopt;
-  return depth;
-}
-
-bool HashIndex::IsImage(format::ByteView image) {
-  const auto tables = ParseImage(image);
-  return tables.has_value() && DepthOf(*tables).has_value();
-}
-
-bool HashIndex::LoadShard(int number, format::ByteView image,
+void HashIndex::LoadShard(int number, const std::vector<ImageTable>& tables,
+                          format::ByteView file,
                           absl::FunctionRef<bool(Location)> keep) {
   Shard& shard = shards_[static_cast<size_t>(number)];
   PEAT_CHECK(shard.directory.load(std::memory_order_relaxed) == 0);
-  const auto tables = ParseImage(image);
-  if (!tables.has_value()) return false;
-  const std::optional<uint32_t> depth = DepthOf(*tables);
-  if (!depth.has_value()) return false;
   // Not for others to see before it is complete.
   Shard loaded;
-  ResizeDirectory(loaded, *depth);
+  ResizeDirectory(loaded, DepthOf(tables));
   uint64_t key_count = 0;
-  for (const ImageTable& from : *tables) {
+  for (const ImageTable& from : tables) {
     TableRef table = TableRef::None(from.depth);
     if (from.width != 0) {
       if (arena_.WantsProvision()) arena_.Provision();
       table = MakeTable(&arena_, from.width, from.depth);
-      std::memcpy(table.units(), image.data() + from.offset,
-                  TableBytes(from.width));
+      std::memcpy(table.units(), file.data() + from.offset,
+                  SlotBytes(from.width));
       key_count += Retain(table, keep);
     }
     Publish(loaded, from.tag, table);
@@ -163,7 +161,6 @@ bool HashIndex::LoadShard(int number, format::ByteView image,
   // No insertion: whoever looked before has been waiting for this, so nobody
   // has missed a key yet.
   shard.is_pending.store(false, std::memory_order_release);
-  return true;
 }
 
 uint64_t HashIndex::Retain(TableRef table,
@@ -183,11 +180,14 @@ uint64_t HashIndex::Retain(TableRef table,
 }
 
 void HashIndex::LoadLater(std::function<void(int)> load,
-                          std::span<const uint64_t, kShardCount> key_counts) {
+                          std::span<const PendingShard, kShardCount> shards) {
   load_ = std::move(load);
   for (size_t i = 0; i < shards_.size(); ++i) {
-    shards_[i].key_count.store(key_counts[i], std::memory_order_relaxed);
-    shards_[i].is_pending.store(true, std::memory_order_release);
+    Shard& shard = shards_[i];
+    shard.key_count.store(shards[i].key_count, std::memory_order_relaxed);
+    shard.unit_count.store(shards[i].bytes / Arena::kUnitSize,
+                           std::memory_order_relaxed);
+    shard.is_pending.store(true, std::memory_order_release);
   }
 }
 

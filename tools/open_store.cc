@@ -15,6 +15,7 @@ std::unique_ptr<Store> OpenStore(const std::string& directory, Access access) {
   options.create_if_missing =
       access == Access::kCreate || access == Access::kFill;
   options.background_compaction = access == Access::kFill;
+  options.background_snapshots = access == Access::kFill;
   absl::StatusOr<std::unique_ptr<Store>> store =
       Store::Open(directory, options);
   if (store.ok()) return *std::move(store);

@@ -77,6 +77,13 @@ struct Options {
   // background. Default: true. Without it the store grows until Compact().
   bool background_compaction = true;
 
+  // Whether that thread also saves the index to a file, which spares the next
+  // Open() most of the log if the process dies: whenever as much has been
+  // written as an eighth of the live data, and 32 MiB. Default: true. It costs
+  // 10 bytes a key of disk space, twice that while a new one is written, and up
+  // to 5 % of the time of puts. Close() saves the index in any case.
+  bool background_snapshots = true;
+
   // Whether to keep the keys in order in memory, for prefixes and ranges.
   // Default: no. It costs at most a key's length and 16 bytes of memory a key,
   // more time for each insert and delete of a key (none for an overwrite), and

@@ -113,6 +113,10 @@ struct Stats {
   double write_amplification = 1;
   double slowed_seconds = 0;
 
+  // Since then: how often the index was saved, and in how many bytes.
+  uint64_t index_snapshot_count = 0;
+  uint64_t index_snapshot_bytes = 0;
+
   // By id. In a store that is open to read only all tombstones count as if they
   // could not go.
   std::vector<SegmentStats> segments;

@@ -103,9 +103,10 @@ class CrashRun final {
   absl::Status Flush();
   absl::Status Reopen();
   void FailWriteback(const ScriptStep& step);
-  absl::Status Compact(const ScriptStep& step);
-  // Makes the step's writes in the midst of its compaction.
-  void WriteAmidCompaction(engine::CompactionPoint point);
+  // Compacts, or saves the index.
+  absl::Status Maintain(const ScriptStep& step);
+  // Makes the step's writes in its midst: the rest of them at the last point.
+  void WriteAmid(size_t point_count);
   // Takes `status` of a call on a living machine.
   absl::Status Take(const absl::Status& status);
   void NoteDurable();

@@ -12,12 +12,12 @@ namespace {
 using Kind = ScriptStep::Kind;
 using engine::Operation;
 
-constexpr size_t kKindCount = 16;
+constexpr size_t kKindCount = 17;
 constexpr const char* kKindNames[] = {
-    "put",    "put-if-absent", "update",      "compare-and-set",
-    "delete", "disable",       "enable",      "forget",
-    "batch",  "flush",         "supply",      "sync",
-    "reopen", "compact",       "compact-all", "fail-writeback"};
+    "put",        "put-if-absent", "update", "compare-and-set", "delete",
+    "disable",    "enable",        "forget", "batch",           "flush",
+    "supply",     "sync",          "reopen", "compact",         "compact-all",
+    "save-index", "fail-writeback"};
 static_assert(std::size(kKindNames) == kKindCount);
 
 // By Operation.
@@ -28,8 +28,8 @@ constexpr size_t kKeySizeMax = 65'535;
 
 bool Writes(Kind kind) { return kind <= Kind::kBatch; }
 
-bool Compacts(Kind kind) {
-  return kind == Kind::kCompact || kind == Kind::kCompactAll;
+bool TakesWritesAmid(Kind kind) {
+  return kind >= Kind::kCompact && kind <= Kind::kSaveIndex;
 }
 
 constexpr std::array<Kind, 3> kMaskKinds = {Kind::kDisable, Kind::kEnable,
@@ -96,7 +96,7 @@ class Generator final {
     ScriptStep step{.kind = static_cast<Kind>(Draw(weights_))};
     if (!Writes(step.kind)) {
       if (step.kind == Kind::kFailWriteback) step.writes.push_back(Write());
-      if (Compacts(step.kind)) {
+      if (TakesWritesAmid(step.kind)) {
         for (uint64_t i = random_.Below(4); i > 0; --i) {
           step.writes.push_back(Write());
         }
@@ -255,6 +255,9 @@ std::vector<Script> HandWrittenScripts() {
       .kind = Kind::kCompactAll,
       .writes = {{.operation = Operation::kDelete, .key = 2},
                  {.key = 3, .value_size = 7}}};
+  const ScriptStep save{.kind = Kind::kSaveIndex,
+                        .writes = {{.operation = Operation::kDelete, .key = 3},
+                                   {.key = 2, .value_size = 8}}};
   const ScriptStep wide_batch{.kind = Kind::kBatch,
                               .writes = {{.key = 2, .value_size = 2000},
                                          {.key = 3, .value_size = 2001},
@@ -299,6 +302,10 @@ std::vector<Script> HandWrittenScripts() {
       script({Put(2, 900), Put(3, 901), Put(4, 2000), Put(4, 2000),
               Put(5, 2000), Put(4, 2000), Put(5, 2001), flush,
               Do(Kind::kRunSync), compact, Put(5, 3), Do(Kind::kReopen)}),
+      // A snapshot of what is not durable, and what is written in its midst.
+      script({Put(2, 1900), Put(3, 1900), flush, Put(4, 1900), Put(2, 9), save,
+              Put(5, 1900), erase, Do(Kind::kRunSync), compact, save, Put(6, 9),
+              Do(Kind::kReopen), Put(7, 9)}),
       // What supersedes all of an input has not been flushed.
       script({Put(2, 1900), Put(3, 1900), Put(4, 1900), Put(5, 1900),
               Put(6, 1900), flush, Do(Kind::kRunSync), Put(2, 9), Put(3, 9),

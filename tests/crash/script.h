@@ -41,6 +41,7 @@ struct ScriptStep {
     kReopen,
     kCompact,        // one step; the writes are made in the midst of it
     kCompactAll,     // the same of a full pass
+    kSaveIndex,      // to a snapshot; writes are made before it is written
     kFailWriteback,  // of a file drawn with the first write's value_seed
   };
   Kind kind = Kind::kPut;

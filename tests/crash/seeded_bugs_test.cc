@@ -64,7 +64,9 @@ constexpr const char* kNames[] = {"no bug",
                                   "move without compare-and-swap",
                                   "move with a new lsn",
                                   "mask dropped by compaction",
-                                  "unlink before the commit is durable"};
+                                  "unlink before the commit is durable",
+                                  "snapshot not bound to the log's end",
+                                  "snapshot that says too late an end"};
 // Behind these come those that only threads show: see tests/concurrency.
 static_assert(std::size(kNames) == static_cast<size_t>(Bug::kDecidedOnce));
 

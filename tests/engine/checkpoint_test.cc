@@ -47,6 +47,7 @@ class CheckpointTest : public ::testing::Test {
     config.segment_size_min = kSmallSegment;
     config.segment_size_max = kSmallSegment;
     config.space_extra_min = 0;
+    config.snapshot_bytes_min = 0;
     config.background_threads = false;
     config.recovery_threads = 1;
     config.at_compaction_point = [this](CompactionPoint point) {
@@ -112,6 +113,23 @@ TEST_F(CheckpointTest, HoldsTheStoreAsOfItsLsn) {
   EXPECT_EQ(ContentOf("top/copy"), content);
   EXPECT_EQ(Open("top/copy", Access::kReadOnly)->GetStats().last_lsn, 201U);
   EXPECT_THAT(Names("top"), ElementsAre("copy", "store"));
+}
+
+// A snapshot that the store goes on to replace stays as it was in the copy.
+TEST_F(CheckpointTest, TakesTheIndexSnapshotAlong) {
+  Fill(0, 100);
+  ASSERT_OK(engine_->RunSnapshot());
+  Fill(50, 110, 'w');
+  const Content content = ContentOf(*engine_);
+  ASSERT_OK(engine_->Checkpoint("top/copy"));
+  Fill(0, 100, 'x');
+  ASSERT_OK(engine_->RunSnapshot());
+
+  // Before anybody closes the copy, and saves its index anew.
+  const OpenStats open = Open("top/copy", Access::kReadOnly)->GetStats().open;
+  EXPECT_EQ(open.keys_loaded, 100U);
+  EXPECT_EQ(open.records_replayed, 60U);
+  EXPECT_EQ(ContentOf("top/copy"), content);
 }
 
 TEST_F(CheckpointTest, HoldsNothingOfAnEmptyStore) {

@@ -94,7 +94,7 @@ std::map<std::string, std::string> DescribeStore(SimFileSystem& disk) {
   return Describe(*engine);
 }
 
-void Write(Engine& engine, SimRandom& random) {
+void Write(Engine& engine, SimRandom& random, bool with_snapshots = true) {
   const std::string key = Key(random.Below(kKeyCount));
   const uint64_t dice = random.Below(100);
   // What a key's state forbids is part of the story.
@@ -118,8 +118,19 @@ void Write(Engine& engine, SimRandom& random) {
   } else if (dice < 98) {
     EXPECT_OK(engine.Flush());
     engine.RunSync();
-  } else {
+  } else if (dice < 99 || !with_snapshots) {
     EXPECT_OK(engine.RunCompaction());
+  } else {
+    EXPECT_OK(engine.RunSnapshot());
+  }
+}
+
+// What may be done while a snapshot is written: all but another snapshot.
+void WriteAmidSnapshot(Engine& engine, SimRandom& random) {
+  if (random.Below(20) == 0) {
+    EXPECT_OK(engine.RunCompaction());
+  } else {
+    Write(engine, random, /*with_snapshots=*/false);
   }
 }
 
@@ -177,10 +188,20 @@ TEST_P(IndexSnapshotDifferentialTest, WithAndWithoutTheSameStoreOpens) {
   auto disk = std::make_unique<SimFileSystem>(GetParam());
   int loaded = 0;
   for (int session = 0; session < 8; ++session) {
-    std::unique_ptr<Engine> engine = Open(*disk);
+    std::unique_ptr<Engine> engine;
+    bool is_closing = false;
+    Config config = TheConfig();
+    config.at_snapshot_point = [&] {
+      if (is_closing) return;
+      for (uint64_t i = random.Below(60); i > 0; --i) {
+        WriteAmidSnapshot(*engine, random);
+      }
+    };
+    engine = Open(*disk, config);
     loaded += engine->GetStats().open.keys_loaded > 0 ? 1 : 0;
     const uint64_t count = random.Below(1200);
     for (uint64_t i = 0; i < count; ++i) Write(*engine, random);
+    is_closing = true;
     if (random.Below(2) == 0) {
       ASSERT_OK(engine->Close());
     }

@@ -17,8 +17,8 @@ using ::peat::testing::StatusIs;
 IndexSnapshot TheSnapshot() {
   IndexSnapshot snapshot{.store_id = {std::byte{1}, std::byte{2}},
                          .hash_check = 0x1234,
-                         .first_lsn = 90,
                          .last_lsn = 99,
+                         .generation = 12,
                          .log_segment = 7,
                          .log_salt = 77,
                          .log_end = 4096};

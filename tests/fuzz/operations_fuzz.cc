@@ -29,7 +29,7 @@ using Kind = ScriptStep::Kind;
 
 constexpr uint32_t kKeyCount = 10;
 constexpr size_t kStepsMax = 64;
-constexpr uint8_t kKindCount = 16;
+constexpr uint8_t kKindCount = 17;
 // In the place of writeback that fails, which nobody can tell.
 constexpr Kind kCheckImage = Kind::kFailWriteback;
 
@@ -81,7 +81,7 @@ ScriptStep StepOf(Input& input) {
   }
   uint32_t count = 0;
   if (step.kind == Kind::kBatch) count = 1 + input.Below(4);
-  if (step.kind == Kind::kCompact || step.kind == Kind::kCompactAll) {
+  if (step.kind >= Kind::kCompact && step.kind <= Kind::kSaveIndex) {
     count = input.Below(4);
   }
   for (; count > 0; --count) {

@@ -4,11 +4,16 @@
 
 #include <array>
 #include <atomic>
+#include <memory>
+#include <mutex>
 #include <numeric>
+#include <optional>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "format/bytes.h"
 #include "tests/index/key_model.h"
 
@@ -17,21 +22,64 @@ namespace {
 
 constexpr auto kKeepAll = [](Location) { return true; };
 
-std::vector<std::string> Save(HashIndex& index) {
-  std::vector<std::string> images(HashIndex::kShardCount);
-  index.BeginSave();
-  for (int i = 0; i < HashIndex::kShardCount; ++i) {
-    EXPECT_TRUE(
-        index.SaveShard(i, &images[static_cast<size_t>(i)]).has_value());
+// What goes to the file of an index snapshot.
+class SavedIndex {
+ public:
+  // From here on it holds the index as it is now.
+  void Begin(HashIndex& index) {
+    const HashIndex::ManyShardsLock lock(index, ~uint64_t{0});
+    ASSERT_TRUE(index.BeginSave([this](format::ByteView bytes) {
+      const std::lock_guard<std::mutex> file_lock(mutex_);
+      const uint64_t offset = file_.size();
+      file_.append(format::AsString(bytes));
+      return offset;
+    }));
   }
-  return images;
-}
+  void End(HashIndex& index) {
+    for (int i = 0; i < HashIndex::kShardCount; ++i) {
+      HashIndex::SavedShard saved = index.SaveShard(i);
+      images[static_cast<size_t>(i)] = std::move(saved.image);
+      shards_[static_cast<size_t>(i)].key_count = saved.key_count;
+    }
+    index.EndSave();
+  }
 
-void Load(HashIndex& index, const std::vector<std::string>& images) {
-  for (int i = 0; i < HashIndex::kShardCount; ++i) {
-    EXPECT_TRUE(index.LoadShard(
-        i, format::AsBytes(images[static_cast<size_t>(i)]), kKeepAll));
+  void Load(HashIndex& index) const {
+    for (int i = 0; i < HashIndex::kShardCount; ++i) LoadShard(index, i);
   }
+  void LoadShard(HashIndex& index, int shard,
+                 absl::FunctionRef<bool(Location)> keep = kKeepAll) const {
+    const auto tables = Parse(shard);
+    ASSERT_TRUE(tables.has_value());
+    ASSERT_TRUE(IsWhole(*tables, format::AsBytes(file_)));
+    index.LoadShard(shard, *tables, format::AsBytes(file_), keep);
+  }
+  std::array<HashIndex::PendingShard, HashIndex::kShardCount> Pending() const {
+    auto shards = shards_;
+    for (int i = 0; i < HashIndex::kShardCount; ++i) {
+      shards[static_cast<size_t>(i)].bytes = SlotBytes(*Parse(i));
+    }
+    return shards;
+  }
+  std::optional<std::vector<ImageTable>> Parse(int shard) const {
+    return ParseImage(format::AsBytes(images[static_cast<size_t>(shard)]),
+                      file_.size());
+  }
+  const std::string& file() const { return file_; }
+
+  std::array<std::string, HashIndex::kShardCount> images;
+
+ private:
+  std::mutex mutex_;
+  std::string file_;
+  std::array<HashIndex::PendingShard, HashIndex::kShardCount> shards_ = {};
+};
+
+std::unique_ptr<SavedIndex> Save(HashIndex& index) {
+  auto saved = std::make_unique<SavedIndex>();
+  saved->Begin(index);
+  saved->End(index);
+  return saved;
 }
 
 TEST(HashIndexImageTest, WhatWasSavedIsThere) {
@@ -43,7 +91,7 @@ TEST(HashIndexImageTest, WhatWasSavedIsThere) {
       Remove(index, Scatter(key), key);
     }
     HashIndex loaded;
-    Load(loaded, Save(index));
+    Save(index)->Load(loaded);
 
     EXPECT_EQ(loaded.size(), index.size());
     EXPECT_LE(loaded.memory_bytes(), index.memory_bytes() * 11 / 10 + 65'536);
@@ -55,7 +103,7 @@ TEST(HashIndexImageTest, WhatWasSavedIsThere) {
       Put(loaded, Scatter(key), key, 1);
     }
     HashIndex again;
-    Load(again, Save(loaded));
+    Save(loaded)->Load(again);
     for (uint64_t key = 1; key <= 2 * count; ++key) {
       ASSERT_EQ(Get(again, Scatter(key), key), RecordOf(key, 1));
       ASSERT_TRUE(Remove(again, Scatter(key), key));
@@ -68,12 +116,11 @@ TEST(HashIndexImageTest, WhatWasSavedIsThere) {
 TEST(HashIndexImageTest, WhatIsRefusedIsNotThere) {
   HashIndex index;
   for (uint64_t key = 1; key <= 20'000; ++key) Put(index, Scatter(key), key);
-  const std::vector<std::string> images = Save(index);
+  const std::unique_ptr<SavedIndex> saved = Save(index);
   HashIndex loaded;
   for (int i = 0; i < HashIndex::kShardCount; ++i) {
-    ASSERT_TRUE(loaded.LoadShard(
-        i, format::AsBytes(images[static_cast<size_t>(i)]),
-        [](Location location) { return KeyAt(location) % 2 == 0; }));
+    saved->LoadShard(
+        loaded, i, [](Location location) { return KeyAt(location) % 2 == 0; });
   }
   EXPECT_EQ(loaded.size(), 10'000U);
   for (uint64_t key = 1; key <= 20'000; ++key) {
@@ -86,22 +133,17 @@ TEST(HashIndexImageTest, WhatIsLoadedLaterIsThereWhenItIsLookedFor) {
   constexpr uint64_t kCount = 50'000;
   HashIndex index;
   for (uint64_t key = 1; key <= kCount; ++key) Put(index, Scatter(key), key);
-  const std::vector<std::string> images = Save(index);
-  std::array<uint64_t, HashIndex::kShardCount> key_counts = {};
-  for (int i = 0; i < HashIndex::kShardCount; ++i) {
-    std::string image;
-    key_counts[static_cast<size_t>(i)] = *index.SaveShard(i, &image);
-  }
+  const std::unique_ptr<SavedIndex> saved = Save(index);
   HashIndex loaded;
   std::array<std::atomic<int>, HashIndex::kShardCount> loads = {};
   loaded.LoadLater(
       [&](int shard) {
-        const auto at = static_cast<size_t>(shard);
-        ++loads[at];
-        ASSERT_TRUE(
-            loaded.LoadShard(shard, format::AsBytes(images[at]), kKeepAll));
+        ++loads[static_cast<size_t>(shard)];
+        saved->LoadShard(loaded, shard);
       },
-      key_counts);
+      saved->Pending());
+  // What is still to be loaded counts.
+  EXPECT_GE(loaded.memory_bytes(), index.memory_bytes() * 8 / 10);
   EXPECT_EQ(loaded.size(), kCount);
   EXPECT_EQ(Get(loaded, Scatter(7), 7), RecordOf(7));
   EXPECT_EQ(std::accumulate(loads.begin(), loads.end(), 0), 1);
@@ -125,25 +167,27 @@ TEST(HashIndexImageTest, WhatIsLoadedLaterIsThereWhenItIsLookedFor) {
   for (const std::atomic<int>& count : loads) EXPECT_EQ(count, 1);
 }
 
-// Every shortened image, and every changed byte of its head, is refused or
-// makes an index that can be used.
+// Every shortened image is refused, and every changed one is refused or makes an
+// index that can be used. (It has a checksum in the snapshot's head.)
 TEST(HashIndexImageTest, AMalformedImageIsRefused) {
   HashIndex index;
   for (uint64_t key = 1; key <= 3000; ++key) Put(index, Scatter(key), key);
-  std::string image;
-  ASSERT_TRUE(index.SaveShard(63, &image).has_value());
-  for (size_t size = 0; size < image.size(); size += size < 256 ? 1 : 101) {
-    HashIndex loaded;
+  const std::unique_ptr<SavedIndex> saved = Save(index);
+  const std::string image = saved->images[63];
+  const format::ByteView file = format::AsBytes(saved->file());
+  for (size_t size = 0; size < image.size(); ++size) {
     EXPECT_FALSE(
-        loaded.LoadShard(63, format::AsBytes(image).first(size), kKeepAll));
-    EXPECT_EQ(loaded.size(), 0U);
+        ParseImage(format::AsBytes(image).first(size), file.size()).has_value())
+        << size;
   }
-  for (size_t at = 0; at < 64; ++at) {
+  for (size_t at = 0; at < image.size(); ++at) {
     for (int bit = 0; bit < 8; ++bit) {
       std::string changed = image;
       changed[at] = static_cast<char>(changed[at] ^ (1 << bit));
+      const auto tables = ParseImage(format::AsBytes(changed), file.size());
+      if (!tables.has_value()) continue;
       HashIndex loaded;
-      (void)loaded.LoadShard(63, format::AsBytes(changed), kKeepAll);
+      loaded.LoadShard(63, *tables, file, kKeepAll);
       for (uint64_t key = 1; key <= 3000; ++key) {
         (void)Get(loaded, Scatter(key), key);
       }
@@ -151,47 +195,95 @@ TEST(HashIndexImageTest, AMalformedImageIsRefused) {
   }
 }
 
+TEST(HashIndexImageTest, ATableThatIsDamagedIsNoticed) {
+  HashIndex index;
+  for (uint64_t key = 1; key <= 3000; ++key) Put(index, Scatter(key), key);
+  const std::unique_ptr<SavedIndex> saved = Save(index);
+  std::string damaged = saved->file();
+  damaged[damaged.size() / 2] ^= 1;
+  int whole = 0;
+  for (int i = 0; i < HashIndex::kShardCount; ++i) {
+    whole += IsWhole(*saved->Parse(i), format::AsBytes(damaged)) ? 1 : 0;
+  }
+  EXPECT_EQ(whole, HashIndex::kShardCount - 1);
+}
+
 TEST(HashIndexImageTest, KeysThatShareAHashAreNotSaved) {
   HashIndex index;
   for (uint64_t key = 1; key <= 200; ++key) Put(index, 5, key);
-  std::string image;
-  EXPECT_FALSE(index.SaveShard(HashIndex::ShardOf(5), &image).has_value());
+  const HashIndex::ManyShardsLock lock(index, ~uint64_t{0});
+  EXPECT_FALSE(index.BeginSave([](format::ByteView) { return uint64_t{0}; }));
 }
 
-// Beside writers, an image has each key that was there all the time, and of a
-// change it says what IsSaved() said.
-TEST(HashIndexImageTest, ChangesBesideASaveAreInItOrNot) {
+// Whatever is done to the index between, what is loaded is what was there at
+// the beginning: overwritten, removed, moved, grown and shrunk.
+TEST(HashIndexImageTest, ASaveShowsTheMomentOfItsBeginning) {
   constexpr uint64_t kCount = 100'000;
   HashIndex index;
   for (uint64_t key = 1; key <= kCount; ++key) Put(index, Scatter(key), key);
-  index.BeginSave();
-  std::vector<char> was_saved(2 * kCount + 1);
-  std::thread writer([&] {
-    for (uint64_t key = 1; key <= 2 * kCount; ++key) {
-      const uint64_t hash = Scatter(key);
+  SavedIndex saved;
+  saved.Begin(index);
+  for (uint64_t key = 1; key <= kCount; ++key) {
+    if (key % 5 == 0) {
+      Put(index, Scatter(key), key, 1);
+    } else if (key % 5 == 1) {
       const EpochGuard guard;
+      const uint64_t hash = Scatter(key);
       const HashIndex::ShardLock lock(index, HashIndex::ShardOf(hash));
-      const HashIndex::Position position =
-          index.Locate(hash, [key](Location location) {
-            return KeyAt(location) == key ? Verdict::kMatch : Verdict::kOther;
-          });
-      index.Set(hash, position, RecordOf(key, 1));
-      was_saved[key] = index.IsSaved(hash) ? 1 : 0;
+      ASSERT_TRUE(index.ReplaceIf(hash, RecordOf(key), RecordOf(key, 2)));
+    } else {
+      ASSERT_TRUE(Remove(index, Scatter(key), key));
     }
-  });
-  std::vector<std::string> images(HashIndex::kShardCount);
-  for (int i = 0; i < HashIndex::kShardCount; ++i) {
-    ASSERT_TRUE(
-        index.SaveShard(i, &images[static_cast<size_t>(i)]).has_value());
   }
-  writer.join();
+  ASSERT_TRUE(index.WantsShrink());
+  index.Shrink();
+  for (uint64_t key = 2 * kCount; key <= 5 * kCount; ++key) {
+    Put(index, Scatter(key), key);
+  }
+  saved.End(index);
   HashIndex loaded;
-  Load(loaded, images);
-  for (uint64_t key = 1; key <= 2 * kCount; ++key) {
-    const Location before = key <= kCount ? RecordOf(key) : Location();
-    ASSERT_EQ(Get(loaded, Scatter(key), key),
-              was_saved[key] != 0 ? before : RecordOf(key, 1))
-        << key;
+  saved.Load(loaded);
+  EXPECT_EQ(loaded.size(), kCount);
+  for (uint64_t key = 1; key <= kCount; ++key) {
+    ASSERT_EQ(Get(loaded, Scatter(key), key), RecordOf(key)) << key;
+  }
+  // And the next save shows what has become of it.
+  HashIndex again;
+  Save(index)->Load(again);
+  EXPECT_EQ(again.size(), index.size());
+}
+
+// The same beside threads.
+TEST(HashIndexImageTest, WritersDoNotShowInASaveThatHasBegun) {
+  constexpr uint64_t kCount = 60'000;
+  HashIndex index;
+  for (uint64_t key = 1; key <= kCount; ++key) Put(index, Scatter(key), key);
+  for (uint64_t round = 1; round <= 3; ++round) {
+    SCOPED_TRACE(round);
+    std::vector<std::thread> writers;
+    std::atomic<bool> has_ended = false;
+    std::atomic<uint64_t> writes = 0;
+    SavedIndex saved;
+    saved.Begin(index);
+    for (uint64_t thread = 0; thread < 2; ++thread) {
+      writers.emplace_back([&, thread] {
+        for (uint64_t key = 1 + thread; key <= kCount || !has_ended; key += 2) {
+          const uint64_t at = (key - 1) % (2 * kCount) + 1;
+          Put(index, Scatter(at), at, round);
+          ++writes;
+        }
+      });
+    }
+    while (writes < 100) std::this_thread::yield();
+    saved.End(index);
+    has_ended = true;
+    for (std::thread& writer : writers) writer.join();
+    HashIndex loaded;
+    saved.Load(loaded);
+    for (uint64_t key = 1; key <= kCount; ++key) {
+      ASSERT_EQ(Get(loaded, Scatter(key), key), RecordOf(key, round - 1))
+          << key;
+    }
   }
 }
 

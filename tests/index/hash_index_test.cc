@@ -163,21 +163,6 @@ TEST_F(PositionTest, OfAMissIsCurrentWhenOthersAreOverwritten) {
   EXPECT_TRUE(IsCurrent(position));
 }
 
-TEST(HashIndexTest, RemovesWhatIsNotToBeRetained) {
-  HashIndex index;
-  for (uint64_t key = 1; key <= 3000; ++key) Put(index, Scatter(key), key);
-
-  for (int shard = 0; shard < HashIndex::kShardCount; ++shard) {
-    index.RetainIf(shard,
-                   [](Location location) { return KeyAt(location) % 3 == 0; });
-  }
-
-  EXPECT_EQ(index.size(), 1000);
-  for (uint64_t key = 1; key <= 3000; ++key) {
-    EXPECT_EQ(Get(index, Scatter(key), key).is_none(), key % 3 != 0);
-  }
-}
-
 TEST(HashIndexTest, NeedsNoMoreMemoryForWhatIsReserved) {
   constexpr uint64_t kKeyCount = 300'000;
   std::array<uint64_t, HashIndex::kShardCount> counts = {};

@@ -1,0 +1,1 @@
+// The headers that tests share, compiled once: see tests/CMakeLists.txt.
