@@ -100,7 +100,9 @@ TEST(FileNameTest, LeavesFilesOfOthersAlone) {
 
 TEST(FileNameTest, MayHoldAnyBytesWithoutBeingAccepted) {
   EXPECT_FALSE(ParseFileName(std::string("000042.seg\0", 11)).has_value());
-  EXPECT_FALSE(ParseFileName(std::string(1 << 16, '9') + ".seg").has_value());
+  std::string many_digits(1 << 16, '9');
+  many_digits.append(".seg");
+  EXPECT_FALSE(ParseFileName(many_digits).has_value());
   EXPECT_FALSE(ParseFileName("\xff\xfe\xfd\xfc\xfb\xfa.seg").has_value());
 }
 
