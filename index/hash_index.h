@@ -289,6 +289,8 @@ class HashIndex final {
     std::atomic<uint64_t> directory = 0;      // DirectoryRef's bits
     std::atomic<SideList*> side_list = nullptr;
     std::atomic<bool> is_pending = false;  // its keys are still to be loaded
+    // For writers, and as rarely changed; null: it is not being saved.
+    std::unique_ptr<ShardSave> save;
 
     // For writers, on a line of their own; changed under the lock only.
     alignas(64) std::atomic<uint64_t> insertions = 0;
@@ -297,7 +299,6 @@ class HashIndex final {
     // Nothing is to be gained by shrinking with as many keys or more.
     std::atomic<uint64_t> shrink_below = ~uint64_t{0};
     uint32_t table_count = 0;
-    std::unique_ptr<ShardSave> save;  // null: it is not being saved
     // Stored by the lock's holder. Release at its end, for AwaitChanges().
     std::atomic<bool> is_locked = false;
     Mutex mutex;
