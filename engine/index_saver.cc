@@ -25,11 +25,9 @@ using index::HashIndex;
 
 static_assert(format::kSnapshotShardCount == HashIndex::kShardCount);
 
-constexpr uint64_t kSavePageSize = 4096;
-
 // With fewer bytes to replay nobody waits for them.
 constexpr uint64_t kWorkMin = uint64_t{32} << 20;
-constexpr uint64_t kWorkShare = 8;
+constexpr uint64_t kWorkShare = 8;  // of the live data
 
 // As it is at this moment; the manifest knows the rest.
 SnapshotSegment CountsOf(Segment& segment) {
@@ -46,51 +44,6 @@ SnapshotSegment CountsOf(Segment& segment) {
 }
 
 }  // namespace
-
-// A file whose bytes come from several threads, in pieces, behind the head.
-class IndexSaver::SlotFile {
- public:
-  explicit SlotFile(File* file) : file_(*file) {}
-
-  // Before anything is appended.
-  void ReserveHead(uint64_t size) {
-    end_ = format::RoundUp(size, kSavePageSize);
-  }
-
-  // Returns where the bytes lie. Whether they do, status() says in the end.
-  uint64_t Append(ByteView bytes) {
-    const uint64_t size =
-        format::RoundUp<uint64_t>(bytes.size(), index::kTableAlignment);
-    const uint64_t offset = end_.fetch_add(size, std::memory_order_relaxed);
-    if (has_failed_.load(std::memory_order_relaxed)) return offset;
-    Note(file_.WriteAt(offset, bytes));
-    return offset;
-  }
-
-  void WriteHead(const std::string& head) {
-    Note(file_.WriteAt(0, format::AsBytes(head)));
-  }
-
-  absl::Status status() ABSL_LOCKS_EXCLUDED(mutex_) {
-    const index::MutexLock lock(&mutex_);
-    return status_;
-  }
-  uint64_t size() const { return end_.load(std::memory_order_relaxed); }
-
- private:
-  void Note(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_) {
-    if (status.ok()) return;
-    const index::MutexLock lock(&mutex_);
-    status_.Update(status);
-    has_failed_.store(true, std::memory_order_relaxed);
-  }
-
-  File& file_;
-  std::atomic<uint64_t> end_{0};
-  std::atomic<bool> has_failed_{false};
-  index::Mutex mutex_;  // innermost
-  absl::Status status_ ABSL_GUARDED_BY(mutex_);
-};
 
 IndexSaver::IndexSaver(const Parts& parts, const CurrentSnapshot& found)
     : parts_(parts), current_(found) {
@@ -166,8 +119,7 @@ absl::Status IndexSaver::SaveTo(SlotFile& file, IndexSnapshot* head) {
         .key_count = saved.key_count};
   }
   parts_.index->EndSave();
-  file.WriteHead(EncodeSnapshotHead(*head));
-  return file.status();
+  return file.Finish(EncodeSnapshotHead(*head));
 }
 
 absl::Status IndexSaver::Begin(SlotFile& file, IndexSnapshot* head) const {
@@ -179,8 +131,7 @@ absl::Status IndexSaver::Begin(SlotFile& file, IndexSnapshot* head) const {
       head->segments.push_back(CountsOf(*segment));
     }
     file.ReserveHead(SnapshotHeadSize(*head));
-    if (!parts_.index->BeginSave(
-            [&file](ByteView bytes) { return file.Append(bytes); })) {
+    if (!parts_.index->BeginSave(&file)) {
       return absl::UnimplementedError("many keys share one hash");
     }
   }

@@ -5,9 +5,9 @@
 //   goes on -> the head -> the name -> unlink the snapshot before
 //
 // The snapshot is the index as it was at that one moment: who changes a table
-// that is not yet in the file has it written first (HashIndex::BeginSave). So
-// writers wait some 10 us at the beginning, and once for each table at most,
-// and memory does not grow.
+// that is not yet in the file hands it there first (HashIndex::BeginSave). So
+// writers wait some 10 us at the beginning, and some us once for each table at
+// most, and memory grows by no more than what the file gathers (SlotFile).
 //
 // It is due when an eighth of the live data has been written since the last
 // one, by writers and by compaction: that much is to be replayed at the next
@@ -30,6 +30,7 @@
 #include "engine/index_snapshot.h"
 #include "engine/manifest_store.h"
 #include "engine/segment_set.h"
+#include "engine/slot_file.h"
 #include "format/index_snapshot.h"
 #include "index/hash_index.h"
 #include "index/key_hash.h"
@@ -74,8 +75,6 @@ class IndexSaver final {
   }
 
  private:
-  class SlotFile;
-
   // Bytes that were written to segments since the store was opened.
   uint64_t WorkDone() const;
   absl::Status SaveTo(SlotFile& file, format::IndexSnapshot* head)

@@ -202,23 +202,19 @@ class HashIndex final {
 
   // --- Images: the index as it was at one moment, in a file (shard_image.h).
 
-  // Writes bytes to the file and returns where. Called by several threads, with
-  // a shard's lock.
-  using WriteSlots = std::function<uint64_t(format::ByteView)>;
-
   // The moment. From here to EndSave(), whoever is the first to change a table
-  // has it written as it was: some 10 us, and no memory. False, and nothing has
-  // begun, when keys that no image can hold are there: many that share one
-  // hash. Nobody else changes any shard meanwhile, and none is pending.
-  bool BeginSave(WriteSlots write);
-  // Writes what nobody has written yet, and returns the image of the shard.
-  // Holds the shard's lock for one table at a time, some us.
+  // hands it to `writer` as it was: some us. False, and nothing has begun, when
+  // keys that no image can hold are there: many that share one hash. Nobody
+  // else changes any shard meanwhile, and none is pending.
+  bool BeginSave(SlotWriter* writer);
+  // Hands on what nobody has yet, and returns the image of the shard. Holds the
+  // shard's lock for one table at a time, some us.
   struct SavedShard {
     std::string image;
     uint64_t key_count = 0;
   };
   SavedShard SaveShard(int shard);
-  // Nobody calls what BeginSave() was given any more.
+  // Nobody uses the writer any more.
   void EndSave();
 
   // Whose shards are empty, and are to be loaded when they are first used:
@@ -414,8 +410,8 @@ class HashIndex final {
   static void ForEachSlot(const Shard& shard, Visit&& visit);
 
   Arena arena_;
-  std::function<void(int)> load_;  // set before any shard is pending
-  WriteSlots write_slots_;         // while the index is being saved
+  std::function<void(int)> load_;      // set before any shard is pending
+  SlotWriter* slot_writer_ = nullptr;  // while the index is being saved
   // Of directories and side lists.
   std::atomic<uint64_t> other_memory_bytes_ = 0;
   std::array<Shard, kShardCount> shards_;

@@ -1,7 +1,7 @@
 // HashIndex: saving it as it was at one moment, and loading its shards.
 //
 // Saving is copy on write, a table at a time: who changes a table that is not
-// in the file yet writes it there first. One bit for each place in the
+// in the file yet hands it there first. One bit for each place in the
 // directory of that moment says whether its table is taken. As long as it is
 // not, the table is as it was: content, width and depth.
 
@@ -14,59 +14,7 @@
 
 namespace peat::index {
 
-namespace {
-
-// Tables are written in pieces of at least this size where nobody waits for it.
-constexpr size_t kPieceSize = size_t{256} << 10;
-
-format::ByteView SlotsOf(TableRef table) {
-  if (table.is_null()) return {};
-  return {table.units(), SlotBytes(table.width())};
-}
-
-ImageTable Describe(TableRef table, uint32_t tag) {
-  return {.tag = tag,
-          .width = table.is_null() ? 0 : table.width(),
-          .depth = table.depth()};
-}
-
-// Tables on their way to the file, one behind the other.
-class Piece {
- public:
-  explicit Piece(const HashIndex::WriteSlots& write) : write_(write) {}
-
-  bool is_full() const { return slots_.size() >= kPieceSize; }
-
-  void Add(TableRef table, uint32_t tag) {
-    tables_.push_back(Describe(table, tag));
-    slots_.append(format::AsString(SlotsOf(table)));
-  }
-
-  // Writes them, and tells where they lie.
-  std::vector<ImageTable> Write() {
-    uint64_t at = slots_.empty() ? 0 : write_(format::AsBytes(slots_));
-    size_t begin = 0;
-    for (ImageTable& table : tables_) {
-      if (table.width == 0) continue;
-      const uint64_t size = SlotBytes(table.width);
-      table.offset = std::exchange(at, at + size);
-      table.checksum =
-          format::Checksum64(format::AsBytes(slots_).subspan(begin, size));
-      begin += size;
-    }
-    slots_.clear();
-    return std::exchange(tables_, {});
-  }
-
- private:
-  const HashIndex::WriteSlots& write_;
-  std::vector<ImageTable> tables_;
-  std::string slots_;
-};
-
-}  // namespace
-
-bool HashIndex::BeginSave(WriteSlots write) {
+bool HashIndex::BeginSave(SlotWriter* writer) {
   for (const Shard& shard : shards_) {
     PEAT_CHECK(!shard.is_pending.load(std::memory_order_relaxed));
     PEAT_CHECK(shard.save == nullptr);
@@ -74,7 +22,7 @@ bool HashIndex::BeginSave(WriteSlots write) {
       return false;
     }
   }
-  write_slots_ = std::move(write);
+  slot_writer_ = writer;
   for (Shard& shard : shards_) {
     const DirectoryRef directory(
         shard.directory.load(std::memory_order_relaxed));
@@ -90,10 +38,13 @@ void HashIndex::SaveTable(Shard& shard, uint32_t tag) {
   ShardSave& save = *shard.save;
   if (save.IsTaken(tag)) return;
   const TableRef table = TableFor(shard, tag);
-  ImageTable entry = Describe(table, save.Take(tag, table.depth()));
+  ImageTable entry = {.tag = save.Take(tag, table.depth()),
+                      .width = table.is_null() ? 0 : table.width(),
+                      .depth = table.depth()};
   if (entry.width != 0) {
-    entry.offset = write_slots_(SlotsOf(table));
-    entry.checksum = format::Checksum64(SlotsOf(table));
+    const format::ByteView slots(table.units(), SlotBytes(table.width()));
+    entry.offset = slot_writer_->Append(slots);
+    entry.checksum = format::Checksum64(slots);
   }
   save.tables.push_back(entry);
 }
@@ -102,27 +53,16 @@ HashIndex::SavedShard HashIndex::SaveShard(int number) {
   Shard& shard = shards_[static_cast<size_t>(number)];
   PEAT_CHECK(shard.save != nullptr);
   ShardSave& save = *shard.save;
-  Piece piece(write_slots_);
-  std::vector<ImageTable> tables;
-  const auto write = [&] {
-    const std::vector<ImageTable> written = piece.Write();
-    tables.insert(tables.end(), written.begin(), written.end());
-  };
   const auto step = uint64_t{1} << (kTagBits - save.depth);
-  for (uint64_t at = 0; at < uint64_t{1} << kTagBits; at += step) {
-    const auto tag = static_cast<uint32_t>(at);
+  for (uint64_t tag = 0; tag < uint64_t{1} << kTagBits; tag += step) {
     shard.Lock();
-    if (!save.IsTaken(tag)) {
-      const TableRef table = TableFor(shard, tag);
-      piece.Add(table, save.Take(tag, table.depth()));
-    }
+    SaveTable(shard, static_cast<uint32_t>(tag));
     shard.Unlock();
-    if (piece.is_full()) write();
+    slot_writer_->WriteOut();
   }
-  write();
   // All are taken, so nobody adds to these.
-  tables.insert(tables.end(), save.tables.begin(), save.tables.end());
-  return {.image = EncodeImage(std::move(tables)), .key_count = save.key_count};
+  return {.image = EncodeImage(std::move(save.tables)),
+          .key_count = save.key_count};
 }
 
 void HashIndex::EndSave() {
@@ -131,7 +71,7 @@ void HashIndex::EndSave() {
     const std::unique_ptr<ShardSave> save = std::move(shard.save);
     shard.Unlock();
   }
-  write_slots_ = nullptr;
+  slot_writer_ = nullptr;
 }
 
 void HashIndex::LoadShard(int number, const std::vector<ImageTable>& tables,

@@ -60,6 +60,18 @@ bool IsWhole(const std::vector<ImageTable>& tables, format::ByteView file);
 // The depth of their directory.
 uint32_t DepthOf(const std::vector<ImageTable>& tables);
 
+// Takes tables to a file, one behind the other. Any thread.
+class SlotWriter {
+ public:
+  virtual ~SlotWriter() = default;
+
+  // Copies a table's slots, and returns where in the file they will lie. Called
+  // with a shard's lock, so it is to be short.
+  virtual uint64_t Append(format::ByteView slots) = 0;
+  // Writes what has gathered. Called without, so it may take its time.
+  virtual void WriteOut() = 0;
+};
+
 // A shard that is being saved as it was when that began.
 struct ShardSave {
   ShardSave(uint32_t directory_depth, uint64_t keys)

@@ -20,8 +20,8 @@ struct CutRange {
 // How the last Open() went.
 struct OpenStats {
   bool clean = true;  // the log had been closed
-  // Taken from an index snapshot, which the last close had left; 0: there was
-  // none that fitted, and all of the log was replayed.
+  // Taken from an index snapshot, which an earlier process had left; 0: there
+  // was none that fitted, and all of the log was replayed.
   uint64_t keys_loaded = 0;
   uint64_t records_replayed = 0;  // those that are younger than it
   uint64_t bytes_replayed = 0;

@@ -23,18 +23,20 @@ namespace {
 constexpr auto kKeepAll = [](Location) { return true; };
 
 // What goes to the file of an index snapshot.
-class SavedIndex {
+class SavedIndex final : public SlotWriter {
  public:
   // From here on it holds the index as it is now.
   void Begin(HashIndex& index) {
     const HashIndex::ManyShardsLock lock(index, ~uint64_t{0});
-    ASSERT_TRUE(index.BeginSave([this](format::ByteView bytes) {
-      const std::lock_guard<std::mutex> file_lock(mutex_);
-      const uint64_t offset = file_.size();
-      file_.append(format::AsString(bytes));
-      return offset;
-    }));
+    ASSERT_TRUE(index.BeginSave(this));
   }
+  uint64_t Append(format::ByteView slots) override {
+    const std::lock_guard<std::mutex> file_lock(mutex_);
+    const uint64_t offset = file_.size();
+    file_.append(format::AsString(slots));
+    return offset;
+  }
+  void WriteOut() override {}
   void End(HashIndex& index) {
     for (int i = 0; i < HashIndex::kShardCount; ++i) {
       HashIndex::SavedShard saved = index.SaveShard(i);
@@ -167,8 +169,8 @@ TEST(HashIndexImageTest, WhatIsLoadedLaterIsThereWhenItIsLookedFor) {
   for (const std::atomic<int>& count : loads) EXPECT_EQ(count, 1);
 }
 
-// Every shortened image is refused, and every changed one is refused or makes an
-// index that can be used. (It has a checksum in the snapshot's head.)
+// Every shortened image is refused, and every changed one is refused or makes
+// an index that can be used. (It has a checksum in the snapshot's head.)
 TEST(HashIndexImageTest, AMalformedImageIsRefused) {
   HashIndex index;
   for (uint64_t key = 1; key <= 3000; ++key) Put(index, Scatter(key), key);
@@ -212,7 +214,8 @@ TEST(HashIndexImageTest, KeysThatShareAHashAreNotSaved) {
   HashIndex index;
   for (uint64_t key = 1; key <= 200; ++key) Put(index, 5, key);
   const HashIndex::ManyShardsLock lock(index, ~uint64_t{0});
-  EXPECT_FALSE(index.BeginSave([](format::ByteView) { return uint64_t{0}; }));
+  SavedIndex saved;
+  EXPECT_FALSE(index.BeginSave(&saved));
 }
 
 // Whatever is done to the index between, what is loaded is what was there at
