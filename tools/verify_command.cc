@@ -1,9 +1,7 @@
 // verify: whether a store is as its format demands.
 
-#include <algorithm>
 #include <memory>
 #include <string>
-#include <thread>
 
 #include "absl/strings/str_format.h"
 #include "tools/commands.h"
@@ -20,11 +18,6 @@ struct VerifyArguments {
   bool json = false;
   Progress::Mode progress = Progress::Mode::kOnTerminal;
 };
-
-int ThreadCount() {
-  return std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1,
-                    4);
-}
 
 std::string SummaryText(const VerifyReport& report) {
   return absl::StrFormat(

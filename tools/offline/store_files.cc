@@ -247,6 +247,18 @@ RecordWalk SourceSegment::WalkPart(uint64_t begin, uint64_t part_end,
   return RecordWalk(file.get(), bounds, window_size);
 }
 
+void SourceSegment::OpenPart(uint64_t begin, uint64_t part_end,
+                             RecordWalk* walk) const {
+  PEAT_CHECK(!flaw.has_value());
+  const RecordWalk::Bounds bounds{
+      .salt = entry.salt, .begin = begin, .end = part_end};
+  if (file == nullptr) {
+    walk->Open(bytes, bounds);
+  } else {
+    walk->Open(file.get(), bounds);
+  }
+}
+
 bool StoreFiles::is_store() const {
   return std::any_of(names.begin(), names.end(), [](const std::string& name) {
     const std::optional<FileName> parsed = format::ParseFileName(name);

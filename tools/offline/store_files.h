@@ -60,6 +60,7 @@ struct SourceSegment {
   // The same for a part of it that begins at a record.
   RecordWalk WalkPart(uint64_t begin, uint64_t part_end,
                       size_t window_size) const;
+  void OpenPart(uint64_t begin, uint64_t part_end, RecordWalk* walk) const;
 };
 
 // One of the two copies of the manifest.
