@@ -7,6 +7,7 @@
 #include "tools/commands.h"
 #include "tools/offline/restore.h"
 #include "tools/offline_command.h"
+#include "tools/options.h"
 #include "tools/output.h"
 #include "tools/progress.h"
 
@@ -56,11 +57,7 @@ void AddRestore(CLI::App& app, ExitCode& exit_code) {
       "restore", "Make a store of a checkpoint, with the masks of a newer one");
   command->add_option("CHECKPOINT", arguments->from, "The checkpoint")
       ->required();
-  command
-      ->add_option("--to", arguments->to,
-                   "The new store's directory, which must not be there")
-      ->option_text("NEW")
-      ->required();
+  AddNewStore(*command, arguments->to);
   command
       ->add_option("--masks-from", arguments->masks_from,
                    "Set what was forgotten, disabled and enabled in this store "
