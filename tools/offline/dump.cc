@@ -58,7 +58,7 @@ class PartedDump final {
  public:
   struct Source {
     const std::vector<SourceSegment>& segments;
-    std::vector<std::string> names = {};  // of the segments
+    std::vector<std::string> names = {};  // of the segments, as they are shown
     const StoreFiles* files = nullptr;    // null: they are of no store
     const LiveSet* live = nullptr;
   };
@@ -312,7 +312,8 @@ absl::StatusOr<DumpCounts> DumpSegment(const SourceSegment& segment,
                                        const OnProgress& on_progress,
                                        Sink sink) {
   const std::vector<SourceSegment> segments = {segment};
-  PartedDump::Source source{.segments = segments, .names = {name}};
+  PartedDump::Source source{.segments = segments,
+                            .names = {ShownName(name, options.form)}};
   return PartedDump(std::move(source), options, on_progress, sink)
       .Print({{.begin = format::kSegmentHeaderSize, .end = segment.end}});
 }

@@ -5,8 +5,9 @@
 //   LineWriter line(size_max, &text);
 //   line.Put("lsn "), line.PutNumber(lsn), line.Close();
 //
-// The caller says beforehand how much room the line needs at most, to which
-// kSlack is added. Externally synchronised.
+// The caller says beforehand how much room the line takes at most: a bound that
+// must hold whatever is printed, hostile bytes too, for in a release build it
+// is checked at Close() alone. Externally synchronised.
 
 #ifndef PEAT_TOOLS_OFFLINE_LINE_WRITER_H_
 #define PEAT_TOOLS_OFFLINE_LINE_WRITER_H_
@@ -26,13 +27,14 @@ class LineWriter final {
  public:
   // The digits of the largest number.
   static constexpr size_t kNumberSizeMax = 20;
+  // What PutColumn() of a number takes.
+  static constexpr size_t kNumberColumnSizeMax = kNumberSizeMax + 1;
 
   LineWriter(size_t size_max, std::string* out)
-      : out_(out), begin_(out->size()) {
-    out_->resize(begin_ + size_max + kSlack);
-    at_ = out_->data() + begin_;
-    end_ = at_ + size_max;
-  }
+      : out_(out),
+        begin_(out->size()),
+        at_(Extend(size_max + kSlack, out)),
+        end_(at_ + size_max) {}
   LineWriter(const LineWriter&) = delete;
   LineWriter& operator=(const LineWriter&) = delete;
 
@@ -40,18 +42,26 @@ class LineWriter final {
     return static_cast<size_t>(at_ - out_->data()) - begin_;
   }
 
-  void Put(char byte) { *at_++ = byte; }
+  void Put(char byte) {
+    PEAT_DCHECK(room() >= 1);
+    *at_++ = byte;
+  }
   template <size_t n>
   void Put(const char (&literal)[n]) {
+    PEAT_DCHECK(room() >= n - 1);
     std::memcpy(at_, literal, n - 1);
     at_ += n - 1;
   }
   void PutBytes(std::string_view bytes) {
+    PEAT_DCHECK(room() >= bytes.size());
     std::memcpy(at_, bytes.data(), bytes.size());
     at_ += bytes.size();
   }
 
-  void PutNumber(uint64_t number) { at_ = WriteNumber(number, at_); }
+  void PutNumber(uint64_t number) {
+    at_ = WriteNumber(number, at_);
+    PEAT_DCHECK(at_ <= end_);
+  }
 
   // To the right of a column, and a blank.
   template <size_t width>
@@ -60,15 +70,18 @@ class LineWriter final {
     if (number >= PowerOfTen(width)) [[unlikely]] {
       PutNumber(number);
     } else {
+      PEAT_DCHECK(room() >= width);
       std::memset(at_, ' ', width);
       WriteDigits(number, at_ + width);
       at_ += width;
     }
     Put(' ');
   }
-  // To the left of a column, and a blank.
+  // To the left of a column, and a blank. What is longer than the column goes
+  // on behind it.
   template <size_t width>
   void PutColumn(std::string_view text) {
+    PEAT_DCHECK(room() > width);
     std::memset(at_, ' ', width + 1);
     if (text.size() == width) {
       std::memcpy(at_, text.data(), width);
@@ -96,6 +109,14 @@ class LineWriter final {
   // What PutNumber() may overwrite behind its digits.
   static constexpr size_t kSlack = kNumberSizeMax;
 
+  // Returns where the bytes begin that are added.
+  static char* Extend(size_t size, std::string* out) {
+    out->resize(out->size() + size);
+    return out->data() + out->size() - size;
+  }
+
+  size_t room() const { return static_cast<size_t>(end_ - at_); }
+
   static constexpr uint64_t PowerOfTen(size_t exponent) {
     uint64_t power = 1;
     for (size_t i = 0; i < exponent; ++i) power *= 10;
@@ -114,7 +135,7 @@ class LineWriter final {
 
   // Returns where the digits end.
   static char* WriteNumber(uint64_t number, char* to) {
-    std::array<char, 2 * kNumberSizeMax> digits;
+    std::array<char, 2 * kNumberSizeMax> digits;  // NOLINT(*-member-init)
     char* const digits_end = digits.data() + kNumberSizeMax;
     const char* const first = WriteDigits(number, digits_end);
     // A copy of constant size is a few instructions; what is behind the digits
@@ -142,8 +163,8 @@ class LineWriter final {
 
   std::string* const out_;
   const size_t begin_;
-  char* at_ = nullptr;
-  const char* end_ = nullptr;
+  char* at_;
+  const char* const end_;
 };
 
 }  // namespace peat::tools

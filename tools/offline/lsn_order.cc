@@ -70,10 +70,12 @@ absl::StatusOr<bool> LsnOrder::Advance(Cursor* cursor) {
   return true;
 }
 
+bool LsnOrder::IsLater(const std::unique_ptr<Cursor>& a,
+                       const std::unique_ptr<Cursor>& b) {
+  return a->lsn > b->lsn || (a->lsn == b->lsn && a->run > b->run);
+}
+
 absl::Status LsnOrder::OpenDueRuns() {
-  const auto is_later = [](const auto& a, const auto& b) {
-    return a->lsn > b->lsn || (a->lsn == b->lsn && a->run > b->run);
-  };
   while (next_run_ < runs_.size()) {
     const LsnRun& run = runs_[next_run_];
     if (!waiting_.empty() && waiting_.front()->lsn < run.first_lsn) break;
@@ -86,20 +88,17 @@ absl::Status LsnOrder::OpenDueRuns() {
     PEAT_ASSIGN_OR_RETURN(const bool has_more, Advance(cursor.get()));
     if (!has_more) continue;
     waiting_.push_back(std::move(cursor));
-    std::push_heap(waiting_.begin(), waiting_.end(), is_later);
+    std::push_heap(waiting_.begin(), waiting_.end(), IsLater);
   }
   return absl::OkStatus();
 }
 
 absl::StatusOr<bool> LsnOrder::Next() {
-  const auto is_later = [](const auto& a, const auto& b) {
-    return a->lsn > b->lsn || (a->lsn == b->lsn && a->run > b->run);
-  };
   if (current_ != nullptr) {
     PEAT_ASSIGN_OR_RETURN(const bool has_more, Advance(current_.get()));
     const bool is_first =
         has_more &&
-        (waiting_.empty() || !is_later(current_, waiting_.front())) &&
+        (waiting_.empty() || !IsLater(current_, waiting_.front())) &&
         (next_run_ == runs_.size() ||
          current_->lsn < runs_[next_run_].first_lsn);
     if (is_first) {
@@ -108,13 +107,13 @@ absl::StatusOr<bool> LsnOrder::Next() {
     }
     if (has_more) {
       waiting_.push_back(std::move(current_));
-      std::push_heap(waiting_.begin(), waiting_.end(), is_later);
+      std::push_heap(waiting_.begin(), waiting_.end(), IsLater);
     }
     current_.reset();
   }
   PEAT_RETURN_IF_ERROR(OpenDueRuns());
   if (waiting_.empty()) return false;
-  std::pop_heap(waiting_.begin(), waiting_.end(), is_later);
+  std::pop_heap(waiting_.begin(), waiting_.end(), IsLater);
   current_ = std::move(waiting_.back());
   waiting_.pop_back();
   gap_ = current_->gap;

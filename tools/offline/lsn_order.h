@@ -69,6 +69,8 @@ class LsnOrder final {
     std::unique_ptr<RecordWalk> walk;
   };
 
+  static bool IsLater(const std::unique_ptr<Cursor>& a,
+                      const std::unique_ptr<Cursor>& b);
   absl::Status OpenDueRuns();
   // Moves to the next record or gap of the cursor's run; false: its end.
   absl::StatusOr<bool> Advance(Cursor* cursor);

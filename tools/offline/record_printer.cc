@@ -10,7 +10,6 @@
 #include "format/mask.h"
 #include "tools/escape.h"
 #include "tools/json_bytes.h"
-#include "tools/offline/dump.h"
 #include "tools/offline/line_writer.h"
 #include "tools/utc_time.h"
 
@@ -22,13 +21,26 @@ using format::RecordKind;
 
 constexpr std::string_view kHidden = "(hidden)";
 
-// The columns of a table before the key, but for the file's name: seven numbers
-// and what is between them.
-constexpr size_t kColumnsSizeMax = 7 * (LineWriter::kNumberSizeMax + 2);
 constexpr size_t kFileWidth = 10;
+constexpr size_t kKindWidth = 9;
 
-// The members of a JSON line that are neither a name of a file nor bytes.
-constexpr size_t kMembersSizeMax = 384;
+// The names of all kinds fit their column.
+constexpr size_t kKindSizeMax = kKindWidth;
+
+// Of a table's line all but the file's name and the key: the columns of file,
+// offset, lsn, kind and both sizes, three flags, two blanks, and the line's
+// end.
+constexpr size_t kColumnsSizeMax = (kFileWidth + 1) + (kKindWidth + 1) +
+                                   4 * LineWriter::kNumberColumnSizeMax + 6;
+
+// Of a JSON line all that a LineWriter puts but the file's name and the key:
+// the longest names of members and words there are, five numbers and a kind.
+constexpr std::string_view kMembers =
+    R"({"file":"","offset":,"size":,"lsn":,"kind":"","key_size":,)"
+    R"("value_size":,"in_frame":true,"in_value_file":true,"checksum":"ok",)"
+    R"("current":false,"unproven":true,"key":"")";
+constexpr size_t kMembersSizeMax =
+    kMembers.size() + 5 * LineWriter::kNumberSizeMax + kKindSizeMax;
 
 void AppendNumber(uint64_t number, std::string* out) {
   char digits[20];
@@ -88,7 +100,7 @@ bool HasValue(const Record& record) {
 [[gnu::always_inline]] inline void PutHeaderColumns(
     const format::RecordHeader& header, LineWriter* line) {
   line->PutColumn<12>(header.lsn);
-  line->PutColumn<9>(NameOf(header.kind));
+  line->PutColumn<kKindWidth>(NameOf(header.kind));
 }
 
 // Whether anything stands behind the key.
@@ -314,6 +326,13 @@ void AppendHexField(uint64_t offset, format::ByteView bytes,
 }
 
 }  // namespace
+
+std::string ShownName(std::string_view file, DumpForm form) {
+  std::string name = Escape(file);
+  if (form != DumpForm::kJson || IsPlain(name)) return name;
+  const std::string quoted = OrderedJson(name).dump();
+  return quoted.substr(1, quoted.size() - 2);
+}
 
 void AppendTableHeader(std::string* out) {
   absl::StrAppendFormat(out, "%-10s %10s %12s %-9s %5s %8s %-3s  %s\n", "FILE",

@@ -123,19 +123,15 @@ absl::StatusOr<RecordWalk::Step> RecordWalk::Next() {
   offset_ = next_;
   damaged_header_.reset();
   // Nearly always; whatever it is not, what follows finds out again.
-  if (HasRecordAt(offset_)) [[likely]] {
-    check_ = RecordCheck::kValid;
+  bool is_valid = HasRecordAt(offset_);
+  if (!is_valid && offset_ < end_) {
+    PEAT_ASSIGN_OR_RETURN(check_, CheckAt(offset_));
+    is_valid = check_ == RecordCheck::kValid;
+  }
+  if (is_valid) [[likely]] {
     next_ = offset_ + RecordSize(record_.header);
     PEAT_DCHECK(next_ <= end_);
     return Step::kRecord;
-  }
-  if (offset_ < end_) {
-    PEAT_ASSIGN_OR_RETURN(check_, CheckAt(offset_));
-    if (check_ == RecordCheck::kValid) [[likely]] {
-      next_ = offset_ + RecordSize(record_.header);
-      PEAT_DCHECK(next_ <= end_);
-      return Step::kRecord;
-    }
   }
   // Also when the file turned out to be shorter.
   if (offset_ >= end_) {
