@@ -10,6 +10,7 @@
 #include "format/mask.h"
 #include "format/status_macros.h"
 #include "tools/offline/live_set.h"
+#include "tools/offline/lsn_run.h"
 
 namespace peat::tools {
 
@@ -35,6 +36,7 @@ class SegmentChecker {
   SegmentChecker(const SourceSegment& segment, const SegmentCheckParts& parts)
       : segment_(segment),
         parts_(parts),
+        seen_(parts.seen),
         name_(segment.name()),
         is_log_(segment.entry.kind == SegmentKind::kLog) {}
 
@@ -112,6 +114,7 @@ class SegmentChecker {
     } else {
       CheckOutsideOfLog(walk);
     }
+    if (HasPlace(record.header)) seen_.Add(record.header.lsn);
     if (record.header.kind == RecordKind::kAuditStub) {
       NoteMask(record, format::DecodeMask(record).stub_of);
     }
@@ -316,6 +319,7 @@ class SegmentChecker {
 
   const SourceSegment& segment_;
   const SegmentCheckParts& parts_;
+  SeenLsns::Walk seen_;
   const std::string name_;
   const bool is_log_;
   SegmentReport report_;

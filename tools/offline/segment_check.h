@@ -17,6 +17,7 @@
 #include "format/key_filter.h"
 #include "format/record.h"
 #include "tools/offline/finding.h"
+#include "tools/offline/lsn_check.h"
 #include "tools/offline/store_files.h"
 
 namespace peat::tools {
@@ -44,11 +45,13 @@ struct SegmentReport {
 };
 
 // Checks `segment`, which has no flaw. `filter` is what its hint file holds;
-// null: it has none. `progress` counts the bytes that were read; stops early
-// with Cancelled when `is_cancelled` becomes true.
+// null: it has none. The records' lsns are added to `seen`. `progress` counts
+// the bytes that were read; stops early with Cancelled when `is_cancelled`
+// becomes true.
 struct SegmentCheckParts {
   const StoreFiles* files = nullptr;
   const format::KeyFilter* filter = nullptr;
+  SeenLsns* seen = nullptr;
   std::atomic<uint64_t>* progress = nullptr;
   const std::atomic<bool>* is_cancelled = nullptr;
 };

@@ -1,5 +1,6 @@
 #include "tools/offline/verify.h"
 
+#include <algorithm>
 #include <atomic>
 #include <optional>
 #include <set>
@@ -16,6 +17,7 @@
 #include "format/file_name.h"
 #include "format/status_macros.h"
 #include "index/key_hash.h"
+#include "tools/offline/lsn_check.h"
 #include "tools/offline/manifest_check.h"
 #include "tools/offline/mask_check.h"
 #include "tools/offline/segment_check.h"
@@ -28,17 +30,35 @@ void AddAll(Findings some, Findings* findings) {
   for (Finding& finding : some) findings->push_back(std::move(finding));
 }
 
+// The highest lsn that the store says it has; all there may be if it does not.
+format::Lsn LastLsn(const StoreFiles& files) {
+  if (!files.manifest.has_value()) return UINT64_MAX;
+  format::Lsn last = files.tail->end.last_lsn;
+  for (const format::ManifestSegment& entry : files.manifest->segments) {
+    last = std::max(last, entry.last_lsn);
+  }
+  return last;
+}
+
 class Verification {
  public:
   Verification(const StoreFiles& files, int thread_count,
                const OnProgress& on_progress)
-      : files_(files), thread_count_(thread_count), on_progress_(on_progress) {}
+      : files_(files),
+        thread_count_(thread_count),
+        on_progress_(on_progress),
+        seen_(LastLsn(files)) {}
 
   absl::StatusOr<VerifyReport> Run() {
     AddAll(CheckManifests(files_, &report_.is_unreadable), &report_.findings);
     NoteFlaws();
     PEAT_RETURN_IF_ERROR(CheckSegments());
     if (files_.tail.has_value()) CheckTail();
+    if (seen_.has_twice()) {
+      PEAT_ASSIGN_OR_RETURN(Findings clashes,
+                            CheckLsns(files_, thread_count_, on_progress_));
+      AddAll(std::move(clashes), &report_.findings);
+    }
     PEAT_RETURN_IF_ERROR(CheckValues());
     PEAT_ASSIGN_OR_RETURN(Findings masks, CheckMasks(files_, masks_));
     AddAll(std::move(masks), &report_.findings);
@@ -128,6 +148,7 @@ class Verification {
         CheckSegment(segment,
                      {.files = &files_,
                       .filter = filter.has_value() ? &*filter : nullptr,
+                      .seen = &seen_,
                       .progress = &progress_,
                       .is_cancelled = &is_cancelled_}));
     AddAll(std::move(findings), &report.findings);
@@ -275,6 +296,7 @@ class Verification {
   const OnProgress& on_progress_;
   std::atomic<uint64_t> progress_ = 0;
   std::atomic<bool> is_cancelled_ = false;
+  SeenLsns seen_;
   VerifyReport report_;
   std::vector<FoundReference> references_;
   std::vector<FoundMask> masks_;
