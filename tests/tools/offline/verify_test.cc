@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
+#include <thread>
 
 #include "format/file_name.h"
 #include "format/manifest.h"
@@ -205,6 +207,68 @@ TEST_F(VerifyTest, ReportsAManifestFromAnOlderDay) {
   ExpectFinding("MANIFEST-0", std::nullopt);
 
   EXPECT_NE(before.at("MANIFEST-0"), after.at("MANIFEST-0"));
+}
+
+// A batch that fits none of the segments that are prepared already has one made
+// for it, and goes there first.
+TEST_F(VerifyTest, FindsNothingWhereIdsDoNotAscendAlongTheLog) {
+  {
+    const std::unique_ptr<Store> store = Open(path("s"));
+    for (int i = 0; i < 8; ++i) {
+      ASSERT_OK(store->Put("a" + std::to_string(i), std::string(100'000, 'a')));
+    }
+    for (int i = 0; i < 500; ++i) {
+      if (std::filesystem::exists(path("s") / "000002.seg")) break;
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    // Until the one that was prepared ahead is offered.
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    WriteBatch batch;
+    for (int i = 0; i < 20; ++i) {
+      batch.Put("b" + std::to_string(i), std::string(150'000, 'b'));
+    }
+    ASSERT_OK(store->Write(batch));
+    for (int i = 0; i < 15; ++i) {
+      ASSERT_OK(store->Put("c" + std::to_string(i), std::string(100'000, 'c')));
+    }
+    ASSERT_OK(store->Close());
+  }
+  const StoreFiles files =
+      *ReadStoreFiles(engine::PosixFileSystem(), path("s"));
+  bool ascend = true;
+  format::Lsn last = 0;
+  for (const format::ManifestSegment& entry : files.manifest->segments) {
+    if (entry.first_lsn == 0) continue;
+    ascend &= entry.first_lsn > last;
+    last = entry.last_lsn;
+  }
+  ASSERT_FALSE(ascend);
+
+  const VerifyReport report = Verify(path("s"));
+
+  EXPECT_TRUE(report.findings.empty()) << Describe(report.findings);
+}
+
+TEST_F(VerifyTest, ReportsSealedSegmentsOfTheLogThatOverlap) {
+  MakeImages();
+  const FileImages images = testing::ReadFiles(path("s"));
+  format::Manifest manifest =
+      *format::DecodeManifest(format::AsBytes(images.at("MANIFEST-0")));
+  format::ManifestSegment* last = nullptr;
+  for (format::ManifestSegment& entry : manifest.segments) {
+    if (entry.kind != format::SegmentKind::kLog || entry.first_lsn == 0) {
+      continue;
+    }
+    if (last != nullptr) entry.first_lsn = last->last_lsn;
+    last = &entry;
+  }
+  for (const char* copy : format::kManifestFileNames) {
+    testing::WriteWholeFile(path("s") / copy, format::EncodeManifest(manifest));
+  }
+  ExpectFinding("MANIFEST-0",
+                format::kManifestHeaderSize +
+                    format::kManifestSegmentSize *
+                        static_cast<uint64_t>(last - manifest.segments.data()));
 }
 
 TEST_F(VerifyTest, ReportsASegmentFromAnOlderDay) {
