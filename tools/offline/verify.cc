@@ -10,17 +10,16 @@
 
 #include "absl/strings/str_format.h"
 #include "engine/digest.h"
-#include "engine/index_snapshot.h"
 #include "engine/manifest_store.h"
 #include "engine/value_files.h"
 #include "engine/worker.h"
 #include "format/file_name.h"
 #include "format/status_macros.h"
-#include "index/key_hash.h"
 #include "tools/offline/lsn_check.h"
 #include "tools/offline/manifest_check.h"
 #include "tools/offline/mask_check.h"
 #include "tools/offline/segment_check.h"
+#include "tools/offline/snapshot_check.h"
 #include "tools/offline/store_files.h"
 
 namespace peat::tools {
@@ -47,6 +46,7 @@ class Verification {
       : files_(files),
         thread_count_(thread_count),
         on_progress_(on_progress),
+        snapshots_(files),
         seen_(LastLsn(files)) {}
 
   absl::StatusOr<VerifyReport> Run() {
@@ -67,7 +67,7 @@ class Verification {
       value_files.insert(one.reference.file);
     }
     AddAll(CheckNames(files_, value_files), &report_.findings);
-    CheckSnapshots();
+    AddAll(snapshots_.Check(prefixes_, thread_count_), &report_.findings);
     report_.mask_count = masks_.size();
     return std::move(report_);
   }
@@ -87,29 +87,6 @@ class Verification {
                "(lsns %d to %d)",
                segment.entry.first_lsn, segment.entry.last_lsn),
            .remedy = kSalvage});
-    }
-  }
-
-  void CheckSnapshots() {
-    if (!files_.manifest_status.ok()) return;
-    const absl::StatusOr<std::vector<std::string>> names =
-        files_.directory->List();
-    if (!names.ok()) return;
-    const index::KeyHasher hasher(files_.manifest->hash_seed);
-    for (const std::string& name : *names) {
-      const auto parsed = format::ParseFileName(name);
-      if (!parsed.has_value() || parsed->kind != format::FileKind::kSnapshot) {
-        continue;
-      }
-      const absl::Status status = engine::CheckIndexSnapshot(
-          *files_.directory, name, *files_.manifest, hasher);
-      if (status.ok()) continue;
-      report_.findings.push_back(
-          {.severity = Severity::kFlaw,
-           .file = name,
-           .what = std::string(status.message()),
-           .consequence = "none: the store opens without it, more slowly",
-           .remedy = "delete the file; it is made again at the next close"});
     }
   }
 
@@ -149,6 +126,7 @@ class Verification {
                      {.files = &files_,
                       .filter = filter.has_value() ? &*filter : nullptr,
                       .seen = &seen_,
+                      .prefix_ends = snapshots_.EndsIn(segment.entry.id),
                       .progress = &progress_,
                       .is_cancelled = &is_cancelled_}));
     AddAll(std::move(findings), &report.findings);
@@ -178,6 +156,9 @@ class Verification {
       references_.push_back(std::move(one));
     }
     for (FoundMask& one : report.masks) masks_.push_back(std::move(one));
+    if (!report.has_gap) {
+      prefixes_[segment.entry.id] = std::move(report.prefixes);
+    }
   }
 
   // What the walk along the log has found: see engine/log_tail.h.
@@ -296,10 +277,12 @@ class Verification {
   const OnProgress& on_progress_;
   std::atomic<uint64_t> progress_ = 0;
   std::atomic<bool> is_cancelled_ = false;
+  const SnapshotChecker snapshots_;
   SeenLsns seen_;
   VerifyReport report_;
   std::vector<FoundReference> references_;
   std::vector<FoundMask> masks_;
+  SegmentPrefixes prefixes_;
 };
 
 }  // namespace

@@ -136,43 +136,6 @@ TEST_F(VerifyTest, ReportsEveryFileThatIsMissingCutZeroedOrForeign) {
   }
 }
 
-// Stores below some megabytes have no index snapshot.
-TEST_F(VerifyTest, ReportsADamagedIndexSnapshot) {
-  for (const char* name : {"s", "other"}) {
-    const auto store = Store::Open(path(name));
-    ASSERT_OK(store);
-    for (int i = 0; i < 30; ++i) {
-      ASSERT_OK(
-          (*store)->Put("key" + std::to_string(i), std::string(200'000, 'v')));
-    }
-    ASSERT_OK((*store)->Close());
-  }
-  std::string name;
-  for (const auto& file : std::filesystem::directory_iterator(path("s"))) {
-    if (file.path().extension() == ".snap") name = file.path().filename();
-  }
-  ASSERT_FALSE(name.empty());
-  const std::string bytes = testing::ReadWholeFile(path("s") / name);
-  EXPECT_TRUE(Verify(path("s")).findings.empty());
-  for (size_t at = 0; at < 2000; at += 61) {
-    std::string damaged = bytes;
-    damaged[at] = static_cast<char>(damaged[at] ^ (1 << (at % 8)));
-    testing::WriteWholeFile(path("s") / name, damaged);
-    ExpectFinding(name, std::nullopt);
-  }
-  std::string damaged = bytes;
-  damaged[damaged.size() - 8] = static_cast<char>(~damaged.back());
-  testing::WriteWholeFile(path("s") / name, damaged);
-  ExpectFinding(name, std::nullopt);
-  testing::WriteWholeFile(path("s") / name, bytes.substr(0, bytes.size() / 2));
-  ExpectFinding(name, std::nullopt);
-  testing::WriteWholeFile(path("s") / name,
-                          testing::ReadWholeFile(path("other") / name));
-  ExpectFinding(name, std::nullopt);
-  std::filesystem::remove(path("s") / name);
-  EXPECT_TRUE(Verify(path("s")).findings.empty());
-}
-
 TEST_F(VerifyTest, ReportsFilesThatAreExchanged) {
   const FileImages images = MakeImages();
 
