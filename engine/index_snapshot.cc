@@ -82,21 +82,6 @@ absl::StatusOr<std::vector<std::byte>> Read(const File& file, uint64_t offset,
   return bytes;
 }
 
-absl::StatusOr<FoundSnapshot> ReadHead(const Directory& directory,
-                                       const std::string& name) {
-  FoundSnapshot found;
-  found.name = name;
-  PEAT_ASSIGN_OR_RETURN(found.file, directory.Open(name, OpenMode::kRead));
-  PEAT_ASSIGN_OR_RETURN(const std::vector<std::byte> prefix,
-                        Read(*found.file, 0, format::kSnapshotPrefixSize));
-  PEAT_ASSIGN_OR_RETURN(const uint64_t size,
-                        format::DecodeSnapshotHeadSize(prefix));
-  PEAT_ASSIGN_OR_RETURN(const std::vector<std::byte> head,
-                        Read(*found.file, 0, size));
-  PEAT_ASSIGN_OR_RETURN(found.head, format::DecodeSnapshotHead(head));
-  return found;
-}
-
 // A snapshot in memory, as far as it is looked at.
 struct Images {
   // False when something is damaged.
@@ -146,7 +131,7 @@ std::optional<FoundSnapshot> FindIndexSnapshot(const Directory& directory,
                                                const Manifest& manifest,
                                                const index::KeyHasher& hasher) {
   for (const std::string& name : ListIndexSnapshots(directory)) {
-    absl::StatusOr<FoundSnapshot> found = ReadHead(directory, name);
+    absl::StatusOr<FoundSnapshot> found = ReadIndexSnapshot(directory, name);
     if (found.ok() && Fits(found->head, manifest, hasher)) {
       return *std::move(found);
     }
@@ -154,19 +139,19 @@ std::optional<FoundSnapshot> FindIndexSnapshot(const Directory& directory,
   return std::nullopt;
 }
 
-absl::Status CheckIndexSnapshot(const Directory& directory,
-                                const std::string& name,
-                                const Manifest& manifest,
-                                const index::KeyHasher& hasher) {
-  PEAT_ASSIGN_OR_RETURN(const FoundSnapshot found, ReadHead(directory, name));
-  if (!Images().Map(found, 1)) {
-    return absl::DataLossError("index snapshot: an image is damaged");
-  }
-  if (!Fits(found.head, manifest, hasher)) {
-    return absl::FailedPreconditionError(
-        "index snapshot: of another store or history");
-  }
-  return absl::OkStatus();
+absl::StatusOr<FoundSnapshot> ReadIndexSnapshot(const Directory& directory,
+                                                const std::string& name) {
+  FoundSnapshot found;
+  found.name = name;
+  PEAT_ASSIGN_OR_RETURN(found.file, directory.Open(name, OpenMode::kRead));
+  PEAT_ASSIGN_OR_RETURN(const std::vector<std::byte> prefix,
+                        Read(*found.file, 0, format::kSnapshotPrefixSize));
+  PEAT_ASSIGN_OR_RETURN(const uint64_t size,
+                        format::DecodeSnapshotHeadSize(prefix));
+  PEAT_ASSIGN_OR_RETURN(const std::vector<std::byte> head,
+                        Read(*found.file, 0, size));
+  PEAT_ASSIGN_OR_RETURN(found.head, format::DecodeSnapshotHead(head));
+  return found;
 }
 
 bool LoadIndexSnapshot(const FoundSnapshot& snapshot, const Manifest& manifest,
@@ -230,6 +215,7 @@ std::vector<std::string> ListIndexSnapshots(const Directory& directory) {
   }
   std::sort(found.rbegin(), found.rend());
   std::vector<std::string> names;
+  names.reserve(found.size());
   for (auto& [id, name] : found) names.push_back(std::move(name));
   return names;
 }

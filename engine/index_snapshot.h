@@ -24,7 +24,7 @@
 #include <string>
 #include <vector>
 
-#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "engine/fs/file_system.h"
 #include "format/index_snapshot.h"
 #include "format/manifest.h"
@@ -40,7 +40,7 @@ struct CurrentSnapshot {
   format::SegmentId log_segment = 0;
 };
 
-// A snapshot that fits the store.
+// A snapshot of which the head is sound.
 struct FoundSnapshot {
   format::IndexSnapshot head;
   std::string name;
@@ -53,12 +53,10 @@ std::optional<FoundSnapshot> FindIndexSnapshot(const Directory& directory,
                                                const format::Manifest& manifest,
                                                const index::KeyHasher& hasher);
 
-// Whether the snapshot called `name` can be used for the store: DataLoss when
-// it cannot be read, FailedPrecondition when it does not fit.
-absl::Status CheckIndexSnapshot(const Directory& directory,
-                                const std::string& name,
-                                const format::Manifest& manifest,
-                                const index::KeyHasher& hasher);
+// The snapshot called `name`, whether it fits or not. DataLoss when its head is
+// damaged.
+absl::StatusOr<FoundSnapshot> ReadIndexSnapshot(const Directory& directory,
+                                                const std::string& name);
 
 // Verifies all images, by several threads, and has `index`, which is empty,
 // take each of them when it is first asked for a key that is there. False when

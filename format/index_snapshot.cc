@@ -32,9 +32,8 @@ constexpr size_t kValueCountOffset = 84;
 constexpr size_t kImagesOffset = 88;
 
 constexpr size_t kImageSize = 32;
-constexpr size_t kSegmentsOffset =
-    kImagesOffset + kImageSize * kSnapshotShardCount;
-constexpr size_t kSegmentSize = 96;
+static_assert(kSnapshotSegmentsOffset ==
+              kImagesOffset + kImageSize * kSnapshotShardCount);
 constexpr size_t kValueSize = 8;
 constexpr size_t kChecksumSize = 8;
 
@@ -42,7 +41,7 @@ constexpr size_t kChecksumSize = 8;
 constexpr uint64_t kHeadSizeMax = uint64_t{64} << 20;
 
 uint64_t HeadSize(uint64_t segment_count, uint64_t value_count) {
-  return kSegmentsOffset + kSegmentSize * segment_count +
+  return kSnapshotSegmentsOffset + kSnapshotSegmentSize * segment_count +
          kValueSize * value_count + kChecksumSize;
 }
 
@@ -143,7 +142,7 @@ std::string EncodeSnapshotHead(const IndexSnapshot& snapshot) {
   }
   for (const SnapshotSegment& segment : snapshot.segments) {
     StoreSegment(segment, row);
-    row += kSegmentSize;
+    row += kSnapshotSegmentSize;
   }
   for (const SnapshotSegment& segment : snapshot.segments) {
     for (const SegmentId value : segment.values) {
@@ -202,11 +201,12 @@ absl::StatusOr<IndexSnapshot> DecodeSnapshotHead(ByteView head) {
              .key_count = Load<uint64_t>(head, row + 24)};
     row += kImageSize;
   }
-  size_t value = kSegmentsOffset + kSegmentSize * segment_count;
+  size_t value = kSnapshotSegmentsOffset + kSnapshotSegmentSize * segment_count;
   snapshot.segments.resize(segment_count);
   for (SnapshotSegment& segment : snapshot.segments) {
-    uint64_t count = LoadSegment(head.subspan(row, kSegmentSize), &segment);
-    row += kSegmentSize;
+    uint64_t count =
+        LoadSegment(head.subspan(row, kSnapshotSegmentSize), &segment);
+    row += kSnapshotSegmentSize;
     if (count > (checked_size - value) / kValueSize) {
       return Damaged("counts do not fit");
     }

@@ -63,6 +63,9 @@
 namespace peat::format {
 
 inline constexpr size_t kSnapshotShardCount = 64;
+// Where the rows of the segments are, and how long one is.
+inline constexpr size_t kSnapshotSegmentsOffset = 88 + 32 * kSnapshotShardCount;
+inline constexpr size_t kSnapshotSegmentSize = 96;
 
 struct SnapshotImage {
   uint64_t offset = 0;

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_format.h"
 #include "tools/commands.h"
+#include "tools/json_bytes.h"
 #include "tools/open_store.h"
 #include "tools/output.h"
 #include "tools/progress.h"
@@ -15,7 +16,22 @@ namespace {
 struct CheckpointArguments {
   std::string directory;
   std::string target;
+  bool json = false;
 };
+
+std::string CheckpointText(const CheckpointResult& result) {
+  return absl::StrFormat("checkpoint of lsn %d: %s bytes linked, %s copied\n",
+                         result.lsn, WithCommas(result.linked_bytes),
+                         WithCommas(result.copied_bytes));
+}
+
+std::string CheckpointJson(const CheckpointResult& result) {
+  OrderedJson object;
+  object["lsn"] = result.lsn;
+  object["linked_bytes"] = result.linked_bytes;
+  object["copied_bytes"] = result.copied_bytes;
+  return object.dump() + "\n";
+}
 
 ExitCode Run(const CheckpointArguments& arguments) {
   const std::unique_ptr<Store> store =
@@ -26,9 +42,8 @@ ExitCode Run(const CheckpointArguments& arguments) {
   if (absl::IsInvalidArgument(result.status())) return Fail(result.status());
   absl::Status status = result.status();
   if (result.ok()) {
-    (void)WriteOutput(absl::StrFormat(
-        "checkpoint of lsn %d: %s bytes linked, %s copied\n", result->lsn,
-        WithCommas(result->linked_bytes), WithCommas(result->copied_bytes)));
+    (void)WriteOutput(arguments.json ? CheckpointJson(*result)
+                                     : CheckpointText(*result));
   }
   status.Update(store->Close());
   status.Update(FlushOutput());
@@ -50,6 +65,7 @@ void AddCheckpoint(CLI::App& app, ExitCode& exit_code) {
       ->add_option("NEW", arguments->target,
                    "The copy's directory, which must not be there")
       ->required();
+  command->add_flag("--json", arguments->json, "Print one JSON object");
   command->footer(
       "NEW is a store of its own. On the file system of DIR it shares files "
       "with it, takes\nno time, and no space but for what either of the two "

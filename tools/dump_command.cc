@@ -88,6 +88,7 @@ absl::Status Prepare(DumpArguments& arguments) {
     PEAT_RETURN_IF_ERROR(Unescape(arguments.prefix, &*options.prefix));
   }
   options.columns = TerminalColumns();
+  options.thread_count = ThreadCount();
   return ParseLsns(arguments.lsns, &options);
 }
 
@@ -125,7 +126,9 @@ absl::StatusOr<DumpCounts> DumpFile(const DumpArguments& arguments) {
       engine::PosixFileSystem().OpenDirectory(path.parent_path()));
   PEAT_ASSIGN_OR_RETURN(const SourceSegment segment,
                         ReadLoneSegment(*directory, path.filename()));
-  return DumpSegment(segment, path.filename(), arguments.options, WriteOrStop);
+  OfflineProgress progress(arguments.progress);
+  return DumpSegment(segment, path.filename(), arguments.options,
+                     progress.callback(), WriteOrStop);
 }
 
 ExitCode Run(DumpArguments arguments) {

@@ -1,6 +1,9 @@
 #include "tools/escape.h"
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -11,11 +14,7 @@ namespace peat::tools {
 namespace {
 
 constexpr std::string_view kHexDigits = "0123456789abcdef";
-
-void AppendHex(unsigned char byte, std::string* out) {
-  out->push_back(kHexDigits[byte >> 4U]);
-  out->push_back(kHexDigits[byte & 15U]);
-}
+constexpr size_t kUtf8SizeMax = 4;
 
 std::optional<unsigned> HexDigit(char c) {
   if (c >= '0' && c <= '9') return static_cast<unsigned>(c - '0');
@@ -42,7 +41,7 @@ std::optional<char> NamedByte(char name) {
   }
 }
 
-std::optional<char> NameOfByte(char byte) {
+constexpr std::optional<char> NameOfByte(char byte) {
   switch (byte) {
     case '\t':
       return 't';
@@ -90,12 +89,45 @@ size_t Utf8SequenceSize(std::string_view bytes) {
   return lead->size;
 }
 
-bool IsPrintableAscii(char c) { return c >= 0x20 && c < 0x7F; }
+constexpr bool IsPrintableAscii(char c) { return c >= 0x20 && c < 0x7F; }
 
 // U+0080 to U+009F, some of which terminals obey.
 bool IsControlSequence(std::string_view bytes) {
   return bytes.size() == 2 && bytes[0] == '\xC2' &&
          static_cast<uint8_t>(bytes[1]) < 0xA0;
+}
+
+// What a byte becomes that is part of no character of several bytes.
+struct Form {
+  char bytes[kEscapeFactor] = {};
+  size_t size = 0;
+};
+
+constexpr std::array<Form, 256> MakeForms() {
+  std::array<Form, 256> forms = {};
+  for (size_t i = 0; i < forms.size(); ++i) {
+    const auto c = static_cast<char>(i);
+    if (const std::optional<char> name = NameOfByte(c)) {
+      forms[i] = {{'\\', *name}, 2};
+    } else if (IsPrintableAscii(c)) {
+      forms[i] = {{c}, 1};
+    } else {
+      forms[i] = {{'\\', 'x', kHexDigits[i >> 4U], kHexDigits[i & 15U]}, 4};
+    }
+  }
+  return forms;
+}
+constexpr std::array<Form, 256> kForms = MakeForms();
+
+// The size of the character of several bytes that `bytes` begins with, if it
+// stands for itself; or 0.
+size_t ReadableSize(std::string_view bytes) {
+  // Nearly all that is no text is found out by its second byte.
+  const bool goes_on =
+      bytes.size() > 1 && (static_cast<uint8_t>(bytes[1]) & 0xC0U) == 0x80U;
+  if (!goes_on) return 0;
+  const size_t size = Utf8SequenceSize(bytes);
+  return IsControlSequence(bytes.substr(0, size)) ? 0 : size;
 }
 
 absl::Status Malformed(size_t offset) {
@@ -107,27 +139,33 @@ absl::Status Malformed(size_t offset) {
 
 std::string Escape(std::string_view bytes) {
   std::string field;
-  field.reserve(bytes.size());
+  AppendEscaped(bytes, &field);
+  return field;
+}
+
+void AppendEscaped(std::string_view bytes, std::string* out) {
+  // Room for a piece at a time: large values need not four times their size.
+  constexpr size_t kPieceSize = 4096;
   for (size_t i = 0; i < bytes.size();) {
-    const char c = bytes[i];
-    if (const std::optional<char> name = NameOfByte(c)) {
-      field.push_back('\\');
-      field.push_back(*name);
-      ++i;
-    } else if (IsPrintableAscii(c)) {
-      field.push_back(c);
-      ++i;
-    } else if (const size_t size = Utf8SequenceSize(bytes.substr(i));
-               size > 0 && !IsControlSequence(bytes.substr(i, size))) {
-      field.append(bytes.substr(i, size));
-      i += size;
-    } else {
-      field.append("\\x");
-      AppendHex(static_cast<unsigned char>(c), &field);
+    const size_t piece_end = std::min(bytes.size(), i + kPieceSize);
+    const size_t begin = out->size();
+    // A character may go on behind the piece.
+    out->resize(begin + kEscapeFactor * (piece_end - i) + kUtf8SizeMax);
+    char* to = out->data() + begin;
+    while (i < piece_end) {
+      const auto byte = static_cast<uint8_t>(bytes[i]);
+      const size_t size = byte < 0xC2 ? 0 : ReadableSize(bytes.substr(i));
+      if (size > 0) {
+        to = std::copy_n(bytes.data() + i, size, to);
+        i += size;
+        continue;
+      }
+      std::memcpy(to, kForms[byte].bytes, kEscapeFactor);
+      to += kForms[byte].size;
       ++i;
     }
+    out->resize(static_cast<size_t>(to - out->data()));
   }
-  return field;
 }
 
 bool IsUtf8(std::string_view bytes) {
@@ -168,7 +206,9 @@ std::string ToHex(std::string_view bytes) {
   std::string digits;
   digits.reserve(2 * bytes.size());
   for (const char c : bytes) {
-    AppendHex(static_cast<unsigned char>(c), &digits);
+    const auto byte = static_cast<uint8_t>(c);
+    digits.push_back(kHexDigits[byte >> 4U]);
+    digits.push_back(kHexDigits[byte & 15U]);
   }
   return digits;
 }

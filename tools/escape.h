@@ -25,6 +25,7 @@ namespace peat::tools {
 inline constexpr size_t kEscapeFactor = 4;
 
 std::string Escape(std::string_view bytes);
+void AppendEscaped(std::string_view bytes, std::string* out);
 
 // Replaces `*bytes`. Fails with InvalidArgument, which names the offset.
 absl::Status Unescape(std::string_view field, std::string* bytes);

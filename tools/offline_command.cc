@@ -2,8 +2,10 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <string>
+#include <thread>
 
 #include "absl/strings/str_format.h"
 
@@ -15,6 +17,11 @@ void AllowManyFiles() {
   limit.rlim_cur = limit.rlim_max;
   // What is not granted is found out when a file is opened.
   (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+int ThreadCount() {
+  return std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1,
+                    4);
 }
 
 ExitCode FailToRead(const absl::Status& status) {

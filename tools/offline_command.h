@@ -14,6 +14,9 @@ namespace peat::tools {
 // Lets this process open as many files as it may: a store has as many segments.
 void AllowManyFiles();
 
+// How many threads read: one a processor, at most four.
+int ThreadCount();
+
 // Complains, and says that something could not be read or written.
 ExitCode FailToRead(const absl::Status& status);
 

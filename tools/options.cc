@@ -26,6 +26,14 @@ void AddFormat(CLI::App& command, PairFormat& format) {
       ->check(CLI::IsMember({"tsv", "jsonl", "nul"}));
 }
 
+void AddNewStore(CLI::App& command, std::string& path) {
+  command
+      .add_option("--to", path,
+                  "The new store's directory, which must not be there")
+      ->option_text("NEW")
+      ->required();
+}
+
 void AddProgress(CLI::App& command, Progress::Mode& mode) {
   CLI::Option* always = command.add_flag_callback(
       "--progress", [&mode] { mode = Progress::Mode::kAlways; },

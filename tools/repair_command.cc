@@ -110,11 +110,7 @@ void AddRepair(CLI::App& app, ExitCode& exit_code) {
       "repair", "Make a new store of what is sound of another one");
   command->add_option("DIR", arguments->from, "The store's directory")
       ->required();
-  command
-      ->add_option("--to", arguments->to,
-                   "The new store's directory, which must not be there")
-      ->option_text("NEW")
-      ->required();
+  AddNewStore(*command, arguments->to);
   CLI::Option* salvage = command->add_flag(
       "--salvage", arguments->options.salvage,
       "Despite damage below the last mark: keep what validates");

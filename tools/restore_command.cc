@@ -2,11 +2,14 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_format.h"
 #include "tools/commands.h"
+#include "tools/json_bytes.h"
 #include "tools/offline/restore.h"
 #include "tools/offline_command.h"
+#include "tools/options.h"
 #include "tools/output.h"
 #include "tools/progress.h"
 
@@ -17,22 +20,39 @@ struct RestoreArguments {
   std::string from;
   std::string to;
   std::string masks_from;  // empty: no masks
+  bool json = false;
 };
 
-void PrintResult(const RestoreArguments& arguments,
-                 const RestoreResult& result) {
+std::string RestoreText(const RestoreArguments& arguments,
+                        const RestoreResult& result) {
   std::string text =
       absl::StrFormat("restored %s as of lsn %d: %s bytes linked, %s copied\n",
                       arguments.to, result.lsn, WithCommas(result.linked_bytes),
                       WithCommas(result.copied_bytes));
+  if (arguments.masks_from.empty()) return text;
+  return text + absl::StrFormat(
+                    "masks taken along: %d forgets, %d disables, %d enables; "
+                    "%d change nothing\n",
+                    result.forget_count, result.disable_count,
+                    result.enable_count, result.idle_count);
+}
+
+// The counts of masks only where masks were asked for, as the text.
+std::string RestoreJson(const RestoreArguments& arguments,
+                        const RestoreResult& result) {
+  OrderedJson object;
+  object["lsn"] = result.lsn;
+  object["linked_bytes"] = result.linked_bytes;
+  object["copied_bytes"] = result.copied_bytes;
   if (!arguments.masks_from.empty()) {
-    text += absl::StrFormat(
-        "masks taken along: %d forgets, %d disables, %d enables; %d change "
-        "nothing\n",
-        result.forget_count, result.disable_count, result.enable_count,
-        result.idle_count);
+    OrderedJson masks;
+    masks["forgets"] = result.forget_count;
+    masks["disables"] = result.disable_count;
+    masks["enables"] = result.enable_count;
+    masks["idle"] = result.idle_count;
+    object["masks"] = std::move(masks);
   }
-  (void)WriteOutput(text);
+  return object.dump() + "\n";
 }
 
 ExitCode Run(const RestoreArguments& arguments) {
@@ -43,7 +63,8 @@ ExitCode Run(const RestoreArguments& arguments) {
       RestoreStore(engine::PosixFileSystem(), paths);
   if (absl::IsInvalidArgument(result.status())) return Fail(result.status());
   if (!result.ok()) return FailToRead(result.status());
-  PrintResult(arguments, *result);
+  (void)WriteOutput(arguments.json ? RestoreJson(arguments, *result)
+                                   : RestoreText(arguments, *result));
   const absl::Status flushed = FlushOutput();
   return flushed.ok() ? ExitCode::kOk : FailToRead(flushed);
 }
@@ -56,16 +77,13 @@ void AddRestore(CLI::App& app, ExitCode& exit_code) {
       "restore", "Make a store of a checkpoint, with the masks of a newer one");
   command->add_option("CHECKPOINT", arguments->from, "The checkpoint")
       ->required();
-  command
-      ->add_option("--to", arguments->to,
-                   "The new store's directory, which must not be there")
-      ->option_text("NEW")
-      ->required();
+  AddNewStore(*command, arguments->to);
   command
       ->add_option("--masks-from", arguments->masks_from,
                    "Set what was forgotten, disabled and enabled in this store "
                    "since the checkpoint")
       ->option_text("STORE");
+  command->add_flag("--json", arguments->json, "Print one JSON object");
   command->footer(
       "The checkpoint stays as it is; NEW shares its files where it can. A "
       "checkpoint knows\nnothing of what was forgotten later: without "

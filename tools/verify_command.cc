@@ -1,9 +1,7 @@
 // verify: whether a store is as its format demands.
 
-#include <algorithm>
 #include <memory>
 #include <string>
-#include <thread>
 
 #include "absl/strings/str_format.h"
 #include "tools/commands.h"
@@ -20,11 +18,6 @@ struct VerifyArguments {
   bool json = false;
   Progress::Mode progress = Progress::Mode::kOnTerminal;
 };
-
-int ThreadCount() {
-  return std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1,
-                    4);
-}
 
 std::string SummaryText(const VerifyReport& report) {
   return absl::StrFormat(
@@ -86,7 +79,11 @@ void AddVerify(CLI::App& app, ExitCode& exit_code) {
   AddProgress(*command, arguments->progress);
   command->footer(
       "Reads everything and writes nothing, also beside a process that "
-      "writes.\n\nA finding is *damage* (something is lost, or may be, or the "
+      "writes. Checked are\nboth copies of the manifest, every record and "
+      "what may stand where, that no two\nrecords have the same lsn and "
+      "different content, where the log ends, large values,\nmasks, hint "
+      "files, index snapshots, and the names of files.\n\nA finding is "
+      "*damage* (something is lost, or may be, or the "
       "store does not open),\na *flaw* (a copy or a cache is wrong, and "
       "nothing "
       "is lost by it) or a *note* (as\na crash or a running process leaves "

@@ -1,6 +1,7 @@
 # Installs BUILD_DIR (of configuration CONFIG) into WORK_DIR, builds the consumer
-# against it with CXX_COMPILER, and runs it. Fails if one of these fails, or if
-# the package exports anything but peat::peat.
+# against it with CXX_COMPILER, and runs it. Fails if one of these fails, if the
+# package exports anything but peat::peat, or if the man pages and the completion
+# are not those of the installed command.
 cmake_minimum_required(VERSION 3.25)
 
 function(run)
@@ -23,3 +24,50 @@ run(${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR} -B ${WORK_DIR}/build -G Ninja
 run(${CMAKE_COMMAND} --build ${WORK_DIR}/build)
 run(${WORK_DIR}/build/consumer ${WORK_DIR}/store)
 run(${WORK_DIR}/prefix/bin/peat get ${WORK_DIR}/store key)
+
+# What the completion offers, and what the command itself lists.
+execute_process(
+  COMMAND bash -c "
+    . '${WORK_DIR}/prefix/share/bash-completion/completions/peat' || exit
+    [[ $(complete -p peat) == *' -F _peat '* ]] || exit
+    COMP_WORDS=(peat ''); COMP_CWORD=1; _peat
+    printf '%s\n' \"\${COMPREPLY[@]}\" | grep -v '^--'"
+  OUTPUT_VARIABLE commands OUTPUT_STRIP_TRAILING_WHITESPACE
+  COMMAND_ERROR_IS_FATAL ANY)
+string(REPLACE "\n" ";" commands "${commands}")
+list(LENGTH commands command_count)
+if(command_count LESS 10)
+  message(FATAL_ERROR "completed: ${commands}")
+endif()
+set(expected_pages peat.1)
+foreach(command IN LISTS commands)
+  run(${WORK_DIR}/prefix/bin/peat ${command} --help OUTPUT_QUIET)
+  list(APPEND expected_pages peat-${command}.1)
+endforeach()
+
+# A page for the command and for each of its commands, no other and none empty,
+# where man finds them.
+set(man_dir ${WORK_DIR}/prefix/share/man)
+file(GLOB pages RELATIVE ${man_dir}/man1 ${man_dir}/man1/*)
+list(SORT pages)
+list(SORT expected_pages)
+if(NOT pages STREQUAL expected_pages)
+  message(FATAL_ERROR "man pages: ${pages}, expected ${expected_pages}")
+endif()
+find_program(MAN man)
+foreach(page IN LISTS pages)
+  file(STRINGS ${man_dir}/man1/${page} head REGEX "^\\.(TH|SH NAME)")
+  list(LENGTH head head_size)
+  if(NOT head_size EQUAL 2)
+    message(FATAL_ERROR "${page} has neither title nor name: ${head}")
+  endif()
+  if(MAN)
+    string(REGEX REPLACE "\\.1$" "" name ${page})
+    execute_process(COMMAND ${MAN} -M ${man_dir} -w ${name}
+      OUTPUT_VARIABLE found OUTPUT_STRIP_TRAILING_WHITESPACE
+      COMMAND_ERROR_IS_FATAL ANY)
+    if(NOT found STREQUAL ${man_dir}/man1/${page})
+      message(FATAL_ERROR "man finds ${found} for ${name}")
+    endif()
+  endif()
+endforeach()

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+#include <string>
+
 #include "tests/tools/command_fixture.h"
 
 namespace peat::tools {
@@ -49,6 +52,27 @@ TEST_F(CheckpointCommandsTest, RestoreKeepsForgottenWhatWasForgotten) {
   EXPECT_EQ(MustRun("peat get monday secret"), "value");
 }
 
+TEST_F(CheckpointCommandsTest, PrintOneJsonObjectWhenAskedTo) {
+  MakeStore();
+
+  const auto checkpoint =
+      nlohmann::json::parse(MustRun("peat checkpoint s monday --json"));
+  MustRun("peat forget s secret; peat disable s open");
+  const auto plain =
+      nlohmann::json::parse(MustRun("peat restore monday --to a --json"));
+  const auto masked = nlohmann::json::parse(
+      MustRun("peat restore monday --to b --masks-from s --json"));
+
+  EXPECT_EQ(checkpoint.at("lsn"), 2);
+  EXPECT_GT(checkpoint.at("linked_bytes"), 0);
+  EXPECT_GE(checkpoint.at("copied_bytes"), 0);
+  EXPECT_EQ(plain.at("lsn"), 2);
+  EXPECT_FALSE(plain.contains("masks"));
+  EXPECT_EQ(masked.at("masks"), nlohmann::json::parse(
+                                    R"({"forgets": 1, "disables": 1,
+                                        "enables": 0, "idle": 0})"));
+}
+
 TEST_F(CheckpointCommandsTest, ExitWithTwoOnABadCommandLine) {
   MakeStore();
   MustRun("peat checkpoint s monday; peat put other key value");
@@ -87,6 +111,14 @@ TEST_F(CheckpointCommandsTest, ExplainThemselves) {
   EXPECT_THAT(MustRun("peat restore --help"), HasSubstr("Examples:"));
   EXPECT_THAT(MustRun("mkdir m && peat manual m && cat m/peat-restore.1"),
               HasSubstr("masks"));
+  for (const char* command : {"checkpoint", "restore"}) {
+    SCOPED_TRACE(command);
+    const std::string name = command;
+    EXPECT_THAT(MustRun("cat m/peat-" + name + ".1"), HasSubstr("\\-\\-json"));
+    EXPECT_EQ(MustRun("bash -c '. m/peat.bash; COMP_WORDS=(peat " + name +
+                      " --j); COMP_CWORD=2; _peat; echo $COMPREPLY'"),
+              "--json\n");
+  }
 }
 
 }  // namespace

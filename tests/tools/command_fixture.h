@@ -31,13 +31,17 @@ class CommandFixture : public ::testing::Test {
     return directory_.path() / name;
   }
 
+  // What a shell is given to run `script`.
+  std::string ShellLine(const std::string& script) const {
+    return absl::StrFormat("cd '%s' && peat() { '%s' \"$@\"; }; %s",
+                           directory_.path().string(), PEAT_COMMAND, script);
+  }
+
   // Runs `script` in a shell in which `peat` is the command under test; tests
   // call their store `s`.
   Outcome Run(const std::string& script) const {
-    const std::string line =
-        absl::StrFormat("cd '%s' && peat() { '%s' \"$@\"; }; { %s\n} 2>err",
-                        directory_.path().string(), PEAT_COMMAND, script);
-    std::FILE* pipe = popen(line.c_str(), "re");
+    std::FILE* pipe =
+        popen(ShellLine("{ " + script + "\n} 2>err").c_str(), "re");
     if (pipe == nullptr) return {};
     Outcome outcome;
     std::array<char, 4096> part{};

@@ -53,6 +53,21 @@ TEST(EscapeTest, WritesBytesThatAreNoTextInHexadecimal) {
   EXPECT_EQ(Escape("\x7F"), "\\x7f");
 }
 
+TEST(EscapeTest, AppendsFieldsOfAnySize) {
+  std::string field = "before ";
+  std::string bytes;
+  std::string expected = field;
+  // Characters of three bytes, so that some lie across any boundary.
+  for (int i = 0; i < 5000; ++i) {
+    bytes += "\xE2\x82\xAC\xFF";
+    expected += "\xE2\x82\xAC\\xff";
+  }
+
+  AppendEscaped(bytes, &field);
+
+  EXPECT_EQ(field, expected);
+}
+
 TEST(EscapeTest, WritesControlCharactersBeyondAsciiInHexadecimal) {
   EXPECT_EQ(Escape("\xC2\x80\xC2\x9F\xC2\xA0"), "\\xc2\\x80\\xc2\\x9f\xC2\xA0");
 }

@@ -35,6 +35,9 @@ struct DumpOptions {
   bool live_only = false;  // current records; of a store alone
   bool reveal = false;
   size_t columns = 120;  // of a table
+  int thread_count = 1;
+  // What a thread makes at a time: a multiple of 8.
+  uint64_t part_size = uint64_t{1} << 18;
   // Which records; all conditions must hold.
   std::set<format::RecordKind> kinds = {};  // empty: all
   std::optional<std::string> key = {};
@@ -53,7 +56,10 @@ struct DumpCounts {
 using Sink = absl::FunctionRef<absl::Status(std::string_view)>;
 
 // Prints the records of `files`, in the order of their lsns. Cancelled if
-// `on_progress` says so.
+// `on_progress` says so. It and the sink are called by one thread at a time.
+// Memory: for each thread a part and what is printed of it, or a record if that
+// is larger; what the merging of runs takes (lsn_order.h); the live set, if
+// values are shown or what is current is asked for.
 absl::StatusOr<DumpCounts> DumpStore(const StoreFiles& files,
                                      const DumpOptions& options,
                                      const OnProgress& on_progress, Sink sink);
@@ -61,10 +67,12 @@ absl::StatusOr<DumpCounts> DumpStore(const StoreFiles& files,
 // The same of one segment, called `name`, in the order of its file.
 absl::StatusOr<DumpCounts> DumpSegment(const SourceSegment& segment,
                                        const std::string& name,
-                                       const DumpOptions& options, Sink sink);
+                                       const DumpOptions& options,
+                                       const OnProgress& on_progress,
+                                       Sink sink);
 
 // "put", "tombstone", ...
-const char* NameOf(format::RecordKind kind);
+std::string_view NameOf(format::RecordKind kind);
 // The kind of that name; nullopt: there is none.
 std::optional<format::RecordKind> KindNamed(std::string_view name);
 

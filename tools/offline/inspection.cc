@@ -146,7 +146,7 @@ class Inspector {
     const RecordKind kind = record.header.kind;
     const uint64_t size = walk.record_bytes().size();
     ++one->record_count;
-    ++result_.kinds[NameOf(kind)];
+    ++result_.kinds[std::string(NameOf(kind))];
     const bool is_stub = kind == RecordKind::kAuditStub;
     if (format::IsMask(kind) || is_stub) {
       const format::Mask mask = format::DecodeMask(record);

@@ -1,15 +1,13 @@
 // All records of a store in the order of their lsns, and what is damaged
 // between them.
 //
-// Segments of the log are in that order. Of the others each is made of *runs*
-// that are: compaction copies segments one behind the other. A first look at
-// such a segment, by record, finds where its runs begin; then all runs are
-// merged, each read through a window of its own, from when its first lsn is due
-// until its end. Marks, links and frames stay where they are in their segment.
+// Runs (lsn_run.h) are merged, each read through a window of its own, from when
+// its first lsn is due until its end. Marks, links and frames stay where they
+// are in their segment. Of records with the same lsn, that of the earlier run
+// comes first.
 //
 // Memory is that of the windows that are open, 32 MiB together or 4 KiB each,
-// and 40 bytes a run. A segment of more than 65,536 runs, which nothing of
-// Peat's writes, is taken in the order of its file.
+// and that of the runs.
 //
 // Externally synchronised.
 
@@ -23,6 +21,7 @@
 
 #include "absl/status/statusor.h"
 #include "format/record.h"
+#include "tools/offline/lsn_run.h"
 #include "tools/offline/record_walk.h"
 #include "tools/offline/store_files.h"
 
@@ -38,7 +37,11 @@ struct Gap {
 
 class LsnOrder final {
  public:
-  // `segments` must outlive this. Those with a flaw are left out.
+  // Merges `runs`, which are in the order of their first lsns. `segments` must
+  // outlive this.
+  LsnOrder(const std::vector<SourceSegment>& segments,
+           std::vector<LsnRun> runs);
+  // Of all segments but those with a flaw.
   static absl::StatusOr<LsnOrder> Make(
       const std::vector<SourceSegment>& segments);
 
@@ -57,13 +60,6 @@ class LsnOrder final {
   uint64_t record_index() const { return current_->record; }
 
  private:
-  struct Run {
-    size_t segment = 0;
-    uint64_t begin = 0;
-    uint64_t end = 0;
-    uint64_t first_record = 0;
-    format::Lsn first_lsn = 0;  // not above that of any record in it
-  };
   struct Cursor {
     size_t run = 0;
     format::Lsn lsn = 0;  // of what comes next
@@ -73,18 +69,17 @@ class LsnOrder final {
     std::unique_ptr<RecordWalk> walk;
   };
 
-  explicit LsnOrder(const std::vector<SourceSegment>& segments)
-      : segments_(segments) {}
-  absl::Status FindRuns(size_t number);
+  static bool IsLater(const std::unique_ptr<Cursor>& a,
+                      const std::unique_ptr<Cursor>& b);
   absl::Status OpenDueRuns();
   // Moves to the next record or gap of the cursor's run; false: its end.
   absl::StatusOr<bool> Advance(Cursor* cursor);
   absl::StatusOr<bool> AdvanceOverGap(Cursor* cursor, RecordWalk::Step step);
 
   const std::vector<SourceSegment>& segments_;
-  std::vector<Run> runs_;  // in the order of their first lsns
+  std::vector<LsnRun> runs_;
   size_t next_run_ = 0;
-  size_t window_size_ = RecordWalk::kWindowSize;
+  size_t window_size_;
   // A heap, but for the current one: the cursor with the lowest lsn first.
   std::vector<std::unique_ptr<Cursor>> waiting_;
   std::unique_ptr<Cursor> current_;

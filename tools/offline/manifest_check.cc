@@ -63,35 +63,31 @@ void CheckGenerations(const StoreFiles& files, Findings* findings) {
        .remedy = "none: the next open for writing writes it again"});
 }
 
-// The entries of the log's segments, one behind the other.
+// The sealed segments of the log, one behind the other: no lsn is in two.
 void CheckEntries(const format::Manifest& manifest, Findings* findings) {
-  const ManifestSegment* last = nullptr;  // sealed, of the log
-  for (size_t i = 0; i < manifest.segments.size(); ++i) {
-    const ManifestSegment& entry = manifest.segments[i];
+  std::vector<const ManifestSegment*> sealed;
+  for (const ManifestSegment& entry : manifest.segments) {
     if (entry.kind != SegmentKind::kLog) continue;
-    if (entry.state != SegmentState::kSealed) continue;
-    const bool follows =
-        last == nullptr ||
-        ((entry.first_lsn == 0 || entry.first_lsn > last->last_lsn) &&
-         entry.last_lsn >= last->last_lsn);
-    const bool is_behind_open =
-        std::any_of(manifest.segments.begin(),
-                    manifest.segments.begin() + static_cast<std::ptrdiff_t>(i),
-                    [](const ManifestSegment& before) {
-                      return before.state == SegmentState::kOpen &&
-                             before.kind == SegmentKind::kLog;
-                    });
-    last = &entry;
-    if (follows && !is_behind_open) continue;
+    if (entry.state == SegmentState::kSealed) sealed.push_back(&entry);
+  }
+  std::sort(sealed.begin(), sealed.end(),
+            [](const ManifestSegment* a, const ManifestSegment* b) {
+              return a->last_lsn < b->last_lsn;
+            });
+  for (size_t i = 1; i < sealed.size(); ++i) {
+    const ManifestSegment& entry = *sealed[i];
+    if (entry.first_lsn == 0 || entry.first_lsn > sealed[i - 1]->last_lsn) {
+      continue;
+    }
+    const auto index = static_cast<size_t>(&entry - manifest.segments.data());
     findings->push_back(
         {.file = format::kManifestFileNames[0],
          .offset =
-             format::kManifestHeaderSize + i * format::kManifestSegmentSize,
+             format::kManifestHeaderSize + index * format::kManifestSegmentSize,
          .size = format::kManifestSegmentSize,
          .what = absl::StrFormat(
-             "segment %d is sealed %s", entry.id,
-             follows ? "behind one that is not"
-                     : "with lsns that do not follow those before it"),
+             "segments %d and %d of the log are sealed with the same lsns",
+             sealed[i - 1]->id, entry.id),
          .consequence = "the order of the log is not what Peat writes",
          .remedy = "restore the store from a copy"});
   }

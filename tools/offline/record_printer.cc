@@ -2,13 +2,15 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_format.h"
 #include "format/mask.h"
 #include "tools/escape.h"
 #include "tools/json_bytes.h"
-#include "tools/offline/dump.h"
+#include "tools/offline/line_writer.h"
 #include "tools/utc_time.h"
 
 namespace peat::tools {
@@ -19,32 +21,58 @@ using format::RecordKind;
 
 constexpr std::string_view kHidden = "(hidden)";
 
+constexpr size_t kFileWidth = 10;
+constexpr size_t kKindWidth = 9;
+
+// The names of all kinds fit their column.
+constexpr size_t kKindSizeMax = kKindWidth;
+
+// Of a table's line all but the file's name and the key: the columns of file,
+// offset, lsn, kind and both sizes, three flags, two blanks, and the line's
+// end.
+constexpr size_t kColumnsSizeMax = (kFileWidth + 1) + (kKindWidth + 1) +
+                                   4 * LineWriter::kNumberColumnSizeMax + 6;
+
+// Of a JSON line all that a LineWriter puts but the file's name and the key:
+// the longest names of members and words there are, five numbers and a kind.
+constexpr std::string_view kMembers =
+    R"({"file":"","offset":,"size":,"lsn":,"kind":"","key_size":,)"
+    R"("value_size":,"in_frame":true,"in_value_file":true,"checksum":"ok",)"
+    R"("current":false,"unproven":true,"key":"")";
+constexpr size_t kMembersSizeMax =
+    kMembers.size() + 5 * LineWriter::kNumberSizeMax + kKindSizeMax;
+
 void AppendNumber(uint64_t number, std::string* out) {
   char digits[20];
   const auto end = std::to_chars(digits, digits + sizeof(digits), number).ptr;
   out->append(digits, static_cast<size_t>(end - digits));
 }
 
-// To the right of a column of `width`, at most 16, and a blank.
-void AppendColumn(uint64_t number, size_t width, std::string* out) {
-  char digits[20];
-  const auto end = std::to_chars(digits, digits + sizeof(digits), number).ptr;
-  const auto size = static_cast<size_t>(end - digits);
-  if (size < width) out->append("                ", width - size);
-  out->append(digits, size);
-  out->push_back(' ');
-}
-
-// To the left of a column of `width`, and a blank.
-void AppendColumn(std::string_view text, size_t width, std::string* out) {
-  out->append(text);
-  out->append(text.size() < width ? width - text.size() + 1 : 1, ' ');
-}
-
+// Printable ASCII that neither a table nor JSON escapes; eight bytes at a time.
 bool IsPlain(std::string_view bytes) {
-  return std::all_of(bytes.begin(), bytes.end(), [](char byte) {
-    return byte >= ' ' && byte <= '~' && byte != '"' && byte != '\\';
-  });
+  constexpr uint64_t kOnes = 0x0101010101010101;
+  constexpr uint64_t kHighBits = kOnes << 7;
+  const auto may_hold = [](uint64_t word, char byte) {
+    const uint64_t other = word ^ (kOnes * static_cast<uint8_t>(byte));
+    return (other - kOnes) & ~other;
+  };
+  size_t at = 0;
+  for (; at + sizeof(uint64_t) <= bytes.size(); at += sizeof(uint64_t)) {
+    uint64_t word = 0;
+    std::memcpy(&word, bytes.data() + at, sizeof(word));
+    const uint64_t below_blank = word - kOnes * ' ';
+    const uint64_t above_tilde = word | (word + kOnes);
+    if (((below_blank | above_tilde | may_hold(word, '"') |
+          may_hold(word, '\\')) &
+         kHighBits) != 0) {
+      return false;
+    }
+  }
+  return std::all_of(bytes.begin() + static_cast<std::ptrdiff_t>(at),
+                     bytes.end(), [](char byte) {
+                       return byte >= ' ' && byte <= '~' && byte != '"' &&
+                              byte != '\\';
+                     });
 }
 
 bool ContinuesCharacter(char byte) {
@@ -68,6 +96,24 @@ bool HasValue(const Record& record) {
 }
 
 // --- Table.
+
+[[gnu::always_inline]] inline void PutHeaderColumns(
+    const format::RecordHeader& header, LineWriter* line) {
+  line->PutColumn<12>(header.lsn);
+  line->PutColumn<kKindWidth>(NameOf(header.kind));
+}
+
+// Whether anything stands behind the key.
+bool HasTableValue(const ShownRecord& shown) {
+  switch (shown.record.header.kind) {
+    case RecordKind::kTombstone:
+      return false;
+    case RecordKind::kPut:
+      return !shown.omits_value || !shown.value_damage.empty();
+    default:
+      return true;
+  }
+}
 
 // What stands in the column of the value.
 void AppendTableValue(const ShownRecord& shown, size_t size_max,
@@ -107,15 +153,25 @@ void AppendTableValue(const ShownRecord& shown, size_t size_max,
     } else if (!shown.shows_value) {
       if (!shown.omits_value) out->append(kHidden);
     } else {
-      out->append(Escape(ValueOf(shown).substr(0, size_max)));
+      AppendEscaped(ValueOf(shown).substr(0, size_max), out);
     }
   }
   if (!IsStructured(record.header.kind)) return;
   const format::Mask mask = format::DecodeMask(record);
   if (shown.shows_reason && !mask.reason.empty()) {
     out->append("  reason: ");
-    out->append(Escape(mask.reason.substr(0, size_max)));
+    AppendEscaped(mask.reason.substr(0, size_max), out);
   }
+}
+
+// The same, two blanks behind the key, or more behind a short one.
+void AppendValueColumn(const ShownRecord& shown, size_t size_max,
+                       size_t key_begin, std::string* out) {
+  const size_t value_begin = out->size();
+  AppendTableValue(shown, size_max, out);
+  if (out->size() == value_begin) return;
+  const size_t key_size = value_begin - key_begin;
+  out->insert(value_begin, key_size < 16 ? 18 - key_size : 2, ' ');
 }
 
 // Cuts what was appended from `begin` on to so many characters.
@@ -153,37 +209,47 @@ void AppendPlain(std::string_view name, std::string_view text,
   out->push_back('"');
 }
 
+// As AddBytes() does, without an object for each.
 void AppendBytes(const std::string& name, std::string_view bytes,
                  std::string* out) {
   if (IsPlain(bytes)) {
     AppendPlain(name, bytes, out);
-    return;
+  } else if (IsUtf8(bytes)) {
+    AppendName(name, out);
+    out->append(OrderedJson(bytes).dump());
+  } else {
+    AppendPlain(name + "64", absl::Base64Escape({bytes.data(), bytes.size()}),
+                out);
   }
-  OrderedJson object;
-  AddBytes(object, name, bytes);
-  const std::string text = object.dump();
-  out->push_back(',');
-  out->append(text, 1, text.size() - 2);  // without its braces
 }
 
-void AppendFileAndOffset(std::string_view file, uint64_t offset,
-                         std::string* out) {
-  out->append("{\"file\":\"");
-  out->append(file);
-  out->push_back('"');
-  AppendMember("offset", offset, out);
+void PutFileAndOffset(std::string_view file, uint64_t offset,
+                      LineWriter* line) {
+  line->Put("{\"file\":\"");
+  line->PutBytes(file);
+  line->Put("\",\"offset\":");
+  line->PutNumber(offset);
 }
 
-void AppendHeaderMembers(const format::RecordHeader& header, std::string* out) {
-  AppendMember("lsn", header.lsn, out);
-  AppendPlain("kind", NameOf(header.kind), out);
-  AppendMember("key_size", header.key_size, out);
-  AppendMember("value_size", header.value_size, out);
+void PutSize(uint64_t size, LineWriter* line) {
+  line->Put(",\"size\":");
+  line->PutNumber(size);
+}
+
+void PutHeaderMembers(const format::RecordHeader& header, LineWriter* line) {
+  line->Put(",\"lsn\":");
+  line->PutNumber(header.lsn);
+  line->Put(",\"kind\":\"");
+  line->PutBytes(NameOf(header.kind));
+  line->Put("\",\"key_size\":");
+  line->PutNumber(header.key_size);
+  line->Put(",\"value_size\":");
+  line->PutNumber(header.value_size);
   if ((header.flags & format::kFlagInFrame) != 0) {
-    out->append(",\"in_frame\":true");
+    line->Put(",\"in_frame\":true");
   }
   if ((header.flags & format::kFlagValueFile) != 0) {
-    out->append(",\"in_value_file\":true");
+    line->Put(",\"in_value_file\":true");
   }
 }
 
@@ -261,6 +327,13 @@ void AppendHexField(uint64_t offset, format::ByteView bytes,
 
 }  // namespace
 
+std::string ShownName(std::string_view file, DumpForm form) {
+  std::string name = Escape(file);
+  if (form != DumpForm::kJson || IsPlain(name)) return name;
+  const std::string quoted = OrderedJson(name).dump();
+  return quoted.substr(1, quoted.size() - 2);
+}
+
 void AppendTableHeader(std::string* out) {
   absl::StrAppendFormat(out, "%-10s %10s %12s %-9s %5s %8s %-3s  %s\n", "FILE",
                         "OFFSET", "LSN", "KIND", "KEY", "VALUE", "FLG",
@@ -271,64 +344,75 @@ void AppendTableLine(const ShownRecord& shown, size_t columns,
                      std::string* out) {
   const size_t begin = out->size();
   const format::RecordHeader& header = shown.record.header;
-  AppendColumn(shown.file, 10, out);
-  AppendColumn(shown.offset, 10, out);
-  AppendColumn(header.lsn, 12, out);
-  AppendColumn(NameOf(header.kind), 9, out);
-  AppendColumn(header.key_size, 5, out);
-  AppendColumn(header.value_size, 8, out);
-  out->push_back(shown.is_current.value_or(false) ? '*' : '-');
-  out->push_back((header.flags & format::kFlagInFrame) != 0 ? 'f' : '-');
-  out->push_back((header.flags & format::kFlagValueFile) != 0 ? 'v' : '-');
-  out->append("  ");
   // Escaping makes nothing shorter, so more than a line is not needed.
   const std::string_view key = shown.record.key.substr(0, columns);
-  const size_t key_begin = out->size();
-  if (IsPlain(key)) {
-    out->append(key);
-  } else {
-    out->append(Escape(key));
+  const bool is_plain = IsPlain(key);
+  LineWriter line(kColumnsSizeMax + shown.file.size() + key.size(), out);
+  line.PutColumn<kFileWidth>(shown.file);
+  line.PutColumn<10>(shown.offset);
+  PutHeaderColumns(header, &line);
+  line.PutColumn<5>(header.key_size);
+  line.PutColumn<8>(header.value_size);
+  line.Put(shown.is_current.value_or(false) ? '*' : '-');
+  line.Put((header.flags & format::kFlagInFrame) != 0 ? 'f' : '-');
+  line.Put((header.flags & format::kFlagValueFile) != 0 ? 'v' : '-');
+  line.Put("  ");
+  const size_t key_begin = line.size();
+  if (is_plain) line.PutBytes(key);
+  const bool ends_here = is_plain && !HasTableValue(shown);
+  if (ends_here && line.size() <= columns) [[likely]] {
+    line.TrimBlanks();
+    line.Put('\n');
+    line.Close();
+    return;
   }
-  const size_t value_begin = out->size();
-  AppendTableValue(shown, columns, out);
-  if (out->size() > value_begin) {
-    const size_t key_size = value_begin - key_begin;
-    out->insert(value_begin, key_size < 16 ? 18 - key_size : 2, ' ');
-  }
+  line.Close();
+  if (!is_plain) AppendEscaped(key, out);
+  AppendValueColumn(shown, columns, begin + key_begin, out);
   CutLine(begin, columns, out);
   while (out->back() == ' ') out->pop_back();
   out->push_back('\n');
 }
 
 void AppendTableGap(std::string_view file, const Gap& gap, std::string* out) {
-  AppendColumn(file, 10, out);
-  AppendColumn(gap.offset, 10, out);
+  LineWriter line(kColumnsSizeMax + file.size(), out);
+  line.PutColumn<kFileWidth>(file);
+  line.PutColumn<10>(gap.offset);
   if (gap.header.has_value()) {
-    AppendColumn(gap.header->lsn, 12, out);
-    AppendColumn(NameOf(gap.header->kind), 9, out);
+    PutHeaderColumns(*gap.header, &line);
   } else {
-    out->append(12, ' ');
-    out->append(" -         ");
+    line.Put("             -         ");
   }
+  line.Close();
   absl::StrAppendFormat(out, "SKIPPED %d bytes: %s\n", gap.size, gap.what);
 }
 
 void AppendJsonLine(const ShownRecord& shown, std::string* out) {
   const Record& record = shown.record;
-  AppendFileAndOffset(shown.file, shown.offset, out);
-  AppendMember("size", RecordSize(record.header), out);
-  AppendHeaderMembers(record.header, out);
-  out->append(",\"checksum\":\"ok\"");
+  const RecordKind kind = record.header.kind;
+  const bool has_key = TakesLsn(kind) || kind == RecordKind::kAuditStub;
+  const bool is_plain = has_key && IsPlain(record.key);
+  LineWriter line(
+      kMembersSizeMax + shown.file.size() + (is_plain ? record.key.size() : 0),
+      out);
+  PutFileAndOffset(shown.file, shown.offset, &line);
+  PutSize(RecordSize(record.header), &line);
+  PutHeaderMembers(record.header, &line);
+  line.Put(",\"checksum\":\"ok\"");
   if (shown.is_current.has_value()) {
-    out->append(*shown.is_current ? ",\"current\":true" : ",\"current\":false");
+    line.Put(",\"current\":");
+    line.PutBytes(*shown.is_current ? "true" : "false");
   }
-  if (shown.is_unproven) out->append(",\"unproven\":true");
-  if (TakesLsn(record.header.kind) ||
-      record.header.kind == RecordKind::kAuditStub) {
-    AppendBytes("key", record.key, out);
+  if (shown.is_unproven) line.Put(",\"unproven\":true");
+  if (is_plain) {
+    line.Put(",\"key\":\"");
+    line.PutBytes(record.key);
+    line.Put('"');
   }
+  line.Close();
+  if (has_key && !is_plain) AppendBytes("key", record.key, out);
   AppendStructure(record, out);
-  if (IsStructured(record.header.kind)) AppendMaskMembers(shown, out);
+  if (IsStructured(kind)) AppendMaskMembers(shown, out);
   if ((record.header.flags & format::kFlagValueFile) != 0) {
     AppendReference(shown, out);
   }
@@ -339,9 +423,11 @@ void AppendJsonLine(const ShownRecord& shown, std::string* out) {
 }
 
 void AppendJsonGap(std::string_view file, const Gap& gap, std::string* out) {
-  AppendFileAndOffset(file, gap.offset, out);
-  AppendMember("size", gap.size, out);
-  if (gap.header.has_value()) AppendHeaderMembers(*gap.header, out);
+  LineWriter line(kMembersSizeMax + file.size(), out);
+  PutFileAndOffset(file, gap.offset, &line);
+  PutSize(gap.size, &line);
+  if (gap.header.has_value()) PutHeaderMembers(*gap.header, &line);
+  line.Close();
   AppendPlain("checksum", gap.header.has_value() ? "payload" : "header", out);
   AppendPlain("skipped", gap.what, out);
   out->append("}\n");

@@ -13,6 +13,7 @@
 
 #include "format/bytes.h"
 #include "format/record.h"
+#include "tools/offline/dump.h"
 #include "tools/offline/lsn_order.h"
 
 namespace peat::tools {
@@ -21,7 +22,7 @@ namespace peat::tools {
 struct ShownRecord {
   const format::Record& record;
   format::ByteView bytes;
-  std::string_view file;
+  std::string_view file;  // as this form prints it: see ShownName()
   uint64_t offset = 0;
   std::optional<bool> is_current = {};  // of a store alone
   bool is_unproven = false;  // current, unless damage hides what is newer
@@ -32,6 +33,10 @@ struct ShownRecord {
   std::optional<std::string_view> file_value = {};
   std::string_view value_damage = {};
 };
+
+// What a file is called in a table, in JSON (without the quotes) or beside raw
+// bytes: a name that is no segment's of Peat's may hold any bytes.
+std::string ShownName(std::string_view file, DumpForm form);
 
 // Names the columns of a table.
 void AppendTableHeader(std::string* out);

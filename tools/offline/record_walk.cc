@@ -14,26 +14,40 @@ using format::RecordCheck;
 
 RecordWalk::RecordWalk(const engine::File* file, const Bounds& bounds,
                        size_t window_size)
-    : file_(file),
-      salt_(bounds.salt),
-      window_size_(window_size),
-      end_(bounds.end),
-      next_(bounds.begin),
-      offset_(bounds.begin),
-      window_begin_(bounds.begin) {
-  PEAT_CHECK(file_ != nullptr);
-  PEAT_CHECK(bounds.begin % format::kRecordAlignment == 0);
+    : window_size_(window_size) {
+  Open(file, bounds);
 }
 
-RecordWalk::RecordWalk(ByteView bytes, const Bounds& bounds)
-    : file_(nullptr),
-      salt_(bounds.salt),
-      window_size_(0),
-      end_(std::min<uint64_t>(bounds.end, bytes.size())),
-      next_(bounds.begin),
-      offset_(bounds.begin),
-      window_(bytes.first(end_)) {
+RecordWalk::RecordWalk(ByteView bytes, const Bounds& bounds) : window_size_(0) {
+  Open(bytes, bounds);
+}
+
+void RecordWalk::Open(const engine::File* file, const Bounds& bounds) {
+  PEAT_CHECK(file != nullptr);
+  file_ = file;
+  window_ = {};
+  window_begin_ = bounds.begin;
+  Begin(bounds, bounds.end);
+}
+
+void RecordWalk::Open(ByteView bytes, const Bounds& bounds) {
+  const uint64_t end = std::min<uint64_t>(bounds.end, bytes.size());
+  file_ = nullptr;
+  window_ = bytes.first(end);
+  window_begin_ = 0;
+  Begin(bounds, end);
+}
+
+void RecordWalk::Begin(const Bounds& bounds, uint64_t end) {
   PEAT_CHECK(bounds.begin % format::kRecordAlignment == 0);
+  salt_ = bounds.salt;
+  end_ = end;
+  read_ahead_end_ = end;
+  next_ = bounds.begin;
+  offset_ = bounds.begin;
+  stopped_.reset();
+  damaged_header_.reset();
+  nonzero_end_.reset();
 }
 
 ByteView RecordWalk::record_bytes() const {
@@ -53,8 +67,9 @@ absl::StatusOr<ByteView> RecordWalk::BytesAt(uint64_t offset, uint64_t size) {
 }
 
 absl::Status RecordWalk::Refill(uint64_t offset, uint64_t size) {
-  const uint64_t wanted =
-      std::min(std::max<uint64_t>(size, window_size_), end_ - offset);
+  const uint64_t ahead = std::min<uint64_t>(
+      window_size_, std::max(read_ahead_end_, offset) - offset);
+  const uint64_t wanted = std::min(std::max(size, ahead), end_ - offset);
   // What is there already of the bytes from `offset` on moves to the front.
   size_t kept = 0;
   if (offset >= window_begin_ && offset < window_begin_ + window_.size()) {
@@ -95,17 +110,28 @@ absl::StatusOr<RecordCheck> RecordWalk::CheckAt(uint64_t offset) {
   return CheckRecord(bytes, place, &record_);
 }
 
+bool RecordWalk::HasRecordAt(uint64_t offset) {
+  if (offset < window_begin_) return false;
+  const uint64_t skipped = offset - window_begin_;
+  if (skipped >= window_.size()) return false;
+  return CheckRecord(window_.subspan(skipped), {salt_, offset}, &record_) ==
+         RecordCheck::kValid;
+}
+
 absl::StatusOr<RecordWalk::Step> RecordWalk::Next() {
   if (stopped_.has_value()) return *stopped_;
   offset_ = next_;
   damaged_header_.reset();
-  if (offset_ < end_) {
+  // Nearly always; whatever it is not, what follows finds out again.
+  bool is_valid = HasRecordAt(offset_);
+  if (!is_valid && offset_ < end_) {
     PEAT_ASSIGN_OR_RETURN(check_, CheckAt(offset_));
-    if (check_ == RecordCheck::kValid) [[likely]] {
-      next_ = offset_ + RecordSize(record_.header);
-      PEAT_DCHECK(next_ <= end_);
-      return Step::kRecord;
-    }
+    is_valid = check_ == RecordCheck::kValid;
+  }
+  if (is_valid) [[likely]] {
+    next_ = offset_ + RecordSize(record_.header);
+    PEAT_DCHECK(next_ <= end_);
+    return Step::kRecord;
   }
   // Also when the file turned out to be shorter.
   if (offset_ >= end_) {
@@ -141,6 +167,19 @@ absl::StatusOr<bool> RecordWalk::IsZeroFrom(uint64_t offset) {
     nonzero_end_ = found;
   }
   return *nonzero_end_ <= offset;
+}
+
+absl::StatusOr<uint64_t> RecordWalk::Seek(uint64_t begin, uint64_t end) {
+  PEAT_CHECK(begin % format::kRecordAlignment == 0);
+  stopped_.reset();
+  read_ahead_end_ = std::min(end, end_);
+  // The file may turn out to be shorter on the way.
+  for (next_ = begin; next_ < std::min(end, end_);
+       next_ += format::kRecordAlignment) {
+    PEAT_ASSIGN_OR_RETURN(const RecordCheck check, CheckAt(next_));
+    if (check == RecordCheck::kValid) return next_;
+  }
+  return end;
 }
 
 absl::StatusOr<uint64_t> RecordWalk::Resync() {

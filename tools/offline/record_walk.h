@@ -37,18 +37,29 @@ class RecordWalk final {
     uint64_t end = 0;
   };
 
-  static constexpr size_t kWindowSize = size_t{1} << 20;
+  static constexpr size_t kWindowSize = size_t{1} << 16;
 
   // Reads `file`, which must outlive this, `window_size` bytes at a time.
   RecordWalk(const engine::File* file, const Bounds& bounds,
              size_t window_size = kWindowSize);
   // Looks at `bytes`, a segment from its first byte, which must outlive this.
   RecordWalk(format::ByteView bytes, const Bounds& bounds);
+  // Walks nowhere until it is opened.
+  explicit RecordWalk(size_t window_size) : window_size_(window_size) {}
   RecordWalk(const RecordWalk&) = delete;
   RecordWalk& operator=(const RecordWalk&) = delete;
 
+  // Begins anew, as if it were made so; keeps the memory of its window.
+  void Open(const engine::File* file, const Bounds& bounds);
+  void Open(format::ByteView bytes, const Bounds& bounds);
+
   // As SegmentScanner::Next(). Fails when the file cannot be read.
   absl::StatusOr<Step> Next();
+
+  // Goes on at the first offset in [begin, end) at which a record validates,
+  // and returns it; `end` if there is none. `begin` is a multiple of 8. Until
+  // the next call no more is read behind `end` than the record that lies there.
+  absl::StatusOr<uint64_t> Seek(uint64_t begin, uint64_t end);
 
   // The record that the last Next() found; its views live until the next call.
   const format::Record& record() const { return record_; }
@@ -76,16 +87,21 @@ class RecordWalk final {
   // the end.
   absl::StatusOr<format::ByteView> BytesAt(uint64_t offset, uint64_t size);
   absl::Status Refill(uint64_t offset, uint64_t size);
+  // Whether the window holds a valid record at `offset`, and all of it.
+  bool HasRecordAt(uint64_t offset);
   absl::StatusOr<format::RecordCheck> CheckAt(uint64_t offset);
   // Whether there is nothing but zeros from `offset` on.
   absl::StatusOr<bool> IsZeroFrom(uint64_t offset);
 
-  const engine::File* const file_;  // null: all bytes are in the window
-  const uint64_t salt_;
+  void Begin(const Bounds& bounds, uint64_t end);
+
   const size_t window_size_;
-  uint64_t end_;
-  uint64_t next_;
-  uint64_t offset_;
+  const engine::File* file_ = nullptr;  // null: all bytes are in the window
+  uint64_t salt_ = 0;
+  uint64_t end_ = 0;
+  uint64_t read_ahead_end_ = 0;  // behind it only what is asked for is read
+  uint64_t next_ = 0;
+  uint64_t offset_ = 0;
   std::optional<Step> stopped_;
   format::Record record_;
   format::RecordCheck check_ = format::RecordCheck::kValid;

@@ -10,6 +10,7 @@
 #include "format/mask.h"
 #include "format/status_macros.h"
 #include "tools/offline/live_set.h"
+#include "tools/offline/lsn_run.h"
 
 namespace peat::tools {
 
@@ -35,8 +36,11 @@ class SegmentChecker {
   SegmentChecker(const SourceSegment& segment, const SegmentCheckParts& parts)
       : segment_(segment),
         parts_(parts),
+        seen_(parts.seen),
         name_(segment.name()),
-        is_log_(segment.entry.kind == SegmentKind::kLog) {}
+        is_log_(segment.entry.kind == SegmentKind::kLog) {
+    FindPrefixEnd(format::kSegmentHeaderSize);
+  }
 
   absl::StatusOr<SegmentReport> Run() {
     RecordWalk walk = segment_.Walk();
@@ -45,6 +49,7 @@ class SegmentChecker {
       PEAT_ASSIGN_OR_RETURN(const Step step, walk.Next());
       if (step == Step::kRecord) {
         CheckRecord(walk);
+        if (walk.next_offset() >= prefix_end_) NotePrefix(walk.next_offset());
         if (++report_.record_count % kLookInterval == 0) {
           *parts_.progress += walk.offset() - counted;
           counted = walk.offset();
@@ -70,7 +75,7 @@ class SegmentChecker {
   // Adds a breach of the rules by a record that is valid in itself.
   void Breach(uint64_t offset, std::string what) {
     // Behind damage much does not fit, and says nothing more.
-    if (has_gap_ || is_loose()) return;
+    if (report_.has_gap || is_loose()) return;
     report_.findings.push_back(
         {.file = name_,
          .offset = offset,
@@ -81,7 +86,7 @@ class SegmentChecker {
   }
 
   absl::StatusOr<bool> NoteGap(RecordWalk& walk, Step step) {
-    has_gap_ = true;
+    report_.has_gap = true;
     frame_end_ = 0;
     const uint64_t begin = walk.offset();
     const char* const what = step == Step::kDamaged
@@ -112,10 +117,14 @@ class SegmentChecker {
     } else {
       CheckOutsideOfLog(walk);
     }
+    if (HasPlace(record.header)) seen_.Add(record.header.lsn);
     if (record.header.kind == RecordKind::kAuditStub) {
       NoteMask(record, format::DecodeMask(record).stub_of);
     }
     if (!TakesLsn(record.header.kind)) return;
+    if (record.header.kind == RecordKind::kTombstone) {
+      tombstone_bytes_ += walk.record_bytes().size();
+    }
     min_lsn_ = std::min(min_lsn_, record.header.lsn);
     max_lsn_ = std::max(max_lsn_, record.header.lsn);
     if (format::IsMask(record.header.kind)) {
@@ -156,7 +165,7 @@ class SegmentChecker {
                absl::StrFormat("lsn %d follows lsn %d", header.lsn, last_lsn_));
       }
       last_lsn_ = header.lsn;
-      is_dense_ = !has_gap_;
+      is_dense_ = !report_.has_gap;
       if (in_frame && --members_left_ == 0 &&
           walk.next_offset() != frame_end_) {
         Breach(walk.offset(), "a batch has more bytes than members");
@@ -240,10 +249,40 @@ class SegmentChecker {
     last_lsn_ = header.lsn;
   }
 
+  // The first of the prefixes asked for that ends behind `offset`.
+  void FindPrefixEnd(uint64_t offset) {
+    const auto next = std::upper_bound(parts_.prefix_ends.begin(),
+                                       parts_.prefix_ends.end(), offset);
+    prefix_end_ = next == parts_.prefix_ends.end() ? UINT64_MAX : *next;
+  }
+
+  // A record ends at `end`, where or behind where one should.
+  void NotePrefix(uint64_t end) {
+    const bool is_wanted = end == prefix_end_;
+    FindPrefixEnd(end);
+    if (!is_wanted) return;
+    SegmentPrefix prefix{.end = end,
+                         .last_lsn = is_log_ ? last_lsn_ : max_lsn_,
+                         .last_checksum = last_checksum_,
+                         .tombstone_bytes = tombstone_bytes_};
+    for (const FoundMask& mask : report_.masks) {
+      if (mask.is_stub) continue;
+      prefix.disable_count += mask.kind == RecordKind::kDisable ? 1 : 0;
+      prefix.forget_count += mask.kind == RecordKind::kForget ? 1 : 0;
+    }
+    for (const FoundReference& one : report_.references) {
+      prefix.value_bytes += one.reference.size;
+      prefix.values.push_back(one.reference.file);
+    }
+    report_.prefixes.push_back(std::move(prefix));
+  }
+
   void NoteMask(const Record& record, RecordKind kind) {
-    report_.masks.push_back({.key = std::string(record.key),
-                             .lsn = record.header.lsn,
-                             .kind = kind});
+    report_.masks.push_back(
+        {.key = std::string(record.key),
+         .lsn = record.header.lsn,
+         .kind = kind,
+         .is_stub = record.header.kind == RecordKind::kAuditStub});
   }
 
   void CheckDigest(const RecordWalk& walk) {
@@ -295,7 +334,7 @@ class SegmentChecker {
                           "a deleted key come back",
            .remedy = "delete the file; it is made again when it is needed"});
     }
-    if (segment_.kind != SourceKind::kSealed || has_gap_) return;
+    if (segment_.kind != SourceKind::kSealed || report_.has_gap) return;
     if (last_checksum_ != entry.last_checksum) {
       Breach(segment_.end,
              "the last record is not the one that was sealed; an "
@@ -316,10 +355,10 @@ class SegmentChecker {
 
   const SourceSegment& segment_;
   const SegmentCheckParts& parts_;
+  SeenLsns::Walk seen_;
   const std::string name_;
   const bool is_log_;
   SegmentReport report_;
-  bool has_gap_ = false;
   bool is_dense_ = false;  // last_lsn_ is that of the record before
   Lsn last_lsn_ = 0;
   Lsn min_lsn_ = UINT64_MAX;
@@ -328,6 +367,8 @@ class SegmentChecker {
   uint32_t members_left_ = 0;
   uint32_t last_checksum_ = 0;
   uint64_t lacking_keys_ = 0;
+  uint64_t tombstone_bytes_ = 0;
+  uint64_t prefix_end_ = UINT64_MAX;  // of the prefix that is looked for
 };
 
 Finding HintFinding(const ManifestSegment& entry, uint64_t offset,

@@ -17,6 +17,8 @@
 #include "format/key_filter.h"
 #include "format/record.h"
 #include "tools/offline/finding.h"
+#include "tools/offline/lsn_check.h"
+#include "tools/offline/snapshot_check.h"
 #include "tools/offline/store_files.h"
 
 namespace peat::tools {
@@ -34,6 +36,7 @@ struct FoundMask {
   std::string key;
   format::Lsn lsn = 0;
   format::RecordKind kind = format::RecordKind::kForget;
+  bool is_stub = false;
 };
 
 struct SegmentReport {
@@ -41,14 +44,20 @@ struct SegmentReport {
   uint64_t record_count = 0;
   std::vector<FoundReference> references;
   std::vector<FoundMask> masks;
+  // Those that were asked for; incomplete behind damage.
+  std::vector<SegmentPrefix> prefixes;
+  bool has_gap = false;
 };
 
 // Checks `segment`, which has no flaw. `filter` is what its hint file holds;
-// null: it has none. `progress` counts the bytes that were read; stops early
-// with Cancelled when `is_cancelled` becomes true.
+// null: it has none. The records' lsns are added to `seen`. `prefix_ends`,
+// which ascend, are where records should end. `progress` counts the bytes that
+// were read; stops early with Cancelled when `is_cancelled` becomes true.
 struct SegmentCheckParts {
   const StoreFiles* files = nullptr;
   const format::KeyFilter* filter = nullptr;
+  SeenLsns* seen = nullptr;
+  std::vector<uint64_t> prefix_ends = {};
   std::atomic<uint64_t>* progress = nullptr;
   const std::atomic<bool>* is_cancelled = nullptr;
 };

@@ -169,8 +169,8 @@ absl::Status CheckNotOld(const StoreFiles& files) {
     const absl::StatusOr<SourceSegment> segment =
         ReadLoneSegment(*files.directory, name);
     if (!segment.ok() || segment->entry.id != parsed->id) continue;
-    RecordWalk walk = segment->WalkPart(
-        format::kSegmentHeaderSize, segment->end, format::kSegmentHeaderSize);
+    RecordWalk walk(format::kSegmentHeaderSize);
+    segment->OpenPart(format::kSegmentHeaderSize, segment->end, &walk);
     const absl::StatusOr<RecordWalk::Step> step = walk.Next();
     if (!step.ok() || *step != RecordWalk::Step::kRecord ||
         walk.record().header.kind != format::RecordKind::kLink) {
@@ -235,16 +235,23 @@ std::string SourceSegment::name() const {
 }
 
 RecordWalk SourceSegment::Walk() const {
-  return WalkPart(format::kSegmentHeaderSize, end, RecordWalk::kWindowSize);
+  PEAT_CHECK(!flaw.has_value());
+  const RecordWalk::Bounds bounds{
+      .salt = entry.salt, .begin = format::kSegmentHeaderSize, .end = end};
+  if (file == nullptr) return RecordWalk(bytes, bounds);
+  return RecordWalk(file.get(), bounds);
 }
 
-RecordWalk SourceSegment::WalkPart(uint64_t begin, uint64_t part_end,
-                                   size_t window_size) const {
+void SourceSegment::OpenPart(uint64_t begin, uint64_t part_end,
+                             RecordWalk* walk) const {
   PEAT_CHECK(!flaw.has_value());
   const RecordWalk::Bounds bounds{
       .salt = entry.salt, .begin = begin, .end = part_end};
-  if (file == nullptr) return RecordWalk(bytes, bounds);
-  return RecordWalk(file.get(), bounds, window_size);
+  if (file == nullptr) {
+    walk->Open(bytes, bounds);
+  } else {
+    walk->Open(file.get(), bounds);
+  }
 }
 
 bool StoreFiles::is_store() const {

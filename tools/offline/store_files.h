@@ -57,9 +57,8 @@ struct SourceSegment {
   std::string name() const;
   // Needs `flaw` to be absent. Lives no longer than the store's files.
   RecordWalk Walk() const;
-  // The same for a part of it that begins at a record.
-  RecordWalk WalkPart(uint64_t begin, uint64_t part_end,
-                      size_t window_size) const;
+  // The same for a part of it, by a walk that is there already.
+  void OpenPart(uint64_t begin, uint64_t part_end, RecordWalk* walk) const;
 };
 
 // One of the two copies of the manifest.

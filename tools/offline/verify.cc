@@ -1,5 +1,6 @@
 #include "tools/offline/verify.h"
 
+#include <algorithm>
 #include <atomic>
 #include <optional>
 #include <set>
@@ -9,16 +10,16 @@
 
 #include "absl/strings/str_format.h"
 #include "engine/digest.h"
-#include "engine/index_snapshot.h"
 #include "engine/manifest_store.h"
 #include "engine/value_files.h"
 #include "engine/worker.h"
 #include "format/file_name.h"
 #include "format/status_macros.h"
-#include "index/key_hash.h"
+#include "tools/offline/lsn_check.h"
 #include "tools/offline/manifest_check.h"
 #include "tools/offline/mask_check.h"
 #include "tools/offline/segment_check.h"
+#include "tools/offline/snapshot_check.h"
 #include "tools/offline/store_files.h"
 
 namespace peat::tools {
@@ -28,17 +29,36 @@ void AddAll(Findings some, Findings* findings) {
   for (Finding& finding : some) findings->push_back(std::move(finding));
 }
 
+// The highest lsn that the store says it has; all there may be if it does not.
+format::Lsn LastLsn(const StoreFiles& files) {
+  if (!files.manifest.has_value()) return UINT64_MAX;
+  format::Lsn last = files.tail->end.last_lsn;
+  for (const format::ManifestSegment& entry : files.manifest->segments) {
+    last = std::max(last, entry.last_lsn);
+  }
+  return last;
+}
+
 class Verification {
  public:
   Verification(const StoreFiles& files, int thread_count,
                const OnProgress& on_progress)
-      : files_(files), thread_count_(thread_count), on_progress_(on_progress) {}
+      : files_(files),
+        thread_count_(thread_count),
+        on_progress_(on_progress),
+        snapshots_(files),
+        seen_(LastLsn(files)) {}
 
   absl::StatusOr<VerifyReport> Run() {
     AddAll(CheckManifests(files_, &report_.is_unreadable), &report_.findings);
     NoteFlaws();
     PEAT_RETURN_IF_ERROR(CheckSegments());
     if (files_.tail.has_value()) CheckTail();
+    if (seen_.has_twice()) {
+      PEAT_ASSIGN_OR_RETURN(Findings clashes,
+                            CheckLsns(files_, thread_count_, on_progress_));
+      AddAll(std::move(clashes), &report_.findings);
+    }
     PEAT_RETURN_IF_ERROR(CheckValues());
     PEAT_ASSIGN_OR_RETURN(Findings masks, CheckMasks(files_, masks_));
     AddAll(std::move(masks), &report_.findings);
@@ -47,7 +67,7 @@ class Verification {
       value_files.insert(one.reference.file);
     }
     AddAll(CheckNames(files_, value_files), &report_.findings);
-    CheckSnapshots();
+    AddAll(snapshots_.Check(prefixes_, thread_count_), &report_.findings);
     report_.mask_count = masks_.size();
     return std::move(report_);
   }
@@ -67,29 +87,6 @@ class Verification {
                "(lsns %d to %d)",
                segment.entry.first_lsn, segment.entry.last_lsn),
            .remedy = kSalvage});
-    }
-  }
-
-  void CheckSnapshots() {
-    if (!files_.manifest_status.ok()) return;
-    const absl::StatusOr<std::vector<std::string>> names =
-        files_.directory->List();
-    if (!names.ok()) return;
-    const index::KeyHasher hasher(files_.manifest->hash_seed);
-    for (const std::string& name : *names) {
-      const auto parsed = format::ParseFileName(name);
-      if (!parsed.has_value() || parsed->kind != format::FileKind::kSnapshot) {
-        continue;
-      }
-      const absl::Status status = engine::CheckIndexSnapshot(
-          *files_.directory, name, *files_.manifest, hasher);
-      if (status.ok()) continue;
-      report_.findings.push_back(
-          {.severity = Severity::kFlaw,
-           .file = name,
-           .what = std::string(status.message()),
-           .consequence = "none: the store opens without it, more slowly",
-           .remedy = "delete the file; it is made again at the next close"});
     }
   }
 
@@ -128,6 +125,8 @@ class Verification {
         CheckSegment(segment,
                      {.files = &files_,
                       .filter = filter.has_value() ? &*filter : nullptr,
+                      .seen = &seen_,
+                      .prefix_ends = snapshots_.EndsIn(segment.entry.id),
                       .progress = &progress_,
                       .is_cancelled = &is_cancelled_}));
     AddAll(std::move(findings), &report.findings);
@@ -157,6 +156,9 @@ class Verification {
       references_.push_back(std::move(one));
     }
     for (FoundMask& one : report.masks) masks_.push_back(std::move(one));
+    if (!report.has_gap) {
+      prefixes_[segment.entry.id] = std::move(report.prefixes);
+    }
   }
 
   // What the walk along the log has found: see engine/log_tail.h.
@@ -275,9 +277,12 @@ class Verification {
   const OnProgress& on_progress_;
   std::atomic<uint64_t> progress_ = 0;
   std::atomic<bool> is_cancelled_ = false;
+  const SnapshotChecker snapshots_;
+  SeenLsns seen_;
   VerifyReport report_;
   std::vector<FoundReference> references_;
   std::vector<FoundMask> masks_;
+  SegmentPrefixes prefixes_;
 };
 
 }  // namespace

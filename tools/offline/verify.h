@@ -2,15 +2,19 @@
 //
 //   manifests   both copies, and that they agree; the entries of the log
 //   segments    headers, each record, links, lsns, batches, bounds; hint files
+//   lsns        that records with the same lsn are copies of one
 //   the log     where it ends, and whether that is a torn tail or damage
 //   values      each file that a record refers to
 //   masks       digests; that nothing came after a forget, or while disabled
+//   snapshots   of the index: heads, images and tables; of each segment, that a
+//               record ends where they say, and what they count before it
 //   names       leftovers, and what is none of Peat's
 //
 // A kind of file that is added to the format becomes one more checker in
 // verify.cc. Reads only, always; beside a process that writes, too. Memory: a
 // window of each segment that is read, the unsealed segments, the largest
-// value, some 100 bytes for each mask and each large value.
+// value, some 100 bytes for each mask and each large value, one bit for each
+// lsn up to 32 MiB, what snapshot_check.h says.
 
 #ifndef PEAT_TOOLS_OFFLINE_VERIFY_H_
 #define PEAT_TOOLS_OFFLINE_VERIFY_H_

@@ -3,6 +3,8 @@
 
 #include "tools/offline/record_walk.h"
 
+#include <algorithm>
+
 #include "engine/segment_scanner.h"
 #include "format/segment_header.h"
 #include "tests/tools/offline/offline_fixture.h"
@@ -109,6 +111,29 @@ TEST_F(RecordWalkTest, EndsWhereTheFileEnds) {
        size += 29) {
     SCOPED_TRACE(size);
     ExpectSame(sound.substr(0, size));
+  }
+}
+
+TEST_F(RecordWalkTest, SeeksTheFirstRecordOfAnyRange) {
+  const std::string bytes = MakeSegment();
+  testing::WriteWholeFile(path("file"), bytes);
+  const auto directory =
+      *engine::PosixFileSystem().OpenDirectory(path("file").parent_path());
+  const auto file = *directory->Open("file", engine::OpenMode::kRead);
+  const RecordWalk::Bounds bounds{
+      .salt = kSalt, .begin = format::kSegmentHeaderSize, .end = bytes.size()};
+  RecordWalk walk(file.get(), bounds, 256);
+  std::vector<uint64_t> offsets;
+  while (*walk.Next() == Step::kRecord) offsets.push_back(walk.offset());
+  for (uint64_t begin = bounds.begin; begin < bounds.end; begin += 8) {
+    const auto first = std::lower_bound(offsets.begin(), offsets.end(), begin);
+    for (const uint64_t end : {begin + 8, begin + 600, bounds.end}) {
+      const bool is_there = first != offsets.end() && *first < end;
+      ASSERT_EQ(*walk.Seek(begin, end), is_there ? *first : end);
+      if (!is_there) continue;
+      ASSERT_EQ(*walk.Next(), Step::kRecord);
+      ASSERT_EQ(walk.offset(), *first);
+    }
   }
 }
 
