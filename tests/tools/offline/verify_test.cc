@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
-#include <thread>
+#include <memory>
+#include <string>
+#include <vector>
 
+#include "engine/engine.h"
 #include "format/file_name.h"
 #include "format/manifest.h"
 #include "tests/tools/offline/offline_fixture.h"
@@ -176,24 +178,26 @@ TEST_F(VerifyTest, ReportsAManifestFromAnOlderDay) {
 // for it, and goes there first.
 TEST_F(VerifyTest, FindsNothingWhereIdsDoNotAscendAlongTheLog) {
   {
-    const std::unique_ptr<Store> store = Open(path("s"));
-    for (int i = 0; i < 8; ++i) {
-      ASSERT_OK(store->Put("a" + std::to_string(i), std::string(100'000, 'a')));
-    }
-    for (int i = 0; i < 500; ++i) {
-      if (std::filesystem::exists(path("s") / "000002.seg")) break;
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    }
-    // Until the one that was prepared ahead is offered.
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
-    WriteBatch batch;
-    for (int i = 0; i < 20; ++i) {
-      batch.Put("b" + std::to_string(i), std::string(150'000, 'b'));
+    engine::Config config;
+    config.segment_size_min = uint64_t{64} << 10;
+    config.segment_size_max = config.segment_size_min;
+    config.background_threads = false;
+    ASSERT_OK_AND_ASSIGN(
+        const std::unique_ptr<engine::Engine> store,
+        engine::Engine::Open(engine::PosixFileSystem(), path("s"), config));
+    const std::string value(2000, 'v');
+    std::vector<std::string> keys;
+    for (int i = 0; i < 60; ++i) keys.push_back("key" + std::to_string(i));
+    // One is prepared ahead when half of the first is full.
+    for (int i = 0; i < 20; ++i) ASSERT_OK(store->Put("first", value));
+    store->RunSupply();
+    std::vector<engine::BatchOperation> batch;
+    for (const std::string& key : keys) {
+      batch.push_back(
+          {.operation = engine::Operation::kPut, .key = key, .value = value});
     }
     ASSERT_OK(store->Write(batch));
-    for (int i = 0; i < 15; ++i) {
-      ASSERT_OK(store->Put("c" + std::to_string(i), std::string(100'000, 'c')));
-    }
+    for (const std::string& key : keys) ASSERT_OK(store->Put(key, value));
     ASSERT_OK(store->Close());
   }
   const StoreFiles files =
