@@ -208,8 +208,14 @@ absl::Status StoreCopy::Publish() {
   PEAT_CHECK(lock_ != nullptr);
   PEAT_CHECK(!is_published_);
   PEAT_RETURN_IF_ERROR(CheckTarget());
-  PEAT_RETURN_IF_ERROR(parent_->Rename(unfinished_name_, name_));
+  // From here on it may be there, even if the call says that it has failed.
   is_published_ = true;
+  const absl::Status renamed = parent_->Rename(unfinished_name_, name_);
+  if (!renamed.ok()) {
+    const absl::Status free = CheckTarget();
+    if (free.ok()) is_published_ = false;
+    if (!absl::IsAlreadyExists(free)) return renamed;
+  }
   PEAT_RETURN_IF_ERROR(parent_->Sync());
   // A crash may leave it: a store takes no notice of it.
   (void)directory_->Unlink(marker_name_);

@@ -158,6 +158,7 @@ absl::Status CheckImage(std::unique_ptr<SimFileSystem> image,
         where));
   }
   CrashRun run(std::move(image), settings, oracle);
+  PEAT_RETURN_IF_ERROR(Under(run.CheckCopy(), where));
   std::optional<size_t> seen;
   if (depth.read_only) {
     const absl::StatusOr<size_t> k = run.CheckReadOnly(floor);

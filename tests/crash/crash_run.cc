@@ -1,5 +1,6 @@
 #include "tests/crash/crash_run.h"
 
+#include <filesystem>
 #include <map>
 #include <optional>
 #include <utility>
@@ -9,9 +10,6 @@
 #include "format/status_macros.h"
 
 namespace peat::testing {
-absl::Status Broken(std::string message) {
-  return absl::InternalError(std::move(message));
-}
 
 std::map<std::string, std::string> FilesOf(const SimFileSystem& disk) {
   std::map<std::string, std::string> files;
@@ -29,6 +27,9 @@ using engine::Engine;
 using engine::KeyState;
 using engine::Operation;
 using Kind = ScriptStep::Kind;
+
+// Where checkpoints lie.
+constexpr char kCopiesPath[] = "copies";
 
 // What a step does to the model, if it is not refused.
 ModelUnit UnitOf(const ScriptStep& step, const Model& model) {
@@ -61,128 +62,7 @@ bool IsAnswer(const absl::Status& status, ModelAnswer answer) {
   return false;
 }
 
-absl::Status Expect(bool holds, const char* what) {
-  return holds ? absl::OkStatus() : Broken(what);
-}
-
 }  // namespace
-
-namespace {
-
-// The key as the store shows it, everywhere; absent: no fingerprint.
-absl::Status DumpKey(const Engine& store, const std::string& key, Dump* dump,
-                     std::optional<std::string>* value) {
-  PEAT_ASSIGN_OR_RETURN(const KeyState state, store.State(key));
-  ModelKey content{.state = state};
-  std::string bytes;
-  const absl::Status got = store.Get(key, &bytes);
-  if (!got.ok() && !absl::IsNotFound(got)) return got;
-  if (got.ok() != engine::IsReadable(state)) {
-    return Broken("Get and State differ");
-  }
-  if (got.ok()) content.value = bytes;
-  std::string preserved;
-  const absl::Status revealed = store.Reveal(key, &preserved);
-  if (!revealed.ok() && !absl::IsNotFound(revealed)) return revealed;
-  if (state == KeyState::kDisabled &&
-      !(revealed.ok() && preserved == *content.value)) {
-    return Broken("a disabled value is not preserved");
-  }
-  if (state == KeyState::kForgotten && revealed.ok()) {
-    content.value = preserved;
-  }
-  if (state != KeyState::kAbsent) {
-    dump->fingerprint += Fingerprint(key, content);
-  }
-  if (!got.ok()) return absl::OkStatus();
-  ++dump->key_count;
-  *value = std::move(bytes);
-  return absl::OkStatus();
-}
-
-// Every mask that was ever set, whole or as a stub, in both orders.
-absl::Status DumpMasks(const Engine& store, Dump* dump) {
-  uint64_t count = 0;
-  for (const bool newest_first : {false, true}) {
-    PEAT_ASSIGN_OR_RETURN(const std::unique_ptr<engine::MaskScan> scan,
-                          store.ScanMasks({.newest_first = newest_first}));
-    uint64_t last = newest_first ? UINT64_MAX : 0;
-    while (scan->Next()) {
-      const uint64_t lsn = scan->record().header.lsn;
-      if (newest_first ? lsn >= last : lsn <= last) {
-        return Broken("masks are out of order");
-      }
-      last = lsn;
-      if (scan->mask().time != kTestTime) return Broken("a mask's time");
-      count += newest_first ? -1 : 1;
-      if (newest_first) continue;
-      dump->fingerprint += MaskFingerprint(scan->record().key, scan->kind(),
-                                           lsn, scan->mask().reason);
-    }
-    PEAT_RETURN_IF_ERROR(scan->status());
-  }
-  return Expect(count == 0, "fewer masks newest first");
-}
-
-// `pairs`, in the order of the log and from the last to the first.
-absl::Status CompareScans(const Engine& store,
-                          const std::map<std::string, std::string>& pairs) {
-  for (const bool any_order : {true, false}) {
-    engine::Query query;
-    query.any_order = any_order;
-    query.reverse = !any_order;
-    const std::unique_ptr<engine::Cursor> cursor = store.Scan(query);
-    uint64_t count = 0;
-    auto expected = pairs.rbegin();
-    for (; cursor->is_valid(); cursor->Next(), ++count) {
-      const auto found = pairs.find(std::string(cursor->key()));
-      if (found == pairs.end() || found->second != cursor->value()) {
-        return Broken("Scan shows what Get does not");
-      }
-      if (!any_order && (expected++)->first != cursor->key()) {
-        return Broken("Scan is out of order");
-      }
-    }
-    PEAT_RETURN_IF_ERROR(cursor->status());
-    PEAT_RETURN_IF_ERROR(Expect(count == pairs.size(), "Scan misses a key"));
-  }
-  return absl::OkStatus();
-}
-
-}  // namespace
-
-absl::StatusOr<Dump> DumpStore(const Engine& store, uint32_t key_count) {
-  Dump dump;
-  std::vector<std::string> keys;
-  std::vector<std::optional<std::string>> values(key_count);
-  for (uint32_t i = 0; i < key_count; ++i) {
-    keys.push_back(KeyOf(i));
-    PEAT_RETURN_IF_ERROR(DumpKey(store, keys[i], &dump, &values[i]));
-  }
-  PEAT_RETURN_IF_ERROR(DumpMasks(store, &dump));
-  const std::vector<std::string_view> views(keys.begin(), keys.end());
-  absl::Status answers;
-  PEAT_RETURN_IF_ERROR(store.MultiGet(
-      views, [&](size_t i, absl::Status status, engine::Pinned value) {
-        const bool same = values[i].has_value()
-                              ? status.ok() && value.value == *values[i]
-                              : absl::IsNotFound(status);
-        if (!same) answers = Broken("MultiGet and Get differ");
-      }));
-  PEAT_RETURN_IF_ERROR(answers);
-  std::map<std::string, std::string> pairs;
-  for (size_t i = 0; i < keys.size(); ++i) {
-    if (values[i].has_value()) pairs.emplace(keys[i], *values[i]);
-  }
-  PEAT_RETURN_IF_ERROR(CompareScans(store, pairs));
-  const engine::Stats stats = store.GetStats();
-  dump.last_lsn = stats.last_lsn;
-  if (stats.key_count != dump.key_count) {
-    return Broken(absl::StrFormat("%d keys counted, %d found", stats.key_count,
-                                  dump.key_count));
-  }
-  return dump;
-}
 
 CrashRun::CrashRun(std::unique_ptr<SimFileSystem> disk,
                    const Settings& settings, Oracle oracle)
@@ -285,6 +165,8 @@ absl::Status CrashRun::Do(const ScriptStep& step) {
     case Kind::kCompactAll:
     case Kind::kSaveIndex:
       return Maintain(step);
+    case Kind::kCheckpoint:
+      return Checkpoint();
     case Kind::kFailWriteback:
       FailWriteback(step);
       return absl::OkStatus();
@@ -350,21 +232,22 @@ absl::Status CrashRun::CallOne(const ScriptStep& step,
     case Kind::kPutIfAbsent: {
       PEAT_ASSIGN_OR_RETURN(const bool inserted,
                             store_->PutIfAbsent(key, value));
-      return Expect(inserted == !exists || !is_alive(), "PutIfAbsent is wrong");
+      return Require(inserted == !exists || !is_alive(),
+                     "PutIfAbsent is wrong");
     }
     case Kind::kUpdate: {
       PEAT_ASSIGN_OR_RETURN(const std::optional<std::string> previous,
                             store_->Update(key, value));
       const bool right =
           previous.has_value() == exists && (!exists || *previous == *old);
-      return Expect(right || !is_alive(), "Update returned a wrong value");
+      return Require(right || !is_alive(), "Update returned a wrong value");
     }
     case Kind::kCompareAndSet: {
       std::optional<std::string> expected;
       if (exists) expected = *old;
       PEAT_ASSIGN_OR_RETURN(const bool was_equal,
                             store_->CompareAndSet(key, expected, value));
-      return Expect(was_equal || !is_alive(), "CompareAndSet is wrong");
+      return Require(was_equal || !is_alive(), "CompareAndSet is wrong");
     }
     case Kind::kDisable:
       return store_->Disable(key, reason);
@@ -378,11 +261,11 @@ absl::Status CrashRun::CallOne(const ScriptStep& step,
           receipt.key_digest.has_value() == is_new &&
           receipt.value_digest.has_value() == exists &&
           (!exists || *receipt.value_digest == engine::DigestOf(*old));
-      return Expect(right || !is_alive(), "Forget gave a wrong receipt");
+      return Require(right || !is_alive(), "Forget gave a wrong receipt");
     }
     default: {
       PEAT_ASSIGN_OR_RETURN(const bool existed, store_->Delete(key));
-      return Expect(existed == exists || !is_alive(), "Delete is wrong");
+      return Require(existed == exists || !is_alive(), "Delete is wrong");
     }
   }
 }
@@ -433,8 +316,52 @@ absl::Status CrashRun::Reopen() {
   PEAT_RETURN_IF_ERROR(Open(oracle_.acknowledged));
   if (!is_open() || !closed.ok()) return absl::OkStatus();
   const engine::Stats stats = store_->GetStats();
-  return Expect(stats.open.clean && stats.open.cut.empty(),
-                "a store that was closed is not clean");
+  return Require(stats.open.clean && stats.open.cut.empty(),
+                 "a store that was closed is not clean");
+}
+
+absl::Status CrashRun::Checkpoint() {
+  RemoveCopy();
+  const absl::Status created = disk_->CreateDirectory(kCopiesPath);
+  if (!absl::IsAlreadyExists(created) && !created.ok()) return Take(created);
+  OracleCopy& copy = oracle_.copy;
+  // A name of its own: another may be in the way that could not be removed.
+  copy.path = absl::StrFormat("%s/%d", kCopiesPath, ++oracle_.copy_count);
+  copy.floor = oracle_.acknowledged;
+  const absl::Status status = store_->Checkpoint(copy.path).status();
+  NoteDurable();
+  if (!is_alive() || !status.ok()) return Take(status);
+  copy.is_promised = true;
+  return settings_.expects_faults ? absl::OkStatus() : CheckCopy();
+}
+
+void CrashRun::RemoveCopy() {
+  const OracleCopy copy = std::exchange(oracle_.copy, {});
+  if (copy.path.empty()) return;
+  const auto parent = disk_->OpenDirectory(kCopiesPath);
+  const auto directory = disk_->OpenDirectory(copy.path);
+  if (!parent.ok() || !directory.ok()) return;
+  for (const std::string& name : disk_->ListFiles(copy.path)) {
+    (void)(*directory)->Unlink(name);
+  }
+  const std::string name = std::filesystem::path(copy.path).filename();
+  (void)(*parent)->RemoveDirectory(name);
+}
+
+absl::Status CrashRun::CheckCopy() const {
+  const OracleCopy& copy = oracle_.copy;
+  if (copy.path.empty()) return absl::OkStatus();
+  if (!disk_->OpenDirectory(copy.path).ok()) {
+    return Require(!copy.is_promised, "a checkpoint is gone");
+  }
+  engine::Config config = settings_.config;
+  config.access = engine::Access::kReadOnly;
+  absl::StatusOr<std::unique_ptr<Engine>> store =
+      Engine::Open(*disk_, copy.path, config);
+  if (!store.ok()) {
+    return Broken("a checkpoint does not open: " + store.status().ToString());
+  }
+  return FindPrefix(**store, copy.floor).status();
 }
 
 absl::Status CrashRun::Maintain(const ScriptStep& step) {
@@ -472,7 +399,7 @@ absl::Status CrashRun::CheckState() const {
   if (!is_open()) return absl::OkStatus();
   PEAT_ASSIGN_OR_RETURN(const size_t k,
                         FindPrefix(*store_, oracle_.model.unit_count()));
-  return Expect(k == oracle_.model.unit_count(), "the state is an older one");
+  return Require(k == oracle_.model.unit_count(), "the state is an older one");
 }
 
 absl::StatusOr<size_t> CrashRun::CheckReadOnly(size_t floor) const {

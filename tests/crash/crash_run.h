@@ -23,6 +23,7 @@
 #include "absl/status/statusor.h"
 #include "engine/engine.h"
 #include "tests/crash/script.h"
+#include "tests/crash/store_dump.h"
 #include "tests/support/model.h"
 #include "tests/support/sim_file_system.h"
 
@@ -30,16 +31,22 @@ namespace peat::testing {
 
 inline constexpr char kStorePath[] = "store";
 
-// A promise that was not kept.
-absl::Status Broken(std::string message);
-
 // The bytes of all files of the store, by name.
 std::map<std::string, std::string> FilesOf(const SimFileSystem& disk);
+
+// A checkpoint: if it is there it has the first so many units, or more.
+struct OracleCopy {
+  std::string path;
+  size_t floor = 0;
+  bool is_promised = false;  // that it is there
+};
 
 struct Oracle {
   Model model;              // every unit that was written
   size_t acknowledged = 0;  // the first so many
   size_t durable = 0;
+  OracleCopy copy = {};  // the newest; no path: there is none
+  int copy_count = 0;
 };
 
 class CrashRun final {
@@ -78,6 +85,10 @@ class CrashRun final {
   // state's k.
   absl::StatusOr<size_t> CheckReadOnly(size_t floor) const;
 
+  // Whether the newest checkpoint is there, if it was promised, and whole, if
+  // it is there.
+  absl::Status CheckCopy() const;
+
   // Ends the process without a word; the disk stays.
   void DropStore();
 
@@ -102,6 +113,8 @@ class CrashRun final {
   absl::Status CallBatch(const ScriptStep& step);
   absl::Status Flush();
   absl::Status Reopen();
+  absl::Status Checkpoint();
+  void RemoveCopy();
   void FailWriteback(const ScriptStep& step);
   // Compacts, or saves the index.
   absl::Status Maintain(const ScriptStep& step);
@@ -119,15 +132,6 @@ class CrashRun final {
   std::vector<ScriptWrite> writes_amid_;  // not made yet
   absl::Status amid_;                     // how they went
 };
-
-// The state of a store as a fingerprint, read with Get; Internal if MultiGet or
-// the statistics say something else.
-struct Dump {
-  uint64_t fingerprint = 0;
-  uint64_t key_count = 0;
-  uint64_t last_lsn = 0;
-};
-absl::StatusOr<Dump> DumpStore(const engine::Engine& store, uint32_t key_count);
 
 }  // namespace peat::testing
 

@@ -12,12 +12,25 @@ namespace {
 using Kind = ScriptStep::Kind;
 using engine::Operation;
 
-constexpr size_t kKindCount = 17;
-constexpr const char* kKindNames[] = {
-    "put",        "put-if-absent", "update", "compare-and-set", "delete",
-    "disable",    "enable",        "forget", "batch",           "flush",
-    "supply",     "sync",          "reopen", "compact",         "compact-all",
-    "save-index", "fail-writeback"};
+constexpr size_t kKindCount = 18;
+constexpr const char* kKindNames[] = {"put",
+                                      "put-if-absent",
+                                      "update",
+                                      "compare-and-set",
+                                      "delete",
+                                      "disable",
+                                      "enable",
+                                      "forget",
+                                      "batch",
+                                      "flush",
+                                      "supply",
+                                      "sync",
+                                      "reopen",
+                                      "compact",
+                                      "compact-all",
+                                      "save-index",
+                                      "fail-writeback",
+                                      "checkpoint"};
 static_assert(std::size(kKindNames) == kKindCount);
 
 // By Operation.
@@ -57,11 +70,14 @@ class Generator final {
     script_.key_count = static_cast<uint32_t>(
         shape_.small ? 3 + random_.Below(6) : 16 + random_.Below(49));
     for (uint64_t& weight : weights_) {
+      if (&weight == &weights_[Index(Kind::kCheckpoint)]) break;
       weight = random_.Chance(2) ? 0 : 1 + random_.Below(4);
     }
+    // Drawn from nothing, too.
+    if (script_.key_count % 2 == 0) weights_[Index(Kind::kCheckpoint)] = 1;
     weights_[Index(Kind::kPut)] += 3;
     // Every other script does much of one kind.
-    if (random_.Chance(4)) weights_[random_.Below(kKindCount)] += 8;
+    if (random_.Chance(4)) weights_[random_.Below(kKindCount - 1)] += 8;
     has_masks_ = random_.Chance(6);
     for (const Kind kind : kMaskKinds) {
       if (!has_masks_) weights_[Index(kind)] = 0;
@@ -306,6 +322,11 @@ std::vector<Script> HandWrittenScripts() {
       script({Put(2, 1900), Put(3, 1900), flush, Put(4, 1900), Put(2, 9), save,
               Put(5, 1900), erase, Do(Kind::kRunSync), compact, save, Put(6, 9),
               Do(Kind::kReopen), Put(7, 9)}),
+      // A copy of what is not durable, which shares files that go from the
+      // store.
+      script({Put(2, 1900), Put(3, 3000), flush, Put(2, 9), Put(4, 1900),
+              Do(Kind::kCheckpoint), Put(3, 8), flush, compact,
+              Do(Kind::kReopen)}),
       // What supersedes all of an input has not been flushed.
       script({Put(2, 1900), Put(3, 1900), Put(4, 1900), Put(5, 1900),
               Put(6, 1900), flush, Do(Kind::kRunSync), Put(2, 9), Put(3, 9),

@@ -43,6 +43,7 @@ struct ScriptStep {
     kCompactAll,     // the same of a full pass
     kSaveIndex,      // to a snapshot; writes are made before it is written
     kFailWriteback,  // of a file drawn with the first write's value_seed
+    kCheckpoint,     // beside the store, instead of the one before
   };
   Kind kind = Kind::kPut;
   std::vector<ScriptWrite> writes = {};

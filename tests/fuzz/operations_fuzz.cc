@@ -29,7 +29,7 @@ using Kind = ScriptStep::Kind;
 
 constexpr uint32_t kKeyCount = 10;
 constexpr size_t kStepsMax = 64;
-constexpr uint8_t kKindCount = 17;
+constexpr uint8_t kKindCount = 18;
 // In the place of writeback that fails, which nobody can tell.
 constexpr Kind kCheckImage = Kind::kFailWriteback;
 
