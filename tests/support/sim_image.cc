@@ -44,23 +44,22 @@ class ChosenBits final {
 };
 
 // Each thing by itself. First the odds are drawn, extremes among them, so that
-// images like "sizes without data" and "data without names" are frequent.
+// images like "sizes without data" and "data without names" are frequent; in
+// half of the images for each file anew, so that one is whole and another lost.
 class RandomSubset final {
  public:
   explicit RandomSubset(uint64_t seed)
       : random_(seed), whole_pages_(random_.Chance(4)) {
-    constexpr uint64_t kOdds[] = {0, 1, 4, 7, 8};
     name_odds_ = kOdds[random_.Below(5)];
-    size_odds_ = kOdds[random_.Below(5)];
-    data_odds_ = kOdds[random_.Below(5)];
-    // Of what is kept, how much is not in its newest version.
-    older_odds_ = kOdds[random_.Below(4)];
+    DrawFileOdds();
+    differs_by_file_ = random_.Chance(4);
   }
 
   bool KeepsName(uint64_t) { return random_.Chance(name_odds_); }
 
   uint64_t SizeCut(const std::vector<SimSizeChange>& sizes) {
     page_ = kNoPage;
+    if (differs_by_file_) DrawFileOdds();
     if (sizes.empty()) return kSimCutNone;
     if (!random_.Chance(size_odds_)) return kSimCutNothing;
     if (!random_.Chance(older_odds_)) return kSimCutNone;
@@ -76,6 +75,14 @@ class RandomSubset final {
 
  private:
   static constexpr uint64_t kNoPage = UINT64_MAX;
+  static constexpr uint64_t kOdds[] = {0, 1, 4, 7, 8};
+
+  void DrawFileOdds() {
+    size_odds_ = kOdds[random_.Below(5)];
+    data_odds_ = kOdds[random_.Below(5)];
+    // Of what is kept, how much is not in its newest version.
+    older_odds_ = kOdds[random_.Below(4)];
+  }
 
   uint64_t Draw(const SimSectorHistory& history) {
     if (!random_.Chance(data_odds_)) return kSimCutNothing;
@@ -84,11 +91,12 @@ class RandomSubset final {
   }
 
   SimRandom random_;
-  uint64_t name_odds_;
-  uint64_t size_odds_;
-  uint64_t data_odds_;
-  uint64_t older_odds_;
+  uint64_t name_odds_ = 0;
+  uint64_t size_odds_ = 0;
+  uint64_t data_odds_ = 0;
+  uint64_t older_odds_ = 0;
   bool whole_pages_;
+  bool differs_by_file_ = false;
   uint64_t page_ = kNoPage;
   uint64_t cut_ = 0;
 };
