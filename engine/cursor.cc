@@ -32,11 +32,6 @@ Cursor::Cursor(const QueryParts& parts, const Reader* reader,
   Advance();
 }
 
-void Cursor::Next() {
-  PEAT_DCHECK(is_valid_);
-  Advance();
-}
-
 void Cursor::Advance() {
   is_valid_ = false;
   if (left_ == 0) return End(absl::OkStatus());
@@ -49,11 +44,19 @@ void Cursor::Advance() {
       if (!filled.ok()) return End(filled.status());
       if (!*filled) return End(AtEnd());
     }
-    const format::Record& record = group_[next_++];
-    absl::Status shown = CheckNotForgotten(record);
-    if (absl::IsNotFound(shown)) continue;
-    if (shown.ok()) shown = Show(record);
-    if (!shown.ok()) return End(std::move(shown));
+    const Pair& pair = group_[next_++];
+    if (parts_.mask_counts->forgotten() != forgotten_count_) [[unlikely]] {
+      absl::Status status = CheckNotForgotten(pair.key);
+      if (absl::IsNotFound(status)) continue;
+      if (!status.ok()) return End(std::move(status));
+    }
+    key_ = pair.key;
+    value_ = pair.value;
+    if (pair.is_in_file) {
+      if (absl::Status status = ShowFile(pair.value); !status.ok()) {
+        return End(std::move(status));
+      }
+    }
     --left_;
     is_valid_ = true;
     return;
@@ -66,14 +69,11 @@ absl::Status Cursor::AtEnd() const {
       "an unreadable range of the store could hold more keys");
 }
 
-absl::Status Cursor::CheckNotForgotten(const format::Record& record) {
-  if (parts_.mask_counts->forgotten() == forgotten_count_) [[likely]] {
-    return absl::OkStatus();
-  }
+absl::Status Cursor::CheckNotForgotten(std::string_view key) {
   const Visit visit(*parts_.gate);
   if (!visit.is_inside()) return parts_.gate->WhyNot();
   ViewReader::Found found;
-  return parts_.reader->Find(*view_, record.key, &found);
+  return parts_.reader->Find(*view_, key, &found);
 }
 
 // Gives up the view, too: a cursor that has ended holds nothing.
@@ -130,26 +130,25 @@ absl::Status Cursor::FillFromLog(bool* has_more) {
 }
 
 void Cursor::Add(const format::Record& record, bool is_mapped) {
-  group_.push_back(record);
-  if (is_mapped) return;
-  std::string& copy = copies_.emplace_back(record.key);
-  copy.append(record.value);
+  Pair& pair = group_.emplace_back();
+  pair.key = record.key;
+  if (!keys_only_) {
+    pair.value = format::StoredValue(record);
+    pair.is_in_file = (record.header.flags & format::kFlagValueFile) != 0;
+  }
+  if (is_mapped) [[likely]]
+    return;
+  std::string& copy = copies_.emplace_back(pair.key);
+  copy.append(pair.value);
   const std::string_view view = copy;
-  group_.back().key = view.substr(0, record.key.size());
-  group_.back().value = view.substr(record.key.size());
+  pair.key = view.substr(0, pair.key.size());
+  pair.value = view.substr(pair.key.size());
 }
 
-absl::Status Cursor::Show(const format::Record& record) {
-  key_ = record.key;
-  value_ = {};
-  if (keys_only_) return absl::OkStatus();
-  if ((record.header.flags & format::kFlagValueFile) == 0) [[likely]] {
-    value_ = format::StoredValue(record);
-    return absl::OkStatus();
-  }
+absl::Status Cursor::ShowFile(std::string_view reference) {
   const Visit visit(*parts_.gate);
   if (!visit.is_inside()) return parts_.gate->WhyNot();
-  PEAT_RETURN_IF_ERROR(reader_->CopyValue(record, &value_copy_));
+  PEAT_RETURN_IF_ERROR(reader_->CopyReferred(reference, &value_copy_));
   value_ = value_copy_;
   return absl::OkStatus();
 }

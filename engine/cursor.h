@@ -28,6 +28,7 @@
 #include "engine/reader.h"
 #include "engine/view_reader.h"
 #include "engine/views.h"
+#include "format/check.h"
 
 namespace peat::engine {
 
@@ -44,7 +45,11 @@ class Cursor final {
   // Whether there is a pair. If not, status() tells whether that is the end.
   bool is_valid() const { return is_valid_; }
   // Goes to the next pair; not to be called when there is none.
-  void Next();
+  void Next() {
+    PEAT_DCHECK(is_valid_);
+    if (!Step()) [[unlikely]]
+      Advance();
+  }
 
   // Of the pair; valid until the cursor moves.
   std::string_view key() const { return key_; }
@@ -52,17 +57,40 @@ class Cursor final {
   const absl::Status& status() const { return status_; }
 
  private:
+  // What a pair of the group shows.
+  struct Pair {
+    std::string_view key;
+    std::string_view
+        value;        // as it is stored: perhaps a value file's reference
+    bool is_in_file;  // and asked for
+  };
+
+  // Makes pair `next_` the current one if nothing but that is to be done.
+  bool Step() {
+    if (next_ == group_.size() || left_ == 0) return false;
+    const Pair& pair = group_[next_];
+    if (pair.is_in_file || !parts_.gate->is_open() ||
+        parts_.mask_counts->forgotten() != forgotten_count_) [[unlikely]] {
+      return false;
+    }
+    ++next_;
+    --left_;
+    key_ = pair.key;
+    value_ = pair.value;
+    return true;
+  }
   // Makes pair `next_` the current one, or ends.
   void Advance();
   // Replaces the group; false: there are no more.
   absl::StatusOr<bool> Fill();
   absl::Status AtEnd() const;
   // NotFound: it was forgotten since the group was made.
-  absl::Status CheckNotForgotten(const format::Record& record);
+  absl::Status CheckNotForgotten(std::string_view key);
   absl::Status FillFromKeys(bool* has_more);
   absl::Status FillFromLog(bool* has_more);
   void Add(const format::Record& record, bool is_mapped);
-  absl::Status Show(const format::Record& record);
+  // Reads the value that `reference` refers to.
+  absl::Status ShowFile(std::string_view reference);
   void End(absl::Status status);
 
   QueryParts parts_;
@@ -76,7 +104,7 @@ class Cursor final {
 
   index::KeyGroup key_group_;
   size_t group_size_ = 0;
-  std::vector<format::Record> group_;
+  std::vector<Pair> group_;
   size_t next_ = 0;
   uint64_t forgotten_count_ = 0;  // of the store's keys, before the group
   bool has_more_ = true;

@@ -113,7 +113,7 @@ void OrderedKeys::Merge(bool is_full, const std::string& last,
     if (saved_up_to.has_value() && !IsBefore(one.key, *saved_up_to)) break;
     if (!merged.empty() && one.key == previous) continue;
     previous = one.key;
-    merged.Add(one.key, {}, {}, one.hint);
+    merged.Add(one.key, one.hint);
   }
   *keys = std::move(merged);
 }

@@ -102,7 +102,7 @@ class Loader {
     }
     std::sort(group.begin(), group.end(),
               [](const Key& a, const Key& b) { return a.bytes < b.bytes; });
-    for (const Key& key : group) keys->Add(key.bytes, {}, {}, key.location);
+    for (const Key& key : group) keys->Add(key.bytes, key.location);
     return absl::OkStatus();
   }
 

@@ -92,10 +92,9 @@ absl::Status LoggedMask::TakeDigest(const Source& source) {
     value_digest_ = DigestOf(source.value);
     return absl::OkStatus();
   }
-  PEAT_ASSIGN_OR_RETURN(const format::ValueReference reference,
-                        format::DecodeValueReference(source.value));
   std::string value;
-  PEAT_RETURN_IF_ERROR(writer_.parts_.reader->CopyReferred(reference, &value));
+  PEAT_RETURN_IF_ERROR(
+      writer_.parts_.reader->CopyReferred(source.value, &value));
   value_digest_ = DigestOf(value);
   return absl::OkStatus();
 }

@@ -88,16 +88,16 @@ absl::Status Reader::CopyValue(const format::Record& record,
                                std::string* value) const {
   const std::string_view stored = format::StoredValue(record);
   if ((record.header.flags & format::kFlagValueFile) != 0) [[unlikely]] {
-    PEAT_ASSIGN_OR_RETURN(const format::ValueReference reference,
-                          format::DecodeValueReference(stored));
-    return CopyReferred(reference, value);
+    return CopyReferred(stored, value);
   }
   value->assign(stored);
   return absl::OkStatus();
 }
 
-absl::Status Reader::CopyReferred(const format::ValueReference& reference,
+absl::Status Reader::CopyReferred(std::string_view stored,
                                   std::string* value) const {
+  PEAT_ASSIGN_OR_RETURN(const format::ValueReference reference,
+                        format::DecodeValueReference(stored));
   return ReadValueFile(*parts_.directory, parts_.store_id, reference, value);
 }
 
@@ -183,13 +183,14 @@ void Reader::MultiGet(std::span<const std::string_view> keys,
 void Reader::MultiGetGroup(std::span<const std::string_view> keys, size_t first,
                            Answer answer) const {
   std::array<uint64_t, kLookupGroupSize> hashes = {};
+  std::array<index::Probe, kLookupGroupSize> probes = {};
   std::array<Location, kLookupGroupSize> hints = {};
   for (size_t i = 0; i < keys.size(); ++i) {
     hashes[i] = (*parts_.hasher)(keys[i]);
-    parts_.index->Prefetch(hashes[i]);
+    probes[i] = parts_.index->Prepare(hashes[i]);
   }
   for (size_t i = 0; i < keys.size(); ++i) {
-    hints[i] = parts_.index->Peek(hashes[i]);
+    hints[i] = probes[i].PeekAtHome();
     if (hints[i].is_none()) continue;
     parts_.segments->At(hints[i].segment()).Prefetch(hints[i].offset());
   }

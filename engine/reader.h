@@ -66,8 +66,8 @@ class Reader {
   // The value of a put or mask, from its value file if it has one.
   absl::Status CopyValue(const format::Record& record,
                          std::string* value) const;
-  absl::Status CopyReferred(const format::ValueReference& reference,
-                            std::string* value) const;
+  // The value that a reference, as it is stored, refers to.
+  absl::Status CopyReferred(std::string_view stored, std::string* value) const;
 
  private:
   // What the index led to. The record's views live as long as the epoch guard

@@ -25,13 +25,13 @@ bool IsForgotten(const Record& record) {
 }
 
 // A file that is gone is not a key that is absent.
-absl::Status ReadRecord(const Segment& segment, uint64_t offset,
-                        ViewReader::Found* found) {
+[[gnu::always_inline]] inline absl::Status ReadRecord(
+    const Segment& segment, uint64_t offset, ViewReader::Found* found) {
   absl::Status status =
       segment.ReadRecord(offset, &found->scratch, &found->record);
-  if (!absl::IsNotFound(status)) [[likely]] {
+  if (status.ok()) [[likely]]
     return status;
-  }
+  if (!absl::IsNotFound(status)) return status;
   return absl::DataLossError(
       absl::StrFormat("%s is missing", segment.file_name()));
 }
@@ -41,7 +41,7 @@ absl::Status ReadRecord(const Segment& segment, uint64_t offset,
 absl::Status ViewReader::Find(const View& view, std::string_view key,
                               Found* found) const {
   absl::Status failure;
-  switch (FindHashed(view, {key, Hash(key), {}}, found, &failure)) {
+  switch (FindHashed(view, {key, Hash(key), {}, {}}, found, &failure)) {
     case Answer::kFound:
       return absl::OkStatus();
     case Answer::kAbsent:
@@ -52,23 +52,29 @@ absl::Status ViewReader::Find(const View& view, std::string_view key,
   PEAT_CHECK(false);
 }
 
-ViewReader::Answer ViewReader::FindHashed(const View& view,
-                                          const HashedKey& wanted, Found* found,
-                                          absl::Status* failure) const {
-  const auto match = [&](Location location) {
-    found->segment = &parts_.segments->At(location.segment());
-    if (absl::Status read =
-            ReadRecord(*found->segment, location.offset(), found);
-        !read.ok()) [[unlikely]] {
-      *failure = std::move(read);
-      return Verdict::kStop;
-    }
-    return found->record.key == wanted.key ? Verdict::kMatch : Verdict::kOther;
-  };
-  Verdict verdict =
-      wanted.candidate.is_none() ? Verdict::kOther : match(wanted.candidate);
+[[gnu::always_inline]] inline Verdict ViewReader::Match(
+    std::string_view key, Location location, Found* found,
+    absl::Status* failure) const {
+  found->segment = &parts_.segments->At(location.segment());
+  if (absl::Status read = ReadRecord(*found->segment, location.offset(), found);
+      !read.ok()) [[unlikely]] {
+    *failure = std::move(read);
+    return Verdict::kStop;
+  }
+  return found->record.key == key ? Verdict::kMatch : Verdict::kOther;
+}
+
+[[gnu::always_inline]] inline ViewReader::Answer ViewReader::FindHashed(
+    const View& view, const HashedKey& wanted, Found* found,
+    absl::Status* failure) const {
+  Verdict verdict = wanted.candidate.is_none()
+                        ? Verdict::kOther
+                        : Match(wanted.key, wanted.candidate, found, failure);
   if (verdict == Verdict::kOther) [[unlikely]] {
-    verdict = parts_.index->FindUnvalidated(wanted.hash, match);
+    verdict =
+        parts_.index->FindUnvalidated(wanted.hash, [&](Location location) {
+          return Match(wanted.key, location, found, failure);
+        });
   }
   if (verdict == Verdict::kStop) [[unlikely]] {
     return Answer::kFailed;
@@ -109,17 +115,20 @@ absl::Status ViewReader::FindGroup(const View& view, const KeyGroup& keys,
   absl::Status failure;
   for (size_t first = 0; first < keys.size(); first += kLookupGroupSize) {
     const size_t count = std::min(kLookupGroupSize, keys.size() - first);
+    // Where the record was is nearly always where it is. In a loop of its own,
+    // so that the processor looks up many pages at a time.
     for (size_t i = 0; i < count; ++i) {
-      group[i].key = keys[first + i];
-      group[i].hash = Hash(group[i].key);
-      Prefetch(group[i].hash);
-      // Where the record was is nearly always where it is.
       const Location hint = keys.hint(first + i);
       const Segment* const segment = view.SegmentAt(hint.segment());
       if (segment != nullptr) segment->PrefetchBegin(hint.offset());
     }
     for (size_t i = 0; i < count; ++i) {
-      const Location candidate = parts_.index->Peek(group[i].hash);
+      group[i].key = keys[first + i];
+      group[i].hash = Hash(group[i].key);
+      group[i].probe = parts_.index->Prepare(group[i].hash);
+    }
+    for (size_t i = 0; i < count; ++i) {
+      const Location candidate = group[i].probe.PeekAtHome();
       group[i].candidate = candidate;
       if (candidate.is_none()) continue;
       parts_.segments->At(candidate.segment()).Prefetch(candidate.offset());
@@ -162,7 +171,7 @@ absl::StatusOr<bool> ViewReader::Shows(const View& view, const Segment& segment,
   Found shown;
   absl::Status failure;
   const Answer answer =
-      FindHashed(view, {record.key, hash, {}}, &shown, &failure);
+      FindHashed(view, {record.key, hash, {}, {}}, &shown, &failure);
   if (answer == Answer::kFailed) return failure;
   return answer == Answer::kFound && shown.record.header.lsn == lsn;
 }

@@ -75,7 +75,10 @@ class ViewReader final {
     std::string_view key = {};
     uint64_t hash = 0;
     format::Location candidate = {};
+    index::Probe probe = {};
   };
+  index::Verdict Match(std::string_view key, format::Location location,
+                       Found* found, absl::Status* failure) const;
   // Sets `*failure` if it is kFailed.
   Answer FindHashed(const View& view, const HashedKey& wanted, Found* found,
                     absl::Status* failure) const;

@@ -97,6 +97,9 @@ bool HasPayloadForm(const Record& record) {
 // Whether a record with this header may exist: checked before a header is
 // written and after it was read.
 bool HasValidForm(const RecordHeader& header) {
+  if (header.kind == RecordKind::kPut && header.flags == 0) [[likely]] {
+    return header.lsn != 0 && header.value_size <= kValueSizeMax;
+  }
   const auto kind = static_cast<size_t>(header.kind);
   if (kind >= kKindCount) return false;
   const KindRule& rule = kKindRules[kind];
@@ -110,7 +113,8 @@ bool HasValidForm(const RecordHeader& header) {
 }
 
 // Loads the fields and checks all but that kRecordHeaderSize bytes are there.
-bool LoadHeader(ByteView bytes, Place place, RecordHeader* header) {
+[[gnu::always_inline]] inline bool LoadHeader(ByteView bytes, Place place,
+                                              RecordHeader* header) {
   const ByteView checked = bytes.subspan(kCheckedOffset, kCheckedSize);
   if (Load<uint32_t>(bytes, kHeaderChecksumOffset) !=
       HeaderChecksum(checked, place)) {

@@ -156,6 +156,7 @@ class TableRef final {
   }
 
  private:
+  friend struct Probe;
   static constexpr int kDepthShift = 4;
 
   uint64_t address() const { return bits_ & ~uint64_t{Arena::kUnitSize - 1}; }
@@ -169,8 +170,9 @@ class TableRef final {
 
 // Slots of `bucket`, as bits, that may hold `identity`: all that do, and
 // perhaps some that do not.
-inline uint32_t MatchingSlots(const Slot* bucket, uint32_t width,
-                              uint64_t identity) {
+[[gnu::always_inline]] inline uint32_t MatchingSlots(const Slot* bucket,
+                                                     uint32_t width,
+                                                     uint64_t identity) {
   uint32_t matches = 0;
 #if defined(__SSE2__) && !PEAT_INDEX_TSAN
   // Compares the upper halves of four slots at a time; the last four overlap
@@ -218,6 +220,26 @@ bool TableRef::LookInBucket(Slot* bucket, uint32_t width, uint64_t identity,
   }
   return false;
 }
+
+// A look that has begun: the table, which is readable under the guard that was
+// there, also when another has replaced it since.
+struct Probe {
+  TableRef table = {};
+  Placement placement = {};
+
+  // The first candidate in the home bucket, or none: a hint.
+  Location PeekAtHome() const {
+    Location location;
+    if (table.is_null()) return location;
+    TableRef::LookInBucket(table.bucket(placement.home), table.width(),
+                           Identity(placement.tag, 0),
+                           [&location](Slot*, uint64_t slot) {
+                             location = LocationOf(slot);
+                             return true;
+                           });
+    return location;
+  }
+};
 
 // Points a slot that is in use elsewhere, for readers to see at once.
 inline void StoreLocation(Slot* slot, Location location) {

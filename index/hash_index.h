@@ -109,6 +109,10 @@ class HashIndex final {
   // The first candidate, or none: a hint, for prefetching its record.
   Location Peek(uint64_t hash) const;
 
+  // Where the look begins, whose lines it asks for: for many hashes at a time,
+  // of each of which a PeekAtHome() comes later, under the same guard.
+  Probe Prepare(uint64_t hash) const;
+
   // --- Changing.
 
   // What Locate found. Valid under the guard under which it was made.
@@ -472,6 +476,13 @@ inline void HashIndex::Prefetch(uint64_t hash) const {
   const Placement placement = PlacementOf(hash);
   const TableRef table = TableFor(ShardFor(hash), placement.tag);
   if (!table.is_null()) table.Prefetch(placement.home);
+}
+
+inline Probe HashIndex::Prepare(uint64_t hash) const {
+  const Placement placement = PlacementOf(hash);
+  const Probe probe{TableFor(ShardFor(hash), placement.tag), placement};
+  if (!probe.table.is_null()) probe.table.Prefetch(placement.home);
+  return probe;
 }
 
 inline Location HashIndex::Peek(uint64_t hash) const {

@@ -109,7 +109,13 @@ OrderedIndex::Leaf* OrderedIndex::FindWithEnd(
   for (const Node* node = root();;) {
     const size_t child = node->ChildOf(key);
     if (child < node->separators.size()) *end = node->separators[child];
-    if (node->is_lowest) return node->leaf(child);
+    if (node->is_lowest) {
+      // It is likely to be asked for next.
+      if (child + 1 < node->children.size()) {
+        format::PrefetchToRead(node->leaf(child + 1));
+      }
+      return node->leaf(child);
+    }
     node = node->node(child);
   }
 }
@@ -317,6 +323,7 @@ void OrderedIndex::List(const KeyRange& range, size_t count,
     {
       MutexLock lock(&leaf->mutex);
       if (leaf->is_dead) continue;
+      leaf->keys.Prefetch();
       const size_t first = leaf->keys.LowerBound(begin);
       size_t last = std::min(leaf->keys.size(), first + wanted - keys->size());
       // It may have grown since: what is behind `end` comes later.

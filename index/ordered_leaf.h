@@ -23,6 +23,7 @@
 #include <string_view>
 #include <vector>
 
+#include "format/bytes.h"
 #include "format/location.h"
 
 namespace peat::index {
@@ -38,14 +39,22 @@ class KeyGroup final {
     keys_.clear();
   }
   void Reserve(size_t key_count) { keys_.reserve(key_count); }
-  // Adds the key that consists of these parts, in that order.
-  void Add(std::string_view prefix, std::string_view middle = {},
-           std::string_view end = {}, Location hint = Location()) {
-    MakeRoom(prefix.size() + middle.size() + end.size());
-    Append(prefix);
-    Append(middle);
-    Append(end);
+  void Add(std::string_view key, Location hint = Location()) {
+    char* const to = AddRoom(key.size(), hint);
+    // Of no bytes there may be no address, which memcpy may not be given.
+    if (!key.empty()) std::memcpy(to, key.data(), key.size());
+  }
+  // Adds a key of `size` bytes, which the caller writes; it may write up to
+  // kSlack bytes behind them, too.
+  static constexpr size_t kSlack = 16;
+  char* AddRoom(size_t size, Location hint) {
+    if (bytes_.size() - byte_size_ < size + kSlack) [[unlikely]] {
+      bytes_.resize(2 * bytes_.size() + size + 1024);
+    }
+    char* const to = bytes_.data() + byte_size_;
+    byte_size_ += size;
     keys_.push_back({.end = byte_size_, .hint = hint});
+    return to;
   }
   void Truncate(size_t size) {
     keys_.resize(size);
@@ -68,17 +77,6 @@ class KeyGroup final {
     size_t end = 0;  // in bytes_
     Location hint;
   };
-  void MakeRoom(size_t size) {
-    if (bytes_.size() - byte_size_ >= size) [[likely]]
-      return;
-    bytes_.resize(2 * bytes_.size() + size + 1024);
-  }
-  void Append(std::string_view part) {
-    // Of no bytes there may be no address, which memcpy may not be given.
-    if (part.empty()) return;
-    std::memcpy(bytes_.data() + byte_size_, part.data(), part.size());
-    byte_size_ += part.size();
-  }
 
   // Longer than what is used, and kept so: to fill it anew costs a copy alone.
   std::string bytes_;
@@ -100,6 +98,12 @@ class OrderedLeaf final {
            (tails_.size() >= kTailSizeMax && slots_.size() >= 2);
   }
   uint64_t memory_bytes() const;
+
+  // Asks for the cache lines of all keys.
+  void Prefetch() const {
+    PrefetchBytes(slots_.data(), slots_.size() * sizeof(Slot));
+    PrefetchBytes(tails_.data(), tails_.size());
+  }
 
   // The number of keys that are less than `key`.
   size_t LowerBound(std::string_view key) const;
@@ -140,10 +144,16 @@ class OrderedLeaf final {
   int Compare(const Slot& slot, const Parts& parts) const;
   size_t LowerBoundOfRest(const Parts& parts) const;
   void InsertRest(size_t at, const Parts& parts, Location location);
-  void Add(const Slot& slot, KeyGroup* group) const;
+  // Adds slots one after the other, which most of listing consists of.
+  class Lister;
   // Makes `size` bytes the length of the prefix, which it must not exceed.
   void ShortenPrefix(size_t size);
   void Reserve(size_t slots, size_t tails);
+  [[gnu::always_inline]] static void PrefetchBytes(const void* bytes,
+                                                   size_t size) {
+    const auto* const begin = static_cast<const std::byte*>(bytes);
+    for (size_t i = 0; i < size; i += 64) format::PrefetchToRead(begin + i);
+  }
 
   std::string prefix_;
   std::vector<Slot> slots_;
