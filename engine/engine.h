@@ -199,6 +199,10 @@ class Engine {
   // of `manifest`. Returns what is to be replayed.
   absl::StatusOr<std::vector<ReplaySource>> OpenSegments(
       const format::Manifest& manifest);
+  // Drops segments that nothing is known to have been written to, if there is
+  // an index snapshot that does not fit. That may be all that a power loss has
+  // left of what was written to them: it would fit once they were used again.
+  absl::Status GiveUpIfWritten(std::vector<format::ManifestSegment>* unused);
   absl::Status ReplayInto(const std::vector<ReplaySource>& sources,
                           std::optional<LogDamage> log_damage);
 

@@ -121,6 +121,7 @@ absl::Status Engine::RecoverToWrite(std::unique_ptr<DirectoryLock> lock) {
   PEAT_ASSIGN_OR_RETURN(const std::vector<ReplaySource> sources,
                         OpenSegments(manifest_.Current()));
   PEAT_RETURN_IF_ERROR(ReplayInto(sources, std::nullopt));
+  PEAT_RETURN_IF_ERROR(GiveUpIfWritten(&unused));
   ValueReferences::Counts references;
   for (const std::shared_ptr<Segment>& segment : segments_.All()) {
     for (const format::SegmentId file : segment->value_files()) {
@@ -139,6 +140,21 @@ absl::Status Engine::RecoverToWrite(std::unique_ptr<DirectoryLock> lock) {
   const absl::Status reserve = log_->supply.RefillReserve();
   if (!absl::IsResourceExhausted(reserve)) PEAT_RETURN_IF_ERROR(reserve);
   log_->StartBackground(*this);
+  return absl::OkStatus();
+}
+
+absl::Status Engine::GiveUpIfWritten(std::vector<ManifestSegment>* unused) {
+  const std::vector<std::string> snapshots = ListIndexSnapshots(*directory_);
+  const bool none_is_left_over = std::all_of(
+      snapshots.begin(), snapshots.end(),
+      [this](const std::string& name) { return name == found_snapshot_.name; });
+  if (none_is_left_over || unused->empty()) return absl::OkStatus();
+  PEAT_RETURN_IF_ERROR(manifest_.Edit([unused](Manifest& edited) {
+    for (const ManifestSegment& entry : *unused) {
+      EraseSegment(edited, entry.id);
+    }
+  }));
+  unused->clear();
   return absl::OkStatus();
 }
 

@@ -184,9 +184,7 @@ absl::Status Mend(LogTail& tail, Directory& directory,
   PEAT_RETURN_IF_ERROR(manifest.Edit([&tail](Manifest& edited) {
     for (const TailSegment& segment : tail.used) SealEntry(edited, segment);
     for (const TailSegment& segment : tail.dropped) {
-      std::erase_if(edited.segments, [&](const ManifestSegment& entry) {
-        return entry.id == segment.entry.id;
-      });
+      EraseSegment(edited, segment.entry.id);
     }
     edited.durable_lsn = std::max(edited.durable_lsn, tail.end.last_lsn);
   }));

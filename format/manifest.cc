@@ -161,6 +161,11 @@ void AddSegment(Manifest& manifest, const ManifestSegment& segment) {
   manifest.segments.insert(at, segment);
 }
 
+void EraseSegment(Manifest& manifest, SegmentId id) {
+  std::erase_if(manifest.segments,
+                [id](const ManifestSegment& entry) { return entry.id == id; });
+}
+
 size_t ManifestSize(size_t segment_count) {
   PEAT_DCHECK(segment_count <= kManifestSegmentCountMax);
   return kManifestHeaderSize + segment_count * kManifestSegmentSize +

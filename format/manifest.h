@@ -80,6 +80,9 @@ inline constexpr size_t kManifestSegmentCountMax = 65'536;
 // Adds `segment` where its id belongs; the manifest must not have it yet.
 void AddSegment(Manifest& manifest, const ManifestSegment& segment);
 
+// Removes the segment `id`, if the manifest has it.
+void EraseSegment(Manifest& manifest, SegmentId id);
+
 // The bytes that a manifest with `segment_count` segments takes.
 size_t ManifestSize(size_t segment_count);
 

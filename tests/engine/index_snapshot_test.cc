@@ -300,6 +300,53 @@ TEST(IndexSnapshotTest, ASnapshotOfAnotherHistoryIsNotTaken) {
   EXPECT_EQ(DescribeStore(*one), expected);
 }
 
+// A power loss leaves a snapshot whole and takes all of the segment in which it
+// ends. That segment is empty then, and must not be written to again: it would
+// reach the snapshot's end, and the snapshot would fit.
+TEST(IndexSnapshotTest, ASnapshotOfALostHistoryIsNotTaken) {
+  SimFileSystem disk(1);
+  {
+    const std::unique_ptr<Engine> engine = Open(disk);
+    ASSERT_OK(engine->Put(Key(0), "before"));
+    ASSERT_OK(engine->Close());
+  }
+  const std::unique_ptr<Engine> first = Open(disk);
+  ASSERT_OK(first->Put(Key(1), std::string(100, 'l')));
+  ASSERT_OK(first->Put(Key(2), std::string(100, 'l')));
+  ASSERT_OK(first->RunSnapshot());
+  const std::unique_ptr<SimFileSystem> image = Killed(disk);
+  const std::vector<std::string> kept = Snapshots(disk);
+  ASSERT_EQ(kept.size(), 1);
+  const std::string bytes = *disk.ReadFile(kept[0]);
+  for (const std::string& name : image->ListFiles("store")) {
+    // What has been written to since the store was opened is not sealed.
+    const std::string path = "store/" + name;
+    std::string content = *image->ReadFile(path);
+    if (!name.ends_with(".seg") || content.size() != kSegmentSize) continue;
+    std::fill(content.begin() + format::kSegmentHeaderSize, content.end(),
+              '\0');
+    image->WriteFile(path, content);
+  }
+  {
+    const std::unique_ptr<Engine> engine = Open(*image);
+    std::string value;
+    ASSERT_FALSE(engine->Get(Key(1), &value).ok());
+    for (uint64_t i = 3; i < 10; ++i) {
+      ASSERT_OK(engine->Put(Key(i), std::string(77, 'n')));
+    }
+    ASSERT_OK(engine->Flush());
+  }
+  // That it was removed is forgotten by the next power loss.
+  const std::unique_ptr<SimFileSystem> again = Killed(*image);
+  again->WriteFile(kept[0], bytes);
+  const std::unique_ptr<Engine> engine = Open(*again);
+  for (uint64_t i = 0; i < 10; ++i) {
+    std::string value;
+    const absl::Status got = engine->Get(Key(i), &value);
+    EXPECT_EQ(got.ok(), i == 0 || i > 2) << i << " " << got;
+  }
+}
+
 // An old snapshot comes back, from a backup of that file alone.
 TEST(IndexSnapshotTest, AnOldSnapshotServesOrIsNotTaken) {
   SimRandom random(4);
