@@ -53,6 +53,11 @@ void Appender::AddPrepared(std::shared_ptr<LogFile> file) {
   prepared_.push_back(std::move(file));
 }
 
+std::deque<std::shared_ptr<LogFile>> Appender::TakePrepared() {
+  index::MutexLock lock(&mutex_);
+  return std::exchange(prepared_, {});
+}
+
 uint64_t Appender::NeededCapacity(uint64_t size) {
   return format::kSegmentHeaderSize + kLinkSize + kMarkSize + size;
 }

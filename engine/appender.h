@@ -108,6 +108,10 @@ class Appender {
   // through the segment set.
   void AddPrepared(std::shared_ptr<LogFile> file) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // Takes the prepared segments back: nothing will be appended any more.
+  std::deque<std::shared_ptr<LogFile>> TakePrepared()
+      ABSL_LOCKS_EXCLUDED(mutex_);
+
   // Whether a roll for records of `size` bytes would find a segment.
   bool HasPrepared(uint64_t size) ABSL_LOCKS_EXCLUDED(mutex_);
 

@@ -209,6 +209,7 @@ absl::Status Engine::CloseLog() {
     log_->appender.EndActive();
     status = log_->housekeeping.Seal();
   }
+  if (status.ok()) status = log_->supply.GiveUpPrepared();
   // Without one the next open reads the log.
   if (status.ok()) (void)log_->saver.Save();
   log_->lock.reset();

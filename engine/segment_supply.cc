@@ -179,6 +179,23 @@ absl::Status SegmentSupply::Reuse(const ManifestSegment& entry) {
                std::move(file), std::move(mapping));
 }
 
+absl::Status SegmentSupply::GiveUpPrepared() {
+  index::MutexLock lock(&mutex_);
+  const std::deque<std::shared_ptr<LogFile>> prepared =
+      parts_.appender->TakePrepared();
+  if (prepared.empty()) return absl::OkStatus();
+  PEAT_RETURN_IF_ERROR(parts_.manifest->Edit([&prepared](Manifest& manifest) {
+    for (const std::shared_ptr<LogFile>& log : prepared) {
+      EraseSegment(manifest, log->segment->identity().id);
+    }
+  }));
+  for (const std::shared_ptr<LogFile>& log : prepared) {
+    // An orphan is removed at open.
+    (void)parts_.directory->Unlink(log->segment->file_name());
+  }
+  return absl::OkStatus();
+}
+
 absl::Status SegmentSupply::Offer(const SegmentIdentity& identity,
                                   std::unique_ptr<File> file,
                                   std::unique_ptr<Mapping> mapping) {

@@ -82,6 +82,10 @@ class SegmentSupply {
   absl::Status Reuse(const format::ManifestSegment& entry)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // Takes what is prepared back, and out of the store: the next open need not
+  // look whether anything is in it.
+  absl::Status GiveUpPrepared() ABSL_LOCKS_EXCLUDED(mutex_);
+
   // A file with disk space.
   struct Acquired {
     std::unique_ptr<File> file;

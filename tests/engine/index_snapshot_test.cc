@@ -156,6 +156,29 @@ TEST(IndexSnapshotTest, ACleanOpenReplaysNothing) {
   EXPECT_EQ(disk.call_count(SimOp::kRename), creations);
 }
 
+// The next open need not look whether anything is in them.
+TEST(IndexSnapshotTest, ACloseLeavesNoEmptySegments) {
+  SimFileSystem disk(1);
+  for (int session = 1; session < 4; ++session) {
+    const std::unique_ptr<Engine> engine = Open(disk);
+    for (uint64_t filled = 0; filled < kSegmentSize * 2 / 3; filled += 300) {
+      ASSERT_OK(engine->Put(Key(filled % kKeyCount), std::string(300, 'v')));
+    }
+    engine->RunSupply();  // prepares one more
+    // Sealed ones are cut to what is in them.
+    const auto unsealed_count = [&disk] {
+      return std::ranges::count_if(
+          disk.ListFiles("store"), [&disk](const std::string& name) {
+            return name.ends_with(".seg") &&
+                   disk.ReadFile("store/" + name)->size() == kSegmentSize;
+          });
+    };
+    ASSERT_GE(unsealed_count(), 2);
+    ASSERT_OK(engine->Close());
+    EXPECT_EQ(unsealed_count(), 0);
+  }
+}
+
 TEST(IndexSnapshotTest, OnlyWhatCameLaterIsReplayed) {
   SimFileSystem disk(1);
   {
