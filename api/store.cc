@@ -262,6 +262,7 @@ Stats Store::GetStats() const {
   stats.value_file_bytes = from.value_file_bytes;
   stats.index_bytes = from.index_bytes;
   stats.ordered_index_bytes = from.ordered_index_bytes;
+  stats.ordered_index_complete = from.ordered_index_complete;
   stats.view_count = from.view_count;
   stats.view_saved_count = from.view_saved_count;
   stats.view_saved_bytes = from.view_saved_bytes;
@@ -288,6 +289,7 @@ Stats Store::GetStats() const {
                 .records_replayed = from.open.records_replayed,
                 .bytes_replayed = from.open.bytes_replayed,
                 .milliseconds = from.open.milliseconds,
+                .ordered_milliseconds = from.open.ordered_milliseconds,
                 .cut = Copy(from.open.cut),
                 .damaged = Copy(from.open.damaged)};
   return stats;

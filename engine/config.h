@@ -22,6 +22,13 @@ enum class CompactionPoint {
   kCommitted,  // the manifest has changed, the index has not
 };
 
+// Moments in the building of an ordered index.
+enum class BuildPoint {
+  kListed,  // it is known which records to read
+  kRead,    // keys have been read, and not yet inserted
+  kGone,    // one that was inserted had been erased
+};
+
 // Whether writes have points at which a test can hold them.
 #ifdef NDEBUG
 inline constexpr bool kHasWritePoints = false;
@@ -54,8 +61,9 @@ struct Config {
   // For tests: the bounds of the segment size (powers of two), what a small
   // store may use beyond the bound, who runs the background, how many threads
   // recovery uses, a hash so weak that keys collide (bits that are kept; 0: the
-  // real one), the memory that a query on a store without order may take, what
-  // time it is (since some instant; and since 1970-01-01 UTC, in microseconds),
+  // real one), the memory that a query on a store without order may take, how
+  // many keys the building of an ordered index lists at a time, what time it
+  // is (since some instant; and since 1970-01-01 UTC, in microseconds),
   // and what happens amid a compaction.
   uint64_t segment_size_min = format::kSegmentSizeMin;
   uint64_t segment_size_max = format::kSegmentSizeMax;
@@ -64,12 +72,15 @@ struct Config {
   int recovery_threads = 0;  // 0: as many as there are cores, at most 4
   int weak_hash_bits = 0;
   uint64_t collected_bytes_max = uint64_t{64} << 20;  // see key_source.h
+  size_t listed_keys_max = size_t{16} << 20;          // see ordered_builder.h
   std::function<std::chrono::steady_clock::time_point()> now =
       std::chrono::steady_clock::now;
   std::function<uint64_t()> wall_clock = WallClock;
   std::function<void(CompactionPoint)> at_compaction_point = {};
   // Between the moment that an index snapshot shows and the writing of it.
   std::function<void()> at_snapshot_point = {};
+  // Called by whoever builds an ordered index.
+  std::function<void(BuildPoint)> at_build_point = {};
   // Between the append of a single write and its change of the index.
   std::function<void()> at_write_point = {};
 };

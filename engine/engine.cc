@@ -143,6 +143,12 @@ void Engine::Log::StartBackground(Engine& engine) {
         Lane::kLong);
     load_task->Wake();
   }
+  if (engine.ordered_builder_.has_value()) {
+    // What fails is told to queries.
+    build_task.emplace([&engine] { (void)engine.ordered_builder_->Build(); },
+                       Lane::kBuild);
+    build_task->Wake();
+  }
   if (!engine.config_.background_compaction) return;
   compaction_loop.emplace(&compactor, &engine.config_,
                           [this](std::chrono::milliseconds rest) {
@@ -160,6 +166,7 @@ void Engine::Log::StartBackground(Engine& engine) {
 
 // Ended, not destroyed: until then they may still wake themselves.
 void Engine::Log::EndBackground() {
+  if (build_task.has_value()) build_task->End();
   if (load_task.has_value()) load_task->End();
   if (save_task.has_value()) save_task->End();
   if (compaction_task.has_value()) compaction_task->End();
@@ -192,6 +199,7 @@ absl::Status Engine::Close() {
   close_done_ = true;
   closed_.store(true, std::memory_order_seq_cst);
   gate_->Close();
+  if (ordered_builder_.has_value()) ordered_builder_->Stop(gate_->WhyNot());
   // Whoever entered before that leaves; whoever enters later turns back.
   index::Retire([] {});
   index::DrainRetired();

@@ -54,6 +54,7 @@
 #include "engine/manifest_store.h"
 #include "engine/mask_counts.h"
 #include "engine/mask_scan.h"
+#include "engine/ordered_builder.h"
 #include "engine/poison.h"
 #include "engine/query.h"
 #include "engine/reader.h"
@@ -153,6 +154,7 @@ class Engine {
     return log_->compactor.RunOnce();
   }
   absl::Status RunSnapshot() { return log_->saver.Save(); }
+  const index::OrderedIndex* ordered() const { return ordered_.get(); }
 
  private:
   // What only a store that is written to has, in the order of construction.
@@ -180,8 +182,9 @@ class Engine {
     std::optional<BackgroundTask> supply_task;
     std::optional<BackgroundTask> sync_task;
     std::optional<BackgroundTask> compaction_task;
-    std::optional<BackgroundTask> load_task;  // of the index snapshot
-    std::optional<BackgroundTask> save_task;  // of another one
+    std::optional<BackgroundTask> load_task;   // of the index snapshot
+    std::optional<BackgroundTask> save_task;   // of another one
+    std::optional<BackgroundTask> build_task;  // of the ordered index
   };
 
   Engine(FileSystem& file_system, std::unique_ptr<Directory> directory,
@@ -203,6 +206,9 @@ class Engine {
   // an index snapshot that does not fit. That may be all that a power loss has
   // left of what was written to them: it would fit once they were used again.
   absl::Status GiveUpIfWritten(std::vector<format::ManifestSegment>* unused);
+  // Begins with an ordered index, if there is to be one; and completes it, if
+  // that will not be done in the background.
+  absl::Status BeginOrdered();
   absl::Status ReplayInto(const std::vector<ReplaySource>& sources,
                           std::optional<LogDamage> log_damage);
 
@@ -236,6 +242,7 @@ class Engine {
       std::make_shared<MaskCounts>();
   // Set once, by Open().
   std::unique_ptr<index::OrderedIndex> ordered_;  // null: there is none
+  std::optional<OrderedBuilder> ordered_builder_;
   std::optional<ViewReader> view_reader_;
   std::optional<Reader> reader_;
   std::unique_ptr<Log> log_;  // null: to read only

@@ -9,7 +9,6 @@
 #include "absl/strings/str_format.h"
 #include "engine/engine.h"
 #include "engine/index_snapshot.h"
-#include "engine/load_ordered.h"
 #include "engine/recovery.h"
 #include "format/check.h"
 #include "format/file_name.h"
@@ -62,7 +61,11 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::OpenToWrite(
     FileSystem& file_system, const std::filesystem::path& path,
     const Config& config) {
   if (config.background_threads) {
-    PEAT_RETURN_IF_ERROR(BackgroundTask::StartWorkers());
+    PEAT_RETURN_IF_ERROR(BackgroundTask::StartWorkers(Lane::kShort));
+    PEAT_RETURN_IF_ERROR(BackgroundTask::StartWorkers(Lane::kLong));
+    if (config.ordered) {
+      PEAT_RETURN_IF_ERROR(BackgroundTask::StartWorkers(Lane::kBuild));
+    }
   }
   absl::StatusOr<std::unique_ptr<Directory>> directory =
       file_system.OpenDirectory(path);
@@ -214,11 +217,21 @@ absl::Status Engine::ReplayInto(const std::vector<ReplaySource>& sources,
                                          .hasher = &hasher_,
                                          .views = &views_,
                                          .hidden_up_to = result.hidden_up_to});
-  if (config_.ordered) {
-    ordered_ = std::make_unique<index::OrderedIndex>();
-    PEAT_RETURN_IF_ERROR(LoadOrdered(index_, segments_, ordered_.get()));
-  }
-  return absl::OkStatus();
+  return BeginOrdered();
+}
+
+absl::Status Engine::BeginOrdered() {
+  if (!config_.ordered) return absl::OkStatus();
+  ordered_ = std::make_unique<index::OrderedIndex>();
+  ordered_builder_.emplace(OrderedBuilder::Parts{.index = &index_,
+                                                 .segments = &segments_,
+                                                 .hasher = &hasher_,
+                                                 .ordered = ordered_.get(),
+                                                 .config = &config_});
+  // Beside a writer whose compaction removes files, only Open() can begin anew.
+  const bool is_later =
+      config_.access == Access::kReadWrite && config_.background_threads;
+  return is_later ? absl::OkStatus() : ordered_builder_->Build();
 }
 
 absl::StatusOr<std::unique_ptr<Engine>> Engine::OpenToRead(

@@ -12,6 +12,8 @@ QueryParts Engine::PartsForQueries() const {
           .reader = &*view_reader_,
           .views = &views_,
           .ordered = ordered_.get(),
+          .build = ordered_builder_.has_value() ? ordered_builder_->state()
+                                                : nullptr,
           .mask_counts = mask_counts_,
           .despite_damage = !open_stats_.damaged.empty(),
           .collected_bytes_max = config_.collected_bytes_max};

@@ -48,6 +48,8 @@ Stats Engine::GetStats() const {
   stats.index_bytes = index_.memory_bytes();
   if (ordered_ != nullptr) {
     stats.ordered_index_bytes = ordered_->memory_bytes();
+    stats.ordered_index_complete = ordered_builder_->state()->is_complete();
+    stats.open.ordered_milliseconds = ordered_builder_->milliseconds();
   }
   const Views::Usage views = views_.TakeUsage();
   stats.view_count = views.view_count;

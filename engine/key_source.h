@@ -1,8 +1,8 @@
 // The keys that a query may list, in order, a group at a time. Whether the view
 // shows them is asked of the index afterwards.
 //
-//   ordered     from the ordered index, and what was saved for the view of keys
-//               that have left it since
+//   ordered     from the ordered index, once it is complete, and what was saved
+//               for the view of keys that have left it since
 //   listed      the keys that the query names
 //   collected   on a store without an ordered index: passes over the log, each
 //               of which keeps the first keys behind those of the pass before,
@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "engine/build_state.h"
 #include "engine/gate.h"
 #include "engine/log_scan.h"
 #include "engine/mask_counts.h"
@@ -38,6 +39,7 @@ struct QueryParts {
   const ViewReader* reader = nullptr;
   const Views* views = nullptr;
   const index::OrderedIndex* ordered = nullptr;  // null: there is none
+  std::shared_ptr<const BuildState> build;       // of that
   std::shared_ptr<const MaskCounts> mask_counts;
   bool despite_damage = false;
   uint64_t collected_bytes_max = 0;  // memory for the keys of one pass

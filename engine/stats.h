@@ -24,6 +24,7 @@ struct OpenStats {
   uint64_t records_replayed = 0;
   uint64_t bytes_replayed = 0;
   uint64_t milliseconds = 0;
+  uint64_t ordered_milliseconds = 0;
   uint64_t last_lsn = 0;  // the engine's alone
   std::vector<CutRange> cut;
   std::vector<CutRange> damaged;
@@ -71,6 +72,7 @@ struct Stats {
   std::vector<SegmentStats> segments;
 
   uint64_t ordered_index_bytes = 0;
+  bool ordered_index_complete = false;
   uint64_t view_count = 0;
   uint64_t view_saved_count = 0;
   uint64_t view_saved_bytes = 0;

@@ -33,7 +33,8 @@ bool StartThread(std::function<void()> body, pthread_t* thread) {
 }
 
 // One worker may be in a sync while the other prepares a segment for somebody
-// else; and one compaction at a time is enough for the whole process.
+// else; and one compaction, or one index that is built, at a time is enough for
+// the whole process.
 constexpr int WorkerCount(Lane lane) { return lane == Lane::kShort ? 2 : 1; }
 
 }  // namespace
@@ -57,7 +58,7 @@ class WorkerPool {
   static WorkerPool& Get(Lane lane) {
     // A forked child has none of its parent's threads, and perhaps a locked
     // mutex: it leaves the parent's pool alone and makes its own.
-    static std::array<std::atomic<WorkerPool*>, 2> pools = {};
+    static std::array<std::atomic<WorkerPool*>, 3> pools = {};
     static index::Mutex mutex;
     std::atomic<WorkerPool*>& pool = pools[static_cast<size_t>(lane)];
     WorkerPool* current = pool.load(std::memory_order_acquire);
@@ -190,12 +191,9 @@ void BackgroundTask::WakeAfter(std::chrono::milliseconds delay) {
   WorkerPool<State>::Get(state_->lane).WakeAfter(state_, delay);
 }
 
-absl::Status BackgroundTask::StartWorkers() {
-  for (const Lane lane : {Lane::kShort, Lane::kLong}) {
-    if (WorkerPool<State>::Get(lane).StartThreads()) continue;
-    return absl::ResourceExhaustedError("no thread for the background");
-  }
-  return absl::OkStatus();
+absl::Status BackgroundTask::StartWorkers(Lane lane) {
+  if (WorkerPool<State>::Get(lane).StartThreads()) return absl::OkStatus();
+  return absl::ResourceExhaustedError("no thread for the background");
 }
 
 void RunInParallel(int count, absl::FunctionRef<void(int)> work) {

@@ -19,14 +19,14 @@
 namespace peat::engine {
 
 // Tasks that may take long have workers of their own, so that short ones need
-// not wait for them.
-enum class Lane { kShort, kLong };
+// not wait for them; and so have those that build what callers wait for.
+enum class Lane { kShort, kLong, kBuild };
 
 class BackgroundTask {
  public:
-  // To be called before the first task is made, in each process of a line of
-  // forks. ResourceExhausted when no thread can be started.
-  static absl::Status StartWorkers();
+  // To be called before the first task of the lane is made, in each process of
+  // a line of forks. ResourceExhausted when no thread can be started.
+  static absl::Status StartWorkers(Lane lane);
 
   // `run` is called by one worker at a time, never by two.
   explicit BackgroundTask(std::function<void()> run, Lane lane = Lane::kShort);

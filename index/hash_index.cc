@@ -147,11 +147,41 @@ void HashIndex::EndPublish(uint64_t shard_bits) {
   });
 }
 
-void HashIndex::ForEach(int shard,
-                        absl::FunctionRef<void(Location)> visit) const {
+void HashIndex::ListShard(int shard, std::vector<Location>* locations) {
+  constexpr size_t kTableSizeMax = size_t{kBucketCount} * kWidthMax;
   EnsureLoaded(shard);
-  ForEachSlot(shards_[static_cast<size_t>(shard)],
-              [&](Slot*, uint64_t slot) { visit(LocationOf(slot)); });
+  Shard& it = shards_[static_cast<size_t>(shard)];
+  // A key's tag stays, so who goes through all tags meets it, whatever becomes
+  // of the tables.
+  for (uint64_t tag = 0; tag < uint64_t{1} << kTagBits;) {
+    // Not under the lock.
+    if (locations->capacity() - locations->size() < kTableSizeMax) {
+      locations->reserve(2 * locations->size() + kTableSizeMax);
+    }
+    it.Lock();
+    const TableRef table = TableFor(it, static_cast<uint32_t>(tag));
+    ListTable(table, locations);
+    it.Unlock();
+    const uint32_t rest_bits = kTagBits - table.depth();
+    tag = ((tag >> rest_bits) + 1) << rest_bits;
+  }
+  it.Lock();
+  const SideList* const side = it.side_list.load(std::memory_order_relaxed);
+  if (side != nullptr) {
+    side->ForEach([locations](Slot*, uint64_t slot) {
+      locations->push_back(LocationOf(slot));
+    });
+  }
+  it.Unlock();
+}
+
+void HashIndex::ListTable(TableRef table, std::vector<Location>* locations) {
+  if (table.is_null()) return;
+  for (uint32_t i = 0; i < kBucketCount * table.width(); ++i) {
+    const uint64_t slot =
+        (table.bucket(0) + i)->load(std::memory_order_relaxed);
+    if (!IsFree(slot)) locations->push_back(LocationOf(slot));
+  }
 }
 
 void HashIndex::Reserve(int shard, uint64_t key_count) {
@@ -378,24 +408,6 @@ void HashIndex::ShrinkDirectory(Shard& shard) {
     }
     ResizeDirectory(shard, directory.depth() - 1);
   }
-}
-
-template <typename Visit>
-void HashIndex::ForEachSlot(const Shard& shard, Visit&& visit) {
-  const DirectoryRef directory(shard.directory.load(std::memory_order_acquire));
-  for (uint64_t i = 0; !directory.is_null() && i < directory.table_count();) {
-    const TableRef table =
-        TableRef::FromBits(directory[i].load(std::memory_order_acquire));
-    i += uint64_t{1} << (directory.depth() - table.depth());
-    if (table.is_null()) continue;
-    for (uint32_t j = 0; j < kBucketCount * table.width(); ++j) {
-      Slot* const place = table.bucket(0) + j;
-      const uint64_t slot = place->load(std::memory_order_acquire);
-      if (!IsFree(slot)) visit(place, slot);
-    }
-  }
-  const SideList* const list = shard.side_list.load(std::memory_order_acquire);
-  if (list != nullptr) list->ForEach(visit);
 }
 
 }  // namespace peat::index

@@ -17,7 +17,7 @@
 //   - An insert builds one table anew at most, save in a table whose keys
 //     share tags; then it is a bounded number.
 //   - Location 0 is never stored.
-//   - ForEach yields each key once.
+//   - ListShard lists each key, and once if nobody writes.
 //
 // Thread-safe: looks take no lock, and need an EpochGuard around them and
 // around the use of what they return; changes need the shard's lock. A guard
@@ -195,10 +195,10 @@ class HashIndex final {
   void BeginPublish(uint64_t shard_bits);
   void EndPublish(uint64_t shard_bits);
 
-  // --- All keys of a shard, in no order. The shard's lock is held, or no
-  // writer is about.
-
-  void ForEach(int shard, absl::FunctionRef<void(Location)> visit) const;
+  // Adds the location of each key of the shard to `locations`, in no order. If
+  // others change the shard meanwhile: of each key that is there all the time,
+  // perhaps twice. Holds the shard's lock for one table at a time, some us.
+  void ListShard(int shard, std::vector<Location>* locations);
 
   // Makes room for `key_count` keys in a shard that is empty; else does
   // nothing.
@@ -410,8 +410,7 @@ class HashIndex final {
                          absl::FunctionRef<bool(Location)> keep);
   // Halves the directory as often as no table needs it so large.
   void ShrinkDirectory(Shard& shard);
-  template <typename Visit>
-  static void ForEachSlot(const Shard& shard, Visit&& visit);
+  static void ListTable(TableRef table, std::vector<Location>* locations);
 
   Arena arena_;
   std::function<void(int)> load_;      // set before any shard is pending

@@ -13,9 +13,6 @@ namespace {
 constexpr size_t kSmall = OrderedLeaf::kKeyCountMax / 4;
 constexpr size_t kJoinedMax = OrderedLeaf::kKeyCountMax * 3 / 4;
 
-// Leaves that are filled in order leave room for some keys more.
-constexpr size_t kLoadedSize = OrderedLeaf::kKeyCountMax * 3 / 4;
-
 // The shortest key that is greater than `left` and not greater than `right`.
 std::string Separator(std::string_view left, std::string_view right) {
   PEAT_DCHECK(left < right);
@@ -361,39 +358,6 @@ void OrderedIndex::ListDown(const KeyRange& range, size_t count,
     }
     if (!begin.has_value() || *begin <= range.begin) return;
     end = *begin;
-  }
-}
-
-// --- Loading.
-
-void OrderedIndex::Load(absl::FunctionRef<void(KeyGroup*)> next) {
-  PEAT_CHECK(size() == 0);
-  KeyGroup keys;
-  std::string last;
-  for (;;) {
-    const EpochGuard guard;
-    keys.Clear();
-    next(&keys);
-    if (keys.empty()) return;
-    MutexLock lock(&structure_mutex_);
-    for (size_t begin = 0; begin < keys.size(); begin += kLoadedSize) {
-      const size_t end = std::min(begin + kLoadedSize, keys.size());
-      const bool is_first = size() == 0;
-      const Path path = PathTo(keys[begin]);
-      Leaf* const old = path.back().node->leaf(path.back().child);
-      Leaf* const leaf = NewLeaf(keys, begin, end);
-      if (is_first) {
-        Replace(path, {.left = leaf}, {old});
-      } else {
-        Replace(path,
-                {.left = old,
-                 .right = leaf,
-                 .separator = Separator(last, keys[begin])},
-                {});
-      }
-      last = keys[end - 1];
-      size_.fetch_add(end - begin, std::memory_order_relaxed);
-    }
   }
 }
 

@@ -31,7 +31,6 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/functional/function_ref.h"
 #include "index/epoch.h"
 #include "index/mutex.h"
 #include "index/ordered_leaf.h"
@@ -67,10 +66,6 @@ class OrderedIndex final {
   // there all the time is listed.
   void List(const KeyRange& range, size_t count, KeyGroup* keys) const;
   void ListDown(const KeyRange& range, size_t count, KeyGroup* keys) const;
-
-  // Fills an index that is empty, while no one else uses it. `next` adds some
-  // keys to a group, ascending and greater than all before; none: the end.
-  void Load(absl::FunctionRef<void(KeyGroup*)> next);
 
   uint64_t size() const { return size_.load(std::memory_order_relaxed); }
   uint64_t memory_bytes() const {

@@ -53,6 +53,7 @@ Json ToJson(const OpenStats& stats) {
   object["records_replayed"] = stats.records_replayed;
   object["bytes_replayed"] = stats.bytes_replayed;
   object["milliseconds"] = stats.milliseconds;
+  object["ordered_milliseconds"] = stats.ordered_milliseconds;
   object["cut"] = ToJson(stats.cut);
   object["damaged"] = ToJson(stats.damaged);
   return object;
@@ -89,6 +90,7 @@ Json ToJson(const Stats& stats) {
   object["value_file_count"] = stats.value_file_count;
   object["index_bytes"] = stats.index_bytes;
   object["ordered_index_bytes"] = stats.ordered_index_bytes;
+  object["ordered_index_complete"] = stats.ordered_index_complete;
   object["last_lsn"] = stats.last_lsn;
   object["durable_lsn"] = stats.durable_lsn;
   object["flush_count"] = stats.flush_count;

@@ -21,6 +21,10 @@ namespace peat {
 // list of keys, likewise; any other reads the whole log, once for each 64 MiB
 // of memory that the matching keys take (each its length and 24 bytes),
 // or once if there is a limit and so many keys take less.
+//
+// The ordered index is made after Open(). Until it is complete, every query but
+// one for a list of keys waits in the call that opens its cursor; it shows the
+// moment of that call all the same. Close() ends the wait.
 struct Query {
   // From this key on, and up to this key but without it. `from` behind `to` is
   // an empty range, not an error.

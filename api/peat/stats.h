@@ -26,6 +26,8 @@ struct OpenStats {
   uint64_t records_replayed = 0;  // those that are younger than it
   uint64_t bytes_replayed = 0;
   uint64_t milliseconds = 0;
+  // What the ordered index took once it is complete, mostly after Open().
+  uint64_t ordered_milliseconds = 0;
   std::vector<CutRange> cut;      // what was cut away as torn
   std::vector<CutRange> damaged;  // kReadOnlyDespiteDamage: unreadable ranges
 };
@@ -73,8 +75,10 @@ struct Stats {
   // Memory of the index, in bytes.
   uint64_t index_bytes = 0;
 
-  // Memory of the ordered index, in bytes; 0 without one.
+  // Memory of the ordered index, in bytes; 0 without one. And whether all keys
+  // are in it: until then the queries that need it wait.
   uint64_t ordered_index_bytes = 0;
+  bool ordered_index_complete = false;
 
   // Open cursors and snapshots; the records that they keep because keys have
   // changed since, and the memory for that in bytes; and the bytes of segments

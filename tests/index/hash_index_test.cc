@@ -20,12 +20,13 @@ uint64_t BitOf(uint64_t hash) {
   return uint64_t{1} << HashIndex::ShardOf(hash);
 }
 
-std::vector<uint64_t> KeysOf(const HashIndex& index) {
-  std::vector<uint64_t> keys;
+std::vector<uint64_t> KeysOf(HashIndex& index) {
+  std::vector<Location> locations;
   for (int shard = 0; shard < HashIndex::kShardCount; ++shard) {
-    index.ForEach(shard,
-                  [&](Location location) { keys.push_back(KeyAt(location)); });
+    index.ListShard(shard, &locations);
   }
+  std::vector<uint64_t> keys;
+  for (const Location location : locations) keys.push_back(KeyAt(location));
   std::sort(keys.begin(), keys.end());
   return keys;
 }

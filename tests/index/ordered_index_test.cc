@@ -148,24 +148,6 @@ TEST_P(OrderedIndexKeysTest, AgreesWithASet) {
   EXPECT_EQ(index.size(), 0U);
 }
 
-TEST_P(OrderedIndexKeysTest, IsLoadedInOrder) {
-  std::mt19937_64 random(8);
-  std::set<std::string> model;
-  for (int i = 0; i < 30'000; ++i)
-    model.insert(GetParam().make(random() % 30'000));
-  OrderedIndex index;
-  auto next = model.begin();
-
-  index.Load([&](KeyGroup* group) {
-    for (int i = 0; i < 100 && next != model.end(); ++i) group->Add(*next++);
-  });
-
-  EXPECT_EQ(List(index), Keys(model.begin(), model.end()));
-  Insert(index, "another");
-  model.insert("another");
-  EXPECT_EQ(ListDown(index), Keys(model.rbegin(), model.rend()));
-}
-
 TEST(OrderedIndexTest, HasTheEmptyKey) {
   OrderedIndex index;
 
