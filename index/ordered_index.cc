@@ -180,7 +180,9 @@ void OrderedIndex::Erase(std::string_view key) {
 void OrderedIndex::Split(Leaf* leaf, std::string_view key) {
   KeyGroup keys;
   leaf->keys.List(0, leaf->keys.size(), &keys);
-  const size_t middle = keys.size() / 2;
+  // Keys that come in order come behind this one: they need no room before it.
+  const bool is_behind = keys[keys.size() - 1] < key;
+  const size_t middle = is_behind ? keys.size() * 7 / 8 : keys.size() / 2;
   Replacement halves{.left = NewLeaf(keys, 0, middle),
                      .right = NewLeaf(keys, middle, keys.size()),
                      .separator = Separator(keys[middle - 1], keys[middle])};
