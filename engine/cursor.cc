@@ -45,18 +45,10 @@ void Cursor::Advance() {
       if (!*filled) return End(AtEnd());
     }
     const Pair& pair = group_[next_++];
-    if (parts_.mask_counts->forgotten() != forgotten_count_) [[unlikely]] {
-      absl::Status status = CheckNotForgotten(pair.key);
-      if (absl::IsNotFound(status)) continue;
-      if (!status.ok()) return End(std::move(status));
-    }
-    key_ = pair.key;
-    value_ = pair.value;
-    if (pair.is_in_file) {
-      if (absl::Status status = ShowFile(pair.value); !status.ok()) {
-        return End(std::move(status));
-      }
-    }
+    absl::Status status = CheckNotForgotten(pair.key);
+    if (absl::IsNotFound(status)) continue;
+    if (status.ok()) status = Show(pair);
+    if (!status.ok()) return End(std::move(status));
     --left_;
     is_valid_ = true;
     return;
@@ -70,6 +62,9 @@ absl::Status Cursor::AtEnd() const {
 }
 
 absl::Status Cursor::CheckNotForgotten(std::string_view key) {
+  if (parts_.mask_counts->forgotten() == forgotten_count_) {
+    return absl::OkStatus();
+  }
   const Visit visit(*parts_.gate);
   if (!visit.is_inside()) return parts_.gate->WhyNot();
   ViewReader::Found found;
@@ -145,10 +140,13 @@ void Cursor::Add(const format::Record& record, bool is_mapped) {
   pair.value = view.substr(pair.key.size());
 }
 
-absl::Status Cursor::ShowFile(std::string_view reference) {
+absl::Status Cursor::Show(const Pair& pair) {
+  key_ = pair.key;
+  value_ = pair.value;
+  if (!pair.is_in_file) return absl::OkStatus();
   const Visit visit(*parts_.gate);
   if (!visit.is_inside()) return parts_.gate->WhyNot();
-  PEAT_RETURN_IF_ERROR(reader_->CopyReferred(reference, &value_copy_));
+  PEAT_RETURN_IF_ERROR(reader_->CopyReferred(pair.value, &value_copy_));
   value_ = value_copy_;
   return absl::OkStatus();
 }

@@ -60,9 +60,8 @@ class Cursor final {
   // What a pair of the group shows.
   struct Pair {
     std::string_view key;
-    std::string_view
-        value;        // as it is stored: perhaps a value file's reference
-    bool is_in_file;  // and asked for
+    std::string_view value;   // as it is stored
+    bool is_in_file = false;  // what is stored refers to a file, to be read
   };
 
   // Makes pair `next_` the current one if nothing but that is to be done.
@@ -89,8 +88,7 @@ class Cursor final {
   absl::Status FillFromKeys(bool* has_more);
   absl::Status FillFromLog(bool* has_more);
   void Add(const format::Record& record, bool is_mapped);
-  // Reads the value that `reference` refers to.
-  absl::Status ShowFile(std::string_view reference);
+  absl::Status Show(const Pair& pair);
   void End(absl::Status status);
 
   QueryParts parts_;

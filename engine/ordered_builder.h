@@ -72,9 +72,9 @@ class OrderedBuilder final {
   // Keys on their way from the log into the index.
   struct Group {
     struct Key {
-      uint64_t head;    // its first bytes
-      uint64_t offset;  // in bytes
-      uint32_t size;
+      uint64_t head = 0;    // its first bytes
+      uint64_t offset = 0;  // in bytes
+      uint32_t size = 0;
       format::Location location;
     };
     std::string_view At(const Key& key) const {

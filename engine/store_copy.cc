@@ -210,7 +210,7 @@ absl::Status StoreCopy::Publish() {
   PEAT_RETURN_IF_ERROR(CheckTarget());
   // From here on it may be there, even if the call says that it has failed.
   is_published_ = true;
-  const absl::Status renamed = parent_->Rename(unfinished_name_, name_);
+  absl::Status renamed = parent_->Rename(unfinished_name_, name_);
   if (!renamed.ok()) {
     const absl::Status free = CheckTarget();
     if (free.ok()) is_published_ = false;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <span>
 
 #include "absl/strings/str_format.h"
 #include "engine/key_state.h"
@@ -108,6 +109,22 @@ ViewReader::Answer ViewReader::FindSaved(const View& view, std::string_view key,
   return Answer::kFound;
 }
 
+inline void ViewReader::Begin(const View& view, const KeyGroup& keys,
+                              size_t first, std::span<HashedKey> group) const {
+  // Where the record was is nearly always where it is. In a loop of its own,
+  // so that the processor looks up many pages at a time.
+  for (size_t i = 0; i < group.size(); ++i) {
+    const Location hint = keys.hint(first + i);
+    const Segment* const segment = view.SegmentAt(hint.segment());
+    if (segment != nullptr) segment->PrefetchBegin(hint.offset());
+  }
+  for (size_t i = 0; i < group.size(); ++i) {
+    group[i].key = keys[first + i];
+    group[i].hash = Hash(group[i].key);
+    group[i].probe = parts_.index->Prepare(group[i].hash);
+  }
+}
+
 absl::Status ViewReader::FindGroup(const View& view, const KeyGroup& keys,
                                    Show show) const {
   std::array<HashedKey, kLookupGroupSize> group;
@@ -115,18 +132,7 @@ absl::Status ViewReader::FindGroup(const View& view, const KeyGroup& keys,
   absl::Status failure;
   for (size_t first = 0; first < keys.size(); first += kLookupGroupSize) {
     const size_t count = std::min(kLookupGroupSize, keys.size() - first);
-    // Where the record was is nearly always where it is. In a loop of its own,
-    // so that the processor looks up many pages at a time.
-    for (size_t i = 0; i < count; ++i) {
-      const Location hint = keys.hint(first + i);
-      const Segment* const segment = view.SegmentAt(hint.segment());
-      if (segment != nullptr) segment->PrefetchBegin(hint.offset());
-    }
-    for (size_t i = 0; i < count; ++i) {
-      group[i].key = keys[first + i];
-      group[i].hash = Hash(group[i].key);
-      group[i].probe = parts_.index->Prepare(group[i].hash);
-    }
+    Begin(view, keys, first, std::span(group).first(count));
     for (size_t i = 0; i < count; ++i) {
       const Location candidate = group[i].probe.PeekAtHome();
       group[i].candidate = candidate;

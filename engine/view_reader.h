@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -82,6 +83,9 @@ class ViewReader final {
   // Sets `*failure` if it is kFailed.
   Answer FindHashed(const View& view, const HashedKey& wanted, Found* found,
                     absl::Status* failure) const;
+  // Asks for what a look at each of `group`, the keys from `first` on, reads.
+  void Begin(const View& view, const index::KeyGroup& keys, size_t first,
+             std::span<HashedKey> group) const;
   Answer FindSaved(const View& view, std::string_view key, Found* found,
                    absl::Status* failure) const;
 

@@ -306,6 +306,7 @@ void HashIndex::ResizeDirectory(Shard& shard, uint32_t depth) {
                        std::memory_order_relaxed);
   }
   shard.directory.store(directory.bits(), std::memory_order_release);
+  // NOLINTNEXTLINE(clang-analyzer-cplusplus.NewDeleteLeaks)
   if (old.is_null()) return;
   other_memory_bytes_ -= old.line_count() * sizeof(DirectoryLine);
   DirectoryLine* const old_lines = old.lines();

@@ -49,15 +49,15 @@ void HashIndex::SaveTable(Shard& shard, uint32_t tag) {
   save.tables.push_back(entry);
 }
 
-HashIndex::SavedShard HashIndex::SaveShard(int number) {
-  Shard& shard = shards_[static_cast<size_t>(number)];
-  PEAT_CHECK(shard.save != nullptr);
-  ShardSave& save = *shard.save;
+HashIndex::SavedShard HashIndex::SaveShard(int shard) {
+  Shard& it = shards_[static_cast<size_t>(shard)];
+  PEAT_CHECK(it.save != nullptr);
+  ShardSave& save = *it.save;
   const auto step = uint64_t{1} << (kTagBits - save.depth);
   for (uint64_t tag = 0; tag < uint64_t{1} << kTagBits; tag += step) {
-    shard.Lock();
-    SaveTable(shard, static_cast<uint32_t>(tag));
-    shard.Unlock();
+    it.Lock();
+    SaveTable(it, static_cast<uint32_t>(tag));
+    it.Unlock();
     slot_writer_->WriteOut();
   }
   // All are taken, so nobody adds to these.
@@ -74,11 +74,11 @@ void HashIndex::EndSave() {
   slot_writer_ = nullptr;
 }
 
-void HashIndex::LoadShard(int number, const std::vector<ImageTable>& tables,
+void HashIndex::LoadShard(int shard, const std::vector<ImageTable>& tables,
                           format::ByteView file,
                           absl::FunctionRef<bool(Location)> keep) {
-  Shard& shard = shards_[static_cast<size_t>(number)];
-  PEAT_CHECK(shard.directory.load(std::memory_order_relaxed) == 0);
+  Shard& it = shards_[static_cast<size_t>(shard)];
+  PEAT_CHECK(it.directory.load(std::memory_order_relaxed) == 0);
   // Not for others to see before it is complete.
   Shard loaded;
   ResizeDirectory(loaded, DepthOf(tables));
@@ -94,13 +94,13 @@ void HashIndex::LoadShard(int number, const std::vector<ImageTable>& tables,
     }
     Publish(loaded, from.tag, table);
   }
-  shard.table_count = loaded.table_count;
-  shard.unit_count.store(loaded.unit_count.load());
-  shard.key_count.store(key_count, std::memory_order_relaxed);
-  shard.directory.store(loaded.directory.load(), std::memory_order_release);
+  it.table_count = loaded.table_count;
+  it.unit_count.store(loaded.unit_count.load());
+  it.key_count.store(key_count, std::memory_order_relaxed);
+  it.directory.store(loaded.directory.load(), std::memory_order_release);
   // No insertion: whoever looked before has been waiting for this, so nobody
   // has missed a key yet.
-  shard.is_pending.store(false, std::memory_order_release);
+  it.is_pending.store(false, std::memory_order_release);
 }
 
 uint64_t HashIndex::Retain(TableRef table,
