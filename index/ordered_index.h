@@ -151,6 +151,7 @@ class OrderedIndex final {
   // Once the root does not lead to it any more.
   void Kill(Leaf* leaf) ABSL_EXCLUSIVE_LOCKS_REQUIRED(leaf->mutex);
   void CountMemory(uint64_t after, uint64_t before) {
+    if (after == before) return;  // a locked instruction waits for all loads
     memory_bytes_.fetch_add(after - before, std::memory_order_relaxed);
   }
 

@@ -100,8 +100,11 @@ class OrderedLeaf final {
   uint64_t memory_bytes() const;
 
   // Asks for the cache lines of all keys.
-  void Prefetch() const {
+  void PrefetchSlots() const {
     PrefetchBytes(slots_.data(), slots_.size() * sizeof(Slot));
+  }
+  void Prefetch() const {
+    PrefetchSlots();
     PrefetchBytes(tails_.data(), tails_.size());
   }
 
