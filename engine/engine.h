@@ -205,7 +205,8 @@ class Engine {
   // Drops segments that nothing is known to have been written to, if there is
   // an index snapshot that does not fit. That may be all that a power loss has
   // left of what was written to them: it would fit once they were used again.
-  absl::Status GiveUpIfWritten(std::vector<format::ManifestSegment>* unused);
+  absl::Status DropIfSnapshotMisfits(
+      std::vector<format::ManifestSegment>* unused);
   // Begins with an ordered index, if there is to be one; and completes it, if
   // that will not be done in the background.
   absl::Status BeginOrdered();

@@ -124,7 +124,7 @@ absl::Status Engine::RecoverToWrite(std::unique_ptr<DirectoryLock> lock) {
   PEAT_ASSIGN_OR_RETURN(const std::vector<ReplaySource> sources,
                         OpenSegments(manifest_.Current()));
   PEAT_RETURN_IF_ERROR(ReplayInto(sources, std::nullopt));
-  PEAT_RETURN_IF_ERROR(GiveUpIfWritten(&unused));
+  PEAT_RETURN_IF_ERROR(DropIfSnapshotMisfits(&unused));
   ValueReferences::Counts references;
   for (const std::shared_ptr<Segment>& segment : segments_.All()) {
     for (const format::SegmentId file : segment->value_files()) {
@@ -146,7 +146,8 @@ absl::Status Engine::RecoverToWrite(std::unique_ptr<DirectoryLock> lock) {
   return absl::OkStatus();
 }
 
-absl::Status Engine::GiveUpIfWritten(std::vector<ManifestSegment>* unused) {
+absl::Status Engine::DropIfSnapshotMisfits(
+    std::vector<ManifestSegment>* unused) {
   const std::vector<std::string> snapshots = ListIndexSnapshots(*directory_);
   const bool none_is_left_over = std::all_of(
       snapshots.begin(), snapshots.end(),

@@ -6,7 +6,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#if PEAT_HAS_XXH_DISPATCH
+#ifdef PEAT_HAS_XXH_DISPATCH
 // What <xxh_x86dispatch.h> declares, which cannot be had beside the above.
 extern "C" uint64_t XXH3_64bits_withSeed_dispatch(const void* input,
                                                   size_t size, uint64_t seed);
@@ -18,7 +18,7 @@ namespace {
 // The same hash everywhere: of short bytes it is taken in line, of long ones by
 // the widest vectors that the processor has (twice as fast, or more).
 uint64_t Hash(const void* bytes, size_t size, uint64_t seed) {
-#if PEAT_HAS_XXH_DISPATCH
+#ifdef PEAT_HAS_XXH_DISPATCH
   if (size > XXH3_MIDSIZE_MAX) {
     return XXH3_64bits_withSeed_dispatch(bytes, size, seed);
   }
