@@ -355,6 +355,16 @@ TEST_F(ProjectTest, BuildsEveryFile) {
   EXPECT_THAT(FindUnregistered(files_), IsEmpty());
 }
 
+TEST_F(ProjectTest, HasNothingElseInItsRoot) {
+  static const std::regex kKnown(
+      R"(\..*|\w+\.(md|txt|json)|LICENSE|api|bench|build|docs|engine|format)"
+      "|index|tests|tools");
+  for (const auto& entry : fs::directory_iterator(PEAT_SOURCE_DIR)) {
+    const std::string name = entry.path().filename().string();
+    EXPECT_TRUE(std::regex_match(name, kKnown)) << name;
+  }
+}
+
 TEST_F(ProjectTest, ShowsTheExampleInTheReadme) {
   const fs::path root(PEAT_SOURCE_DIR);
   const std::string example = ReadFile(root / "api/examples/hello.cc");
