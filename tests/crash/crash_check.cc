@@ -41,28 +41,46 @@ size_t FloorOf(const Oracle& oracle, CrashKind kind) {
   return kind == CrashKind::kKill ? oracle.acknowledged : oracle.durable;
 }
 
-void CountImage(const SimFileSystem& image) {
-  static absl::flat_hash_set<uint64_t> seen;
-  uint64_t fingerprint = 0;
-  for (const std::string& name : image.ListFiles(kStorePath)) {
+// Adds the names and bytes of the files of `directory` to `fingerprint`.
+void AddFiles(const SimFileSystem& image, const std::string& directory,
+              uint64_t* fingerprint) {
+  for (const std::string& name : image.ListFiles(directory)) {
     const std::string bytes =
-        image.ReadFile(std::string(kStorePath) + "/" + name).value_or("");
+        image.ReadFile(directory + "/" + name).value_or("");
     const std::array<uint64_t, 3> parts = {
-        fingerprint, format::Checksum64(format::AsBytes(name)),
+        *fingerprint, format::Checksum64(format::AsBytes(name)),
         format::Checksum64(format::AsBytes(bytes))};
-    fingerprint = format::Checksum64(std::as_bytes(std::span(parts)));
+    *fingerprint = format::Checksum64(std::as_bytes(std::span(parts)));
   }
+}
+
+// Counts `image`. False if one like it has been opened before under the same
+// promise: to open it again would show the same again.
+bool CountImage(const SimFileSystem& image, const Oracle& oracle,
+                size_t floor) {
+  using Promise = std::array<uint64_t, 4>;
+  static absl::flat_hash_set<uint64_t> images;
+  static absl::flat_hash_set<uint64_t> promises;
+  uint64_t fingerprint = 0;
+  AddFiles(image, kStorePath, &fingerprint);
   ++Counts().images;
-  ++Counts().recoveries;
-  if (seen.insert(fingerprint).second) ++Counts().distinct_images;
+  if (images.insert(fingerprint).second) ++Counts().distinct_images;
+  const OracleCopy& copy = oracle.copy;
+  if (!copy.path.empty()) AddFiles(image, copy.path, &fingerprint);
+  const Promise promise = {fingerprint, floor, copy.floor,
+                           copy.is_promised ? 1u : 0u};
+  return promises.insert(format::Checksum64(std::as_bytes(std::span(promise))))
+      .second;
 }
 
 absl::Status OpenAgain(std::unique_ptr<SimFileSystem> image,
                        const CrashRun::Settings& settings, const Oracle& oracle,
                        CrashKind kind) {
-  CountImage(*image);
+  const size_t floor = FloorOf(oracle, kind);
+  if (!CountImage(*image, oracle, floor)) return absl::OkStatus();
+  ++Counts().recoveries;
   CrashRun run(std::move(image), settings, oracle);
-  return run.Open(FloorOf(oracle, kind));
+  return run.Open(floor);
 }
 
 // Ends recovery after each `step`-th of its events, in every way.
@@ -149,9 +167,14 @@ absl::Status CheckImage(std::unique_ptr<SimFileSystem> image,
                         const CrashRun::Settings& settings,
                         const Oracle& oracle, const ImageOrigin& origin,
                         const CheckDepth& depth) {
-  CountImage(*image);
   const std::string where = NameOf(origin);
   const size_t floor = FloorOf(oracle, origin.kind);
+  const bool is_new = CountImage(*image, oracle, floor);
+  // After a kill the same bytes may be durable or not.
+  const bool hides =
+      origin.kind == CrashKind::kKill && (depth.go_on || depth.lose_power);
+  if (!is_new && !hides && depth.recovery_step == 0) return absl::OkStatus();
+  ++Counts().recoveries;
   if (depth.recovery_step > 0) {
     PEAT_RETURN_IF_ERROR(Under(
         CrashInRecovery(*image, settings, oracle, origin, depth.recovery_step),

@@ -80,7 +80,8 @@ void CrashRun::DropStore() {
 absl::StatusOr<size_t> CrashRun::FindPrefix(const Engine& store,
                                             size_t floor) const {
   const Model& model = oracle_.model;
-  PEAT_ASSIGN_OR_RETURN(const Dump dump, DumpStore(store, settings_.key_count));
+  PEAT_ASSIGN_OR_RETURN(const Dump dump, DumpStore(store, settings_.key_count,
+                                                   oracle_.has_longest_key));
   const std::optional<size_t> k = model.PrefixOf(dump.last_lsn);
   const std::string limits = absl::StrFormat(
       "last lsn %d; floor %d (lsn %d), durable %d, acknowledged %d, written %d "
@@ -178,6 +179,9 @@ absl::Status CrashRun::Do(const ScriptStep& step) {
 absl::Status CrashRun::Write(const ScriptStep& step) {
   const size_t before = oracle_.model.unit_count();
   ModelUnit unit = UnitOf(step, oracle_.model);
+  for (const ScriptWrite& write : step.writes) {
+    if (write.key == kLongestKey) oracle_.has_longest_key = true;
+  }
   // Its answer is judged by the state before it.
   Model& model = oracle_.model;
   const ModelAnswer answer = model.AnswerTo(unit);

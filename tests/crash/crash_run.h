@@ -47,6 +47,7 @@ struct Oracle {
   size_t durable = 0;
   OracleCopy copy = {};  // the newest; no path: there is none
   int copy_count = 0;
+  bool has_longest_key = false;  // a unit was written to it
 };
 
 class CrashRun final {

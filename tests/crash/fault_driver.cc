@@ -118,7 +118,8 @@ absl::Status ReadWithFaults(const CrashRun& run, const absl::Status& error) {
     disk->ClearFaults();
     if (store.ok()) {
       PEAT_ASSIGN_OR_RETURN(const Dump dump,
-                            DumpStore(**store, run.settings().key_count));
+                            DumpStore(**store, run.settings().key_count,
+                                      run.oracle().has_longest_key));
       const Model& model = run.oracle().model;
       if (dump.last_lsn != model.last_lsn(model.unit_count()) ||
           dump.fingerprint != model.fingerprint(model.unit_count())) {

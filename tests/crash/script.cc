@@ -147,7 +147,7 @@ class Generator final {
 
   uint32_t Key() {
     const auto key = static_cast<uint32_t>(random_.Below(script_.key_count));
-    return key == 1 && !longest_key_ ? 2 : key;
+    return key == kLongestKey && !longest_key_ ? 2 : key;
   }
 
   // What is forgotten is so for ever: not all keys are.
@@ -209,7 +209,7 @@ Operation OperationOf(ScriptStep::Kind kind) {
 
 std::string KeyOf(uint32_t number) {
   if (number == 0) return "";
-  if (number == 1) return std::string(kKeySizeMax, 'k');
+  if (number == kLongestKey) return std::string(kKeySizeMax, 'k');
   return absl::StrFormat("k%d", number);
 }
 

@@ -58,6 +58,8 @@ struct Script {
 // What a step of one write writes; kPut for all but deletes and masks.
 engine::Operation OperationOf(ScriptStep::Kind kind);
 
+// Key 0 is empty, and this one as long as a key may be.
+inline constexpr uint32_t kLongestKey = 1;
 std::string KeyOf(uint32_t number);
 std::string ValueOf(const ScriptWrite& write);
 std::string ReasonOf(const ScriptWrite& write);

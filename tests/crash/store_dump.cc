@@ -108,12 +108,15 @@ absl::Status CompareScans(const Engine& store,
 
 }  // namespace
 
-absl::StatusOr<Dump> DumpStore(const Engine& store, uint32_t key_count) {
+absl::StatusOr<Dump> DumpStore(const Engine& store, uint32_t key_count,
+                               bool with_longest_key) {
   Dump dump;
   std::vector<std::string> keys;
-  std::vector<std::optional<std::string>> values(key_count);
   for (uint32_t i = 0; i < key_count; ++i) {
-    keys.push_back(KeyOf(i));
+    if (i != kLongestKey || with_longest_key) keys.push_back(KeyOf(i));
+  }
+  std::vector<std::optional<std::string>> values(keys.size());
+  for (size_t i = 0; i < keys.size(); ++i) {
     PEAT_RETURN_IF_ERROR(DumpKey(store, keys[i], &dump, &values[i]));
   }
   PEAT_RETURN_IF_ERROR(DumpMasks(store, &dump));

@@ -25,7 +25,10 @@ struct Dump {
   uint64_t key_count = 0;
   uint64_t last_lsn = 0;
 };
-absl::StatusOr<Dump> DumpStore(const engine::Engine& store, uint32_t key_count);
+// Looks at the first `key_count` keys, at the longest one only if asked to,
+// since that takes longer than the others together.
+absl::StatusOr<Dump> DumpStore(const engine::Engine& store, uint32_t key_count,
+                               bool with_longest_key);
 
 }  // namespace peat::testing
 
