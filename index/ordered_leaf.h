@@ -87,7 +87,7 @@ class KeyGroup final {
 class OrderedLeaf final {
  public:
   static constexpr size_t kKeyCountMax = 128;
-  static constexpr size_t kTailSizeMax = 8192;  // unless one key has more
+  static constexpr size_t kTailSizeMax = 32'768;  // unless one key has more
 
   OrderedLeaf() = default;
 

@@ -191,7 +191,7 @@ enum class Arrival { kRandom, kAscending };
 double Overhead(size_t key_size, Arrival arrival) {
   std::mt19937_64 random(9);
   OrderedIndex index;
-  constexpr int kCount = 100'000;
+  constexpr int kCount = 40'000;
   Keys keys;
   for (int i = 0; i < kCount; ++i) {
     std::string key;
@@ -206,7 +206,7 @@ double Overhead(size_t key_size, Arrival arrival) {
 }
 
 TEST(OrderedIndexTest, TakesAtMost16BytesAKeyBesideIt) {
-  for (const size_t key_size : {8, 16, 32, 64}) {
+  for (const size_t key_size : {8, 16, 32, 64, 100, 200, 500}) {
     SCOPED_TRACE(key_size);
     EXPECT_LE(Overhead(key_size, Arrival::kRandom), 16);
     EXPECT_LE(Overhead(key_size, Arrival::kAscending), 16);
