@@ -2,6 +2,7 @@
 // were there at the build, and beside a store without an ordered index.
 //
 //   query_bench ranges     50 pairs from a random start, by each store
+//   query_bench cold       the same, gets and multi-gets of Peat, from the disk
 //   query_bench inserts    new keys with and without order; memory a key; open
 //   query_bench scan       everything, in the order of the log and sorted
 //   query_bench deletes    a range behind 100,000 deleted keys
@@ -11,12 +12,17 @@
 // All take --keys, --rounds, --directory. What counts is the median of the
 // ratios of paired rounds. Every value that is listed is read, byte by byte.
 
+#include <sys/mman.h>
+#include <sys/resource.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <memory>
 #include <string>
@@ -157,6 +163,88 @@ void RunRanges(const QueryArguments& arguments) {
     std::printf("| %s | %.2f | %.1f | %.2f |\n", all[i].first.c_str(),
                 Median(series[i]) / 1e3, kRange * 1e3 / Median(series[i]),
                 Median(ratios));
+  }
+  std::printf("(sum %llu)\n", static_cast<unsigned long long>(sum));
+}
+
+// --- cold
+
+// Takes the store's pages, which must be clean, out of memory.
+void PageOut(const std::string& directory) {
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    if (line.find(directory) == line.npos) continue;
+    char* end = nullptr;
+    const uint64_t from = std::strtoull(line.c_str(), &end, 16);
+    const uint64_t to = std::strtoull(end + 1, nullptr, 16);
+    void* address = nullptr;
+    std::memcpy(&address, &from, sizeof(address));
+    if (madvise(address, to - from, MADV_PAGEOUT) != 0) {
+      std::perror("MADV_PAGEOUT");
+    }
+  }
+}
+
+int64_t MajorFaults() {
+  rusage usage = {};
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_majflt;
+}
+
+// Pairs here and there of a store that lies on the disk: few enough that most
+// of them come from there.
+void RunCold(const QueryArguments& arguments) {
+  constexpr uint64_t kPairs = 12'800;
+  constexpr uint64_t kBatch = 64;
+  const std::string path = Path(arguments, "peat");
+  const std::unique_ptr<Store> store = Open(path, true);
+  Load(*store, 0, arguments.keys);
+  Check(store->Flush().status());
+  uint64_t sum = 0;
+  uint64_t random = 0;
+  std::string value;
+  const auto next = [&] { return Key(Scatter(++random) % arguments.keys); };
+  const std::array<std::pair<const char*, std::function<void()>>, 3> all = {{
+      {"gets",
+       [&] {
+         for (uint64_t i = 0; i < kPairs; ++i) {
+           Check(store->Get(next(), &value));
+           sum += Sum(value);
+         }
+       }},
+      {"multi-gets of 64",
+       [&] {
+         for (uint64_t i = 0; i < kPairs; i += kBatch) {
+           std::vector<Key> keys;
+           for (uint64_t j = 0; j < kBatch; ++j) keys.push_back(next());
+           const std::vector<std::string_view> views(keys.begin(), keys.end());
+           std::vector<Lookup> found(kBatch);
+           Check(store->MultiGet(views, found));
+           for (const Lookup& lookup : found) {
+             Check(lookup.status);
+             sum += Sum(lookup.value);
+           }
+         }
+       }},
+      {"ranges of 50",
+       [&] {
+         for (uint64_t i = 0; i < kPairs; i += kRange) {
+           const std::string from{std::string_view(next())};
+           Drain(*store, {.from = from, .limit = kRange}, &sum);
+         }
+       }},
+  }};
+  std::printf("| from the disk | us a pair | faults a pair |\n|---|--:|--:|\n");
+  for (const auto& [name, read] : all) {
+    Series times;
+    Series faults;
+    for (int round = 0; round < arguments.rounds; ++round) {
+      PageOut(arguments.directory);
+      const int64_t before = MajorFaults();
+      times.push_back(Nanoseconds(kPairs, read) / 1e3);
+      faults.push_back(static_cast<double>(MajorFaults() - before) / kPairs);
+    }
+    std::printf("| %s | %.2f | %.2f |\n", name, Median(times), Median(faults));
   }
   std::printf("(sum %llu)\n", static_cast<unsigned long long>(sum));
 }
@@ -319,8 +407,9 @@ int Main(int argc, char** argv) {
   app.add_flag("--keep", keep, "Leave the directory as it is");
   app.require_subcommand(1);
   app.fallthrough();
-  const std::array<std::pair<const char*, void (*)(const QueryArguments&)>, 6>
+  const std::array<std::pair<const char*, void (*)(const QueryArguments&)>, 7>
       all = {{{"ranges", RunRanges},
+              {"cold", RunCold},
               {"inserts", RunInserts},
               {"scan", RunScan},
               {"deletes", RunDeletes},

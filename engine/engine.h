@@ -244,6 +244,7 @@ class Engine {
   // Set once, by Open().
   std::unique_ptr<index::OrderedIndex> ordered_;  // null: there is none
   std::optional<OrderedBuilder> ordered_builder_;
+  ReadAhead read_ahead_;
   std::optional<ViewReader> view_reader_;
   std::optional<Reader> reader_;
   std::unique_ptr<Log> log_;  // null: to read only

@@ -211,12 +211,14 @@ absl::Status Engine::ReplayInto(const std::vector<ReplaySource>& sources,
                                 .hasher = &hasher_,
                                 .directory = directory_.get(),
                                 .store_id = manifest_.store_id(),
+                                .read_ahead = &read_ahead_,
                                 .is_damaged = !open_stats_.damaged.empty(),
                                 .hidden_up_to = result.hidden_up_to});
   view_reader_.emplace(ViewReader::Parts{.index = &index_,
                                          .segments = &segments_,
                                          .hasher = &hasher_,
                                          .views = &views_,
+                                         .read_ahead = &read_ahead_,
                                          .hidden_up_to = result.hidden_up_to});
   return BeginOrdered();
 }

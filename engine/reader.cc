@@ -165,10 +165,11 @@ void Reader::MultiGet(std::span<const std::string_view> keys,
     for (size_t shard = 0; shard < versions.size(); ++shard) {
       versions[shard] = parts_.index->BatchVersion(static_cast<int>(shard));
     }
+    GroupWatch watch(parts_.read_ahead, keys.size());
     for (size_t first = 0; first < keys.size(); first += kLookupGroupSize) {
       MultiGetGroup(
           keys.subspan(first, std::min(kLookupGroupSize, keys.size() - first)),
-          first, answer);
+          first, watch, answer);
     }
     settled = true;
     for (size_t shard = 0; shard < versions.size(); ++shard) {
@@ -181,7 +182,7 @@ void Reader::MultiGet(std::span<const std::string_view> keys,
 // In stages, so that the misses of all keys overlap: buckets, then records,
 // then answers.
 void Reader::MultiGetGroup(std::span<const std::string_view> keys, size_t first,
-                           Answer answer) const {
+                           GroupWatch& watch, Answer answer) const {
   std::array<uint64_t, kLookupGroupSize> hashes = {};
   std::array<index::Probe, kLookupGroupSize> probes = {};
   std::array<Location, kLookupGroupSize> hints = {};
@@ -194,6 +195,14 @@ void Reader::MultiGetGroup(std::span<const std::string_view> keys, size_t first,
     if (hints[i].is_none()) continue;
     parts_.segments->At(hints[i].segment()).Prefetch(hints[i].offset());
   }
+  if (const uint64_t size = watch.record_size(); size > 0) [[unlikely]] {
+    for (const Location hint : std::span(hints).first(keys.size())) {
+      if (hint.is_none()) continue;
+      parts_.segments->At(hint.segment()).WillNeed(hint.offset(), size);
+    }
+    watch.Restart();
+  }
+  uint64_t bytes = 0;
   Found found;
   for (size_t i = 0; i < keys.size(); ++i) {
     absl::Status status;
@@ -208,8 +217,10 @@ void Reader::MultiGetGroup(std::span<const std::string_view> keys, size_t first,
     status = Conclude(verdict, found, std::move(status));
     Pinned value;
     if (status.ok()) status = Pin(found, &value);
+    bytes += keys[i].size() + value.value.size();
     answer(first + i, std::move(status), std::move(value));
   }
+  watch.End(keys.size(), bytes);
 }
 
 }  // namespace peat::engine

@@ -15,6 +15,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/key_state.h"
+#include "engine/read_ahead.h"
 #include "engine/segment_set.h"
 #include "format/record.h"
 #include "format/segment_header.h"
@@ -38,6 +39,7 @@ class Reader {
     const index::KeyHasher* hasher;
     const Directory* directory;
     format::StoreId store_id;
+    ReadAhead* read_ahead;
     // Of a store opened despite damage: lsns up to here may be hidden in what
     // could not be read, so a miss, and a record that is older, are DataLoss.
     bool is_damaged = false;
@@ -91,7 +93,7 @@ class Reader {
                         absl::Status&& status) const;
   absl::Status Pin(const Found& found, Pinned* pinned) const;
   void MultiGetGroup(std::span<const std::string_view> keys, size_t first,
-                     Answer answer) const;
+                     GroupWatch& watch, Answer answer) const;
 
   const Parts parts_;
 };

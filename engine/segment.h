@@ -94,6 +94,10 @@ class Segment : public std::enable_shared_from_this<Segment> {
   // `*buffer`.
   absl::StatusOr<format::ByteView> ReadAll(
       std::vector<std::byte>* buffer) const;
+  // Asks the kernel for the pages of [offset, offset + size).
+  void WillNeed(uint64_t offset, uint64_t size) const {
+    if (mapping_ != nullptr) mapping_->WillNeed(offset, size);
+  }
   // Before a scan of all that ReadAll() gives.
   void WillNeedAll() const {
     if (mapping_ != nullptr) mapping_->WillNeed(0, size_);

@@ -130,6 +130,7 @@ absl::Status ViewReader::FindGroup(const View& view, const KeyGroup& keys,
   std::array<HashedKey, kLookupGroupSize> group;
   Found found;
   absl::Status failure;
+  GroupWatch watch(parts_.read_ahead, keys.size());
   for (size_t first = 0; first < keys.size(); first += kLookupGroupSize) {
     const size_t count = std::min(kLookupGroupSize, keys.size() - first);
     Begin(view, keys, first, std::span(group).first(count));
@@ -139,16 +140,33 @@ absl::Status ViewReader::FindGroup(const View& view, const KeyGroup& keys,
       if (candidate.is_none()) continue;
       parts_.segments->At(candidate.segment()).Prefetch(candidate.offset());
     }
+    if (const uint64_t size = watch.record_size(); size > 0) [[unlikely]] {
+      AskForPages(std::span(group).first(count), size);
+      watch.Restart();
+    }
+    uint64_t bytes = 0;
     for (size_t i = 0; i < count; ++i) {
       const Answer answer = FindHashed(view, group[i], &found, &failure);
       if (answer == Answer::kAbsent) continue;
       if (answer == Answer::kFailed) [[unlikely]] {
         return failure;
       }
+      bytes += found.record.key.size() + found.record.value.size();
       show(found);
     }
+    watch.End(count, bytes);
   }
   return absl::OkStatus();
+}
+
+void ViewReader::AskForPages(std::span<const HashedKey> group,
+                             uint64_t record_size) const {
+  for (const HashedKey& wanted : group) {
+    const Location candidate = wanted.candidate;
+    if (candidate.is_none()) continue;
+    parts_.segments->At(candidate.segment())
+        .WillNeed(candidate.offset(), record_size);
+  }
 }
 
 absl::StatusOr<bool> ViewReader::Shows(const View& view, const Segment& segment,

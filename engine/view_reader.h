@@ -18,6 +18,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "engine/read_ahead.h"
 #include "engine/segment_set.h"
 #include "engine/views.h"
 #include "format/record.h"
@@ -35,6 +36,7 @@ class ViewReader final {
     const SegmentSet* segments;
     const index::KeyHasher* hasher;
     const Views* views;
+    ReadAhead* read_ahead;
     // Of a store opened despite damage: what is older may have been superseded
     // by what could not be read, and is not shown.
     format::Lsn hidden_up_to = 0;
@@ -86,6 +88,8 @@ class ViewReader final {
   // Asks for what a look at each of `group`, the keys from `first` on, reads.
   void Begin(const View& view, const index::KeyGroup& keys, size_t first,
              std::span<HashedKey> group) const;
+  void AskForPages(std::span<const HashedKey> group,
+                   uint64_t record_size) const;
   Answer FindSaved(const View& view, std::string_view key, Found* found,
                    absl::Status* failure) const;
 
