@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/seeded_bug.h"
 #include "engine/segment_scanner.h"
 #include "format/file_name.h"
 #include "format/hint_file.h"
@@ -91,6 +92,9 @@ absl::StatusOr<KeyFilter> FindKeyFilter(Directory& directory,
                                         const Segment& segment) {
   absl::StatusOr<KeyFilter> filter = ReadHint(directory, store_id, entry);
   if (filter.ok()) return filter;
+  if (HasBug(Bug::kHintTrusted) && absl::IsDataLoss(filter.status())) {
+    return KeyFilter();
+  }
   PEAT_ASSIGN_OR_RETURN(KeyFilter made, MakeFilter(entry, segment));
   Save(directory, store_id, entry, made);
   return made;

@@ -44,6 +44,8 @@ enum class Bug {
   kUnlinkBeforeCommit,     // inputs go before the edit is durable
   kSnapshotUnbound,        // taken for this log, whatever was cut of that
   kSnapshotEndsLate,       // it says that it reflects more than it does
+  kHintTrusted,            // a hint file whose checksum is wrong counts
+  kPayloadNotVerified,     // reads check a record's header alone
   kDecidedOnce,            // a write that lost a race does not look again
   kCount,
 };

@@ -66,7 +66,9 @@ constexpr const char* kNames[] = {"no bug",
                                   "mask dropped by compaction",
                                   "unlink before the commit is durable",
                                   "snapshot not bound to the log's end",
-                                  "snapshot that says too late an end"};
+                                  "snapshot that says too late an end",
+                                  "damaged hint file trusted",
+                                  "payload not verified on read"};
 // Behind these come those that only threads show: see tests/concurrency.
 static_assert(std::size(kNames) == static_cast<size_t>(Bug::kDecidedOnce));
 
