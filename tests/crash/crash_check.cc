@@ -54,33 +54,43 @@ void AddFiles(const SimFileSystem& image, const std::string& directory,
   }
 }
 
-// Counts `image`. False if one like it has been opened before under the same
-// promise: to open it again would show the same again.
-bool CountImage(const SimFileSystem& image, const Oracle& oracle,
-                size_t floor) {
-  using Promise = std::array<uint64_t, 4>;
+// An image and what it must hold; equal ones show the same when they are
+// opened.
+using Promise = uint64_t;
+
+// What images were opened, and kept their promise: one that did not must fail
+// again, while its script is made shorter.
+absl::flat_hash_set<Promise>& KeptPromises() {
+  static absl::flat_hash_set<Promise> kept;
+  return kept;
+}
+
+Promise CountImage(const SimFileSystem& image, const Oracle& oracle,
+                   size_t floor) {
   static absl::flat_hash_set<uint64_t> images;
-  static absl::flat_hash_set<uint64_t> promises;
   uint64_t fingerprint = 0;
   AddFiles(image, kStorePath, &fingerprint);
   ++Counts().images;
   if (images.insert(fingerprint).second) ++Counts().distinct_images;
   const OracleCopy& copy = oracle.copy;
   if (!copy.path.empty()) AddFiles(image, copy.path, &fingerprint);
-  const Promise promise = {fingerprint, floor, copy.floor,
-                           copy.is_promised ? 1u : 0u};
-  return promises.insert(format::Checksum64(std::as_bytes(std::span(promise))))
-      .second;
+  const std::array<uint64_t, 5> parts = {
+      fingerprint, floor, oracle.model.fingerprint(floor), copy.floor,
+      copy.is_promised ? 1u : 0u};
+  return format::Checksum64(std::as_bytes(std::span(parts)));
 }
 
 absl::Status OpenAgain(std::unique_ptr<SimFileSystem> image,
                        const CrashRun::Settings& settings, const Oracle& oracle,
                        CrashKind kind) {
   const size_t floor = FloorOf(oracle, kind);
-  if (!CountImage(*image, oracle, floor)) return absl::OkStatus();
+  const Promise promise = CountImage(*image, oracle, floor);
+  if (KeptPromises().contains(promise)) return absl::OkStatus();
   ++Counts().recoveries;
   CrashRun run(std::move(image), settings, oracle);
-  return run.Open(floor);
+  PEAT_RETURN_IF_ERROR(run.Open(floor));
+  KeptPromises().insert(promise);
+  return absl::OkStatus();
 }
 
 // Ends recovery after each `step`-th of its events, in every way.
@@ -138,6 +148,42 @@ absl::Status GoOn(CrashRun& run, uint64_t seed) {
   return run.CheckState();
 }
 
+// Recovers `image`, however often that was done.
+absl::Status Recover(std::unique_ptr<SimFileSystem> image,
+                     const CrashRun::Settings& settings, const Oracle& oracle,
+                     const ImageOrigin& origin, const CheckDepth& depth) {
+  const std::string where = NameOf(origin);
+  const size_t floor = FloorOf(oracle, origin.kind);
+  if (depth.recovery_step > 0) {
+    PEAT_RETURN_IF_ERROR(Under(
+        CrashInRecovery(*image, settings, oracle, origin, depth.recovery_step),
+        where));
+  }
+  CrashRun run(std::move(image), settings, oracle);
+  PEAT_RETURN_IF_ERROR(Under(run.CheckCopy(), where));
+  std::optional<size_t> seen;
+  if (depth.read_only) {
+    const absl::StatusOr<size_t> k = run.CheckReadOnly(floor);
+    PEAT_RETURN_IF_ERROR(Under(k.status(), where));
+    seen = *k;
+  }
+  PEAT_RETURN_IF_ERROR(Under(run.Open(floor), where));
+  if (seen.has_value() &&
+      run.oracle().model.last_lsn(*seen) !=
+          run.oracle().model.last_lsn(run.oracle().model.unit_count())) {
+    return absl::InternalError("read-only open showed another state\n  " +
+                               where);
+  }
+  if (depth.go_on) {
+    PEAT_RETURN_IF_ERROR(Under(GoOn(run, origin.seed), where + ", going on"));
+  }
+  if (!depth.lose_power) return absl::OkStatus();
+  run.DropStore();
+  return Under(OpenAgain(run.disk().CrashImage(CrashKind::kPowerLossNothing, 0),
+                         settings, run.oracle(), CrashKind::kPowerLossNothing),
+               where + ", then a power loss");
+}
+
 std::string& ReplayText() {
   static std::string text;
   return text;
@@ -167,42 +213,19 @@ absl::Status CheckImage(std::unique_ptr<SimFileSystem> image,
                         const CrashRun::Settings& settings,
                         const Oracle& oracle, const ImageOrigin& origin,
                         const CheckDepth& depth) {
-  const std::string where = NameOf(origin);
-  const size_t floor = FloorOf(oracle, origin.kind);
-  const bool is_new = CountImage(*image, oracle, floor);
+  const Promise promise =
+      CountImage(*image, oracle, FloorOf(oracle, origin.kind));
   // After a kill the same bytes may be durable or not.
   const bool hides =
       origin.kind == CrashKind::kKill && (depth.go_on || depth.lose_power);
-  if (!is_new && !hides && depth.recovery_step == 0) return absl::OkStatus();
+  if (KeptPromises().contains(promise) && !hides && depth.recovery_step == 0) {
+    return absl::OkStatus();
+  }
   ++Counts().recoveries;
-  if (depth.recovery_step > 0) {
-    PEAT_RETURN_IF_ERROR(Under(
-        CrashInRecovery(*image, settings, oracle, origin, depth.recovery_step),
-        where));
-  }
-  CrashRun run(std::move(image), settings, oracle);
-  PEAT_RETURN_IF_ERROR(Under(run.CheckCopy(), where));
-  std::optional<size_t> seen;
-  if (depth.read_only) {
-    const absl::StatusOr<size_t> k = run.CheckReadOnly(floor);
-    PEAT_RETURN_IF_ERROR(Under(k.status(), where));
-    seen = *k;
-  }
-  PEAT_RETURN_IF_ERROR(Under(run.Open(floor), where));
-  if (seen.has_value() &&
-      run.oracle().model.last_lsn(*seen) !=
-          run.oracle().model.last_lsn(run.oracle().model.unit_count())) {
-    return absl::InternalError("read-only open showed another state\n  " +
-                               where);
-  }
-  if (depth.go_on) {
-    PEAT_RETURN_IF_ERROR(Under(GoOn(run, origin.seed), where + ", going on"));
-  }
-  if (!depth.lose_power) return absl::OkStatus();
-  run.DropStore();
-  return Under(OpenAgain(run.disk().CrashImage(CrashKind::kPowerLossNothing, 0),
-                         settings, run.oracle(), CrashKind::kPowerLossNothing),
-               where + ", then a power loss");
+  PEAT_RETURN_IF_ERROR(
+      Recover(std::move(image), settings, oracle, origin, depth));
+  KeptPromises().insert(promise);
+  return absl::OkStatus();
 }
 
 uint64_t EnvironmentNumber(const char* name, uint64_t otherwise) {

@@ -70,6 +70,23 @@ TEST(ExhaustiveCrashTest, KeepsThePromisesInGeneratedScripts) {
   }
 }
 
+// Or else no failing script could be made shorter, or run again.
+TEST(CrashCheckTest, FindsALossInTheSameImageAgain) {
+  Oracle oracle;
+  oracle.model.Add({{.key = "a", .value = "lost"}});
+  oracle.acknowledged = 1;
+  oracle.durable = 1;
+  const CrashRun::Settings settings{.config = HandWrittenScripts()[0].config};
+  const ImageOrigin origin{.kind = CrashKind::kPowerLossNothing, .seed = 1};
+
+  for (int i = 0; i < 2; ++i) {
+    const SimFileSystem disk(1);
+    EXPECT_FALSE(CheckImage(disk.CrashImage(origin.kind, origin.seed), settings,
+                            oracle, origin, {})
+                     .ok());
+  }
+}
+
 TEST(RandomCrashTest, KeepsThePromisesOverGenerations) {
   const uint64_t only = EnvironmentNumber("PEAT_SEED", 0);
   const Deadline deadline(10);
