@@ -12,17 +12,14 @@
 // All take --keys, --rounds, --directory. What counts is the median of the
 // ratios of paired rounds. Every value that is listed is read, byte by byte.
 
-#include <sys/mman.h>
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <functional>
 #include <memory>
 #include <string>
@@ -30,6 +27,7 @@
 #include <vector>
 
 #include "bench/compare/engine.h"
+#include "bench/page_out.h"
 #include "bench/workload.h"
 
 namespace peat::bench {
@@ -169,22 +167,6 @@ void RunRanges(const QueryArguments& arguments) {
 
 // --- cold
 
-// Takes the store's pages, which must be clean, out of memory.
-void PageOut(const std::string& directory) {
-  std::ifstream maps("/proc/self/maps");
-  for (std::string line; std::getline(maps, line);) {
-    if (line.find(directory) == line.npos) continue;
-    char* end = nullptr;
-    const uint64_t from = std::strtoull(line.c_str(), &end, 16);
-    const uint64_t to = std::strtoull(end + 1, nullptr, 16);
-    void* address = nullptr;
-    std::memcpy(&address, &from, sizeof(address));
-    if (madvise(address, to - from, MADV_PAGEOUT) != 0) {
-      std::perror("MADV_PAGEOUT");
-    }
-  }
-}
-
 int64_t MajorFaults() {
   rusage usage = {};
   getrusage(RUSAGE_SELF, &usage);
@@ -239,7 +221,7 @@ void RunCold(const QueryArguments& arguments) {
     Series times;
     Series faults;
     for (int round = 0; round < arguments.rounds; ++round) {
-      PageOut(arguments.directory);
+      if (!PageOut(arguments.directory)) std::perror("MADV_PAGEOUT");
       const int64_t before = MajorFaults();
       times.push_back(Nanoseconds(kPairs, read) / 1e3);
       faults.push_back(static_cast<double>(MajorFaults() - before) / kPairs);

@@ -4,19 +4,16 @@
 #include "engine/read_ahead.h"
 
 #include <gtest/gtest.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 
 #include <chrono>
 #include <cstdint>
-#include <cstdlib>
-#include <cstring>
-#include <fstream>
 #include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "bench/page_out.h"
 #include "tests/support/store_fixture.h"
 
 namespace peat {
@@ -101,7 +98,7 @@ class ColdStoreTest : public StoreFixture {
 
   // How often `read` waits for the disk, nothing of the store being in memory.
   int64_t FaultsOf(const std::function<void()>& read) {
-    PageOut();
+    (void)bench::PageOut(path().string());
     rusage before = {};
     rusage after = {};
     getrusage(RUSAGE_THREAD, &before);
@@ -120,20 +117,6 @@ class ColdStoreTest : public StoreFixture {
   }
 
   std::unique_ptr<Store> store_;
-
- private:
-  void PageOut() {
-    std::ifstream maps("/proc/self/maps");
-    for (std::string line; std::getline(maps, line);) {
-      if (line.find(path().string()) == line.npos) continue;
-      char* end = nullptr;
-      const uint64_t from = std::strtoull(line.c_str(), &end, 16);
-      const uint64_t to = std::strtoull(end + 1, nullptr, 16);
-      void* address = nullptr;
-      std::memcpy(&address, &from, sizeof(address));
-      (void)madvise(address, to - from, MADV_PAGEOUT);
-    }
-  }
 };
 
 TEST_F(ColdStoreTest, AsksForAGroupAtOnce) {
