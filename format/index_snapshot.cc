@@ -34,6 +34,7 @@ constexpr size_t kImagesOffset = 88;
 constexpr size_t kImageSize = 32;
 static_assert(kSnapshotSegmentsOffset ==
               kImagesOffset + kImageSize * kSnapshotShardCount);
+constexpr size_t kSegmentZeroOffset = 92;
 constexpr size_t kValueSize = 8;
 constexpr size_t kChecksumSize = 8;
 
@@ -204,9 +205,12 @@ absl::StatusOr<IndexSnapshot> DecodeSnapshotHead(ByteView head) {
   size_t value = kSnapshotSegmentsOffset + kSnapshotSegmentSize * segment_count;
   snapshot.segments.resize(segment_count);
   for (SnapshotSegment& segment : snapshot.segments) {
-    uint64_t count =
-        LoadSegment(head.subspan(row, kSnapshotSegmentSize), &segment);
+    const ByteView one = head.subspan(row, kSnapshotSegmentSize);
+    uint64_t count = LoadSegment(one, &segment);
     row += kSnapshotSegmentSize;
+    if (Load<uint32_t>(one, kSegmentZeroOffset) != 0) {
+      return Damaged("unknown field");
+    }
     if (count > (checked_size - value) / kValueSize) {
       return Damaged("counts do not fit");
     }

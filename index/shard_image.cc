@@ -13,11 +13,13 @@ static_assert(std::endian::native == std::endian::little);
 namespace {
 
 constexpr size_t kTableCountOffset = 0;
+constexpr size_t kZeroOffset = 4;
 constexpr size_t kTablesOffset = 8;
 constexpr size_t kEntrySize = 16;
 constexpr size_t kEntryPlaceOffset = 8;
 constexpr size_t kEntryWidthOffset = 12;
 constexpr size_t kEntryDepthOffset = 13;
+constexpr size_t kEntryZeroOffset = 14;
 // Tables of keys with a good hash are within few bits of each other in depth.
 constexpr uint64_t kDirectoryPerTableMax = 1 << 12;
 
@@ -60,6 +62,7 @@ std::optional<std::vector<ImageTable>> ParseImage(format::ByteView image,
   if (image.size() - kTablesOffset != kEntrySize * uint64_t{count}) {
     return std::nullopt;
   }
+  if (format::Load<uint32_t>(image, kZeroOffset) != 0) return std::nullopt;
   std::vector<ImageTable> tables(count);
   uint64_t tag = 0;
   size_t at = kTablesOffset;
@@ -71,6 +74,9 @@ std::optional<std::vector<ImageTable>> ParseImage(format::ByteView image,
     table.width =
         2 * uint32_t{format::Load<uint8_t>(image, at + kEntryWidthOffset)};
     table.depth = format::Load<uint8_t>(image, at + kEntryDepthOffset);
+    if (format::Load<uint16_t>(image, at + kEntryZeroOffset) != 0) {
+      return std::nullopt;
+    }
     at += kEntrySize;
     if (table.width > kWidthMax || table.depth > kTagBits) return std::nullopt;
     const uint64_t bytes = SlotBytes(table.width);
