@@ -10,6 +10,7 @@
 #include "engine/engine.h"
 #include "engine/index_snapshot.h"
 #include "engine/recovery.h"
+#include "engine/seeded_bug.h"
 #include "format/check.h"
 #include "format/file_name.h"
 #include "format/status_macros.h"
@@ -80,8 +81,12 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::OpenToWrite(
   if (contents != Contents::kStore && !config.create_if_missing) {
     return absl::NotFoundError("there is no store");
   }
-  PEAT_ASSIGN_OR_RETURN(std::unique_ptr<DirectoryLock> lock,
-                        (*directory)->Lock(format::kLockFileName));
+  absl::StatusOr<std::unique_ptr<DirectoryLock>> locked =
+      (*directory)->Lock(format::kLockFileName);
+  if (HasBug(Bug::kLockDropped) && !locked.ok()) {
+    (void)(*directory)->Unlink(format::kLockFileName);
+  }
+  PEAT_RETURN_IF_ERROR(locked.status());
   PEAT_ASSIGN_OR_RETURN(contents, Inspect(**directory));
   NewestManifest manifest;
   if (contents == Contents::kStore) {
@@ -99,7 +104,7 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::OpenToWrite(
     PEAT_RETURN_IF_ERROR(engine->manifest_.Reserve(0));
     PEAT_RETURN_IF_ERROR(engine->manifest_.Edit([](Manifest&) {}));
   }
-  PEAT_RETURN_IF_ERROR(engine->RecoverToWrite(std::move(lock)));
+  PEAT_RETURN_IF_ERROR(engine->RecoverToWrite(*std::move(locked)));
   return engine;
 }
 

@@ -262,9 +262,11 @@ class ShardFiller {
     PEAT_RETURN_IF_ERROR(status);
     const bool is_known = position.verdict == Verdict::kMatch;
     // A record listed twice has its own lsn.
-    if (is_known && old.header.lsn >= found.lsn) {
-      return CountSuperseded(found, old.header.lsn);
-    }
+    const bool is_newer =
+        !is_known || (HasBug(Bug::kOrderByFileAge)
+                          ? AgeAt(found.location) > AgeAt(position.location)
+                          : found.lsn > old.header.lsn);
+    if (!is_newer) return CountSuperseded(found, old.header.lsn);
     if (is_known) {
       Segment& segment = parts_.segments->At(position.location.segment());
       segment.AddLiveBytes(-static_cast<int64_t>(
@@ -289,6 +291,12 @@ class ShardFiller {
       tombstones_.push_back({found.hash, found.location});
     }
     return absl::OkStatus();
+  }
+
+  // Of the file, which says nothing about the record.
+  std::pair<format::SegmentId, uint64_t> AgeAt(Location location) const {
+    return {parts_.segments->At(location.segment()).identity().id,
+            location.offset()};
   }
 
   // Of a record that a newer one came before: what lasts of it.

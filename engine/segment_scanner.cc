@@ -17,8 +17,18 @@ using format::RecordCheck;
 using format::RecordHeader;
 using format::RecordKind;
 
-// Where a record header keeps its kind: enough to pass over most offsets.
+// Where a record header keeps its sizes, and its kind: enough to pass over most
+// offsets.
+constexpr size_t kValueSizeOffset = 16;
+constexpr size_t kKeySizeOffset = 20;
 constexpr size_t kKindOffset = 22;
+
+// Of a record whose header is not to be believed.
+uint64_t ClaimedSize(ByteView bytes) {
+  if (bytes.size() < format::kRecordHeaderSize) return bytes.size();
+  return format::RecordSize(format::Load<uint16_t>(bytes, kKeySizeOffset),
+                            format::Load<uint32_t>(bytes, kValueSizeOffset));
+}
 
 }  // namespace
 
@@ -51,6 +61,13 @@ SegmentScanner::Step SegmentScanner::Next() {
     return Step::kRecord;
   }
   const bool zeros = EndOfNonZero(bytes_.first(end_), offset_) == offset_;
+  if (HasBug(Bug::kSizeBelieved) && !zeros) {
+    const uint64_t claimed = ClaimedSize(bytes_.first(end_).subspan(offset_));
+    if (claimed <= end_ - offset_) {
+      next_ = offset_ + claimed;
+      return Next();
+    }
+  }
   stopped_ = zeros ? Step::kZeros : Step::kDamaged;
   return *stopped_;
 }

@@ -168,6 +168,8 @@ absl::Status CrashRun::Do(const ScriptStep& step) {
       return Maintain(step);
     case Kind::kCheckpoint:
       return Checkpoint();
+    case Kind::kOpenAgain:
+      return OpenAgain();
     case Kind::kFailWriteback:
       FailWriteback(step);
       return absl::OkStatus();
@@ -322,6 +324,13 @@ absl::Status CrashRun::Reopen() {
   const engine::Stats stats = store_->GetStats();
   return Require(stats.open.clean && stats.open.cut.empty(),
                  "a store that was closed is not clean");
+}
+
+absl::Status CrashRun::OpenAgain() {
+  const absl::Status status =
+      Engine::Open(*disk_, kStorePath, settings_.config).status();
+  if (status.ok()) return Broken("a store that is open was opened again");
+  return absl::IsUnavailable(status) ? absl::OkStatus() : Take(status);
 }
 
 absl::Status CrashRun::Checkpoint() {

@@ -114,6 +114,7 @@ class CrashRun final {
   absl::Status CallBatch(const ScriptStep& step);
   absl::Status Flush();
   absl::Status Reopen();
+  absl::Status OpenAgain();
   absl::Status Checkpoint();
   void RemoveCopy();
   void FailWriteback(const ScriptStep& step);

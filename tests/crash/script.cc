@@ -12,7 +12,7 @@ namespace {
 using Kind = ScriptStep::Kind;
 using engine::Operation;
 
-constexpr size_t kKindCount = 18;
+constexpr size_t kKindCount = 19;
 constexpr const char* kKindNames[] = {"put",
                                       "put-if-absent",
                                       "update",
@@ -30,7 +30,8 @@ constexpr const char* kKindNames[] = {"put",
                                       "compact-all",
                                       "save-index",
                                       "fail-writeback",
-                                      "checkpoint"};
+                                      "checkpoint",
+                                      "open-again"};
 static_assert(std::size(kKindNames) == kKindCount);
 
 // By Operation.
@@ -75,9 +76,12 @@ class Generator final {
     }
     // Drawn from nothing, too.
     if (script_.key_count % 2 == 0) weights_[Index(Kind::kCheckpoint)] = 1;
+    if (script_.key_count % 3 == 0) weights_[Index(Kind::kOpenAgain)] = 1;
     weights_[Index(Kind::kPut)] += 3;
     // Every other script does much of one kind.
-    if (random_.Chance(4)) weights_[random_.Below(kKindCount - 1)] += 8;
+    if (random_.Chance(4)) {
+      weights_[random_.Below(Index(Kind::kCheckpoint))] += 8;
+    }
     has_masks_ = random_.Chance(6);
     for (const Kind kind : kMaskKinds) {
       if (!has_masks_) weights_[Index(kind)] = 0;

@@ -44,6 +44,7 @@ struct ScriptStep {
     kSaveIndex,      // to a snapshot; writes are made before it is written
     kFailWriteback,  // of a file drawn with the first write's value_seed
     kCheckpoint,     // beside the store, instead of the one before
+    kOpenAgain,      // while it is open, which must be refused
   };
   Kind kind = Kind::kPut;
   std::vector<ScriptWrite> writes = {};

@@ -68,7 +68,10 @@ constexpr const char* kNames[] = {"no bug",
                                   "snapshot not bound to the log's end",
                                   "snapshot that says too late an end",
                                   "damaged hint file trusted",
-                                  "payload not verified on read"};
+                                  "payload not verified on read",
+                                  "size of a damaged record believed",
+                                  "order by the age of files",
+                                  "lock dropped on second open"};
 // Behind these come those that only threads show: see tests/concurrency.
 static_assert(std::size(kNames) == static_cast<size_t>(Bug::kDecidedOnce));
 
