@@ -217,14 +217,21 @@ absl::StatusOr<size_t> PosixFile::ReadAt(uint64_t offset,
     return PosixStatus(EINVAL, "pread", name_);
   }
   size_t done = 0;
+  bool has_stalled = false;
   while (done < out.size()) {
     const ssize_t count = RetryOnSignal([&] {
       return pread(fd_.get(), out.data() + done, out.size() - done,
                    static_cast<off_t>(offset + done));
     });
     if (count < 0) return Failed("pread");
-    if (count == 0) break;
     done += static_cast<size_t>(count);
+    if (count > 0) continue;
+    // The end, or a file system that gave up: that must not look like a file
+    // that is cut short, of which recovery would draw conclusions.
+    PEAT_ASSIGN_OR_RETURN(const uint64_t size, Size());
+    if (size <= offset + done) break;
+    if (has_stalled) return PosixStatus(EIO, "pread", name_);
+    has_stalled = true;  // it may have grown in between
   }
   PEAT_CHECK(done <= out.size());
   return done;

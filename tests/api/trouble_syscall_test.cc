@@ -1,13 +1,16 @@
 // Each system call of a store's life fails, one after the other, under strace:
 // every outcome is a clean status or the end by SIGKILL, and whatever was
-// acknowledged is there when the store is opened again.
+// acknowledged is there when the store is opened again. A short result is one
+// of no bytes: strace makes no other without lying about what was done.
 //
-// Skips where there is no strace, or where it may not trace.
+// Prints at its end how many calls it made fail. Skips where there is no
+// strace, or where it may not trace.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <csignal>
+#include <cstdio>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -40,6 +43,18 @@ struct Fault {
 void PrintTo(const Fault& fault, std::ostream* out) {
   *out << fault.call << ":" << fault.what;
 }
+
+int injected_count = 0;
+
+class InjectedCountPrinter final : public ::testing::Environment {
+ public:
+  void TearDown() override {
+    std::printf("%d system calls injected\n", injected_count);
+  }
+};
+
+const ::testing::Environment* const kPrinter =
+    ::testing::AddGlobalTestEnvironment(new InjectedCountPrinter);
 
 class TroubleSyscallTest : public ::peat::testing::StoreFixture,
                            public ::testing::WithParamInterface<Fault> {
@@ -85,8 +100,12 @@ class TroubleSyscallTest : public ::peat::testing::StoreFixture,
   }
 
   bool WasInjected() {
-    return ReadWholeFile(log()).find("(INJECTED)") != std::string::npos ||
-           ReadWholeFile(log()).find("killed by SIGKILL") != std::string::npos;
+    const std::string text = ReadWholeFile(log());
+    const bool was_injected =
+        text.find("(INJECTED)") != std::string::npos ||
+        text.find("killed by SIGKILL") != std::string::npos;
+    if (was_injected) ++injected_count;
+    return was_injected;
   }
 
   // Applies to `model` what the driver says it did; in `in_flight` what it
@@ -185,6 +204,7 @@ INSTANTIATE_TEST_SUITE_P(
         Fault{"newfstatat", "error=EIO"}, Fault{"openat", "error=EMFILE"},
         Fault{"openat", "error=EINTR"}, Fault{"openat", "signal=SIGKILL"},
         Fault{"pread64", "error=EIO"}, Fault{"pread64", "error=EINTR"},
+        Fault{"pread64", "retval=0"}, Fault{"pwrite64", "retval=0"},
         Fault{"pwrite64", "error=ENOSPC"}, Fault{"pwrite64", "error=EINTR"},
         Fault{"pwrite64", "signal=SIGKILL"}, Fault{"unlinkat", "error=EIO"}),
     [](const auto& fault) {
