@@ -93,11 +93,33 @@ absl::Status OpenAgain(std::unique_ptr<SimFileSystem> image,
   return absl::OkStatus();
 }
 
-// Ends recovery after each `step`-th of its events, in every way.
 absl::Status CrashInRecovery(const SimFileSystem& image,
                              const CrashRun::Settings& settings,
                              const Oracle& oracle, const ImageOrigin& origin,
-                             uint64_t step) {
+                             const CheckDepth& depth);
+
+// Checks what a crash in recovery has left on `disk`. `oracle` has been told.
+absl::Status CheckLeft(const SimFileSystem& disk,
+                       const CrashRun::Settings& settings, const Oracle& oracle,
+                       const ImageOrigin& origin, const CheckDepth& depth) {
+  if (depth.recovery_levels > 1 && SimRandom(origin.seed).Below(256) == 0) {
+    const CheckDepth deeper{.recovery_step = 4 * depth.recovery_step + 5,
+                            .recovery_levels = depth.recovery_levels - 1};
+    PEAT_RETURN_IF_ERROR(
+        CrashInRecovery(*disk.CrashImage(origin.kind, origin.seed), settings,
+                        oracle, origin, deeper));
+  }
+  return OpenAgain(disk.CrashImage(origin.kind, origin.seed), settings, oracle,
+                   origin.kind);
+}
+
+// Ends recovery after each so-manieth of its events, in every way; and some of
+// the recoveries from that.
+absl::Status CrashInRecovery(const SimFileSystem& image,
+                             const CrashRun::Settings& settings,
+                             const Oracle& oracle, const ImageOrigin& origin,
+                             const CheckDepth& depth) {
+  const uint64_t step = depth.recovery_step;
   bool dies = true;
   for (uint64_t event = origin.seed % step; dies; event += step) {
     CrashRun first(image.CrashImage(CrashKind::kKill, origin.seed), settings,
@@ -113,9 +135,9 @@ absl::Status CrashInRecovery(const SimFileSystem& image,
       // What a power loss has left is durable to a second one.
       Oracle left = oracle;
       if (!only_killed) left.acknowledged = left.durable;
+      const ImageOrigin next{.kind = kind, .seed = origin.seed + event};
       PEAT_RETURN_IF_ERROR(Under(
-          OpenAgain(first.disk().CrashImage(kind, origin.seed + event),
-                    settings, left, kind),
+          CheckLeft(first.disk(), settings, left, next, depth),
           absl::StrFormat("after a crash in recovery, after its event %d (%s)",
                           event, kCrashKindNames[static_cast<size_t>(kind)])));
     }
@@ -155,9 +177,8 @@ absl::Status Recover(std::unique_ptr<SimFileSystem> image,
   const std::string where = NameOf(origin);
   const size_t floor = FloorOf(oracle, origin.kind);
   if (depth.recovery_step > 0) {
-    PEAT_RETURN_IF_ERROR(Under(
-        CrashInRecovery(*image, settings, oracle, origin, depth.recovery_step),
-        where));
+    PEAT_RETURN_IF_ERROR(
+        Under(CrashInRecovery(*image, settings, oracle, origin, depth), where));
   }
   CrashRun run(std::move(image), settings, oracle);
   PEAT_RETURN_IF_ERROR(Under(run.CheckCopy(), where));

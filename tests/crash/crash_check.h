@@ -43,7 +43,8 @@ struct CheckDepth {
   bool read_only = false;      // open it to read only first
   bool go_on = false;          // write, flush, reopen, twice
   bool lose_power = false;     // and check what recovery has made durable
-  uint64_t recovery_step = 0;  // crash in recovery at each so-manieth event
+  uint64_t recovery_step = 0;  // crash in recovery at each so-manieth event,
+  int recovery_levels = 2;     // and in some recoveries from that, too
 };
 
 // Checks `image`, which was made of a disk whose oracle was `oracle`.
@@ -57,7 +58,8 @@ struct CrashPlan {
   uint64_t seed = 1;
   uint64_t event_step = 1;    // crash after each so-manieth event
   int random_images = 2;      // for each crash
-  uint64_t choices_max = 5;   // all subsets of so many pending things
+  uint64_t choices_max = 12;  // all subsets of so many pending things,
+  uint64_t many_every = 256;  // if more than a few: at each so-manieth crash
   uint64_t deep_every = 256;  // every so-manieth image is checked in depth
 };
 

@@ -16,6 +16,9 @@ using Settings = CrashRun::Settings;
 // Of the scripts of long runs.
 constexpr uint32_t kKeyCountMax = 64;
 
+// All images of so many are cheap.
+constexpr uint64_t kFewChoices = 5;
+
 constexpr CrashKind kPowerLosses[] = {CrashKind::kPowerLossNothing,
                                       CrashKind::kPowerLossEverything,
                                       CrashKind::kPowerLossPrefix};
@@ -48,7 +51,10 @@ class OneCrash final {
       PEAT_RETURN_IF_ERROR(CheckKind(CrashKind::kPowerLossRandomSubset));
     }
     const uint64_t choices = run_.disk().PendingChoiceCount();
-    if (choices > plan_.choices_max) return absl::OkStatus();
+    if (choices > plan_.choices_max ||
+        (choices > kFewChoices && random_.Below(plan_.many_every) != 0)) {
+      return absl::OkStatus();
+    }
     for (uint64_t i = 0; i < uint64_t{1} << choices; ++i) {
       PEAT_RETURN_IF_ERROR(
           Check(run_.disk().ExhaustiveImage(i),

@@ -4,6 +4,9 @@
 //   PEAT_CRASH_SECONDS  how long to go on (default: a few)
 //   PEAT_SEED           only this script
 //   PEAT_FIRST_SEED     the first of the scripts (default: 1)
+//   PEAT_MANY_EVERY     at each so-manieth crash with 6 to 12 pending things
+//   all
+//                       images of them (default: 256)
 
 #include <gtest/gtest.h>
 
@@ -22,7 +25,8 @@ constexpr uint64_t kEventsMax = 3000;
 uint64_t FirstSeed() { return EnvironmentNumber("PEAT_FIRST_SEED", 1); }
 
 CrashPlan PlanOf(const Script& script, uint64_t seed) {
-  CrashPlan plan{.seed = seed};
+  CrashPlan plan{.seed = seed,
+                 .many_every = EnvironmentNumber("PEAT_MANY_EVERY", 256)};
   plan.event_step = 1 + CountEvents(script, seed) / kEventsMax;
   return plan;
 }
