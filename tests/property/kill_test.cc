@@ -15,7 +15,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <array>
@@ -27,7 +26,6 @@
 #include <functional>
 #include <iostream>
 #include <memory>
-#include <new>
 #include <optional>
 #include <string>
 #include <thread>
@@ -36,6 +34,7 @@
 #include "engine/engine.h"
 #include "tests/support/child_process.h"
 #include "tests/support/model.h"
+#include "tests/support/shared.h"
 #include "tests/support/sim_random.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
@@ -95,21 +94,7 @@ struct Progress {
   std::atomic<Phase> died_in = Phase::kOutside;
 };
 
-class SharedProgress final {
- public:
-  SharedProgress()
-      : address_(mmap(nullptr, sizeof(Progress), PROT_READ | PROT_WRITE,
-                      MAP_SHARED | MAP_ANONYMOUS, -1, 0)) {
-    new (address_) Progress;
-  }
-  SharedProgress(const SharedProgress&) = delete;
-  SharedProgress& operator=(const SharedProgress&) = delete;
-  ~SharedProgress() { munmap(address_, sizeof(Progress)); }
-  Progress* operator->() { return static_cast<Progress*>(address_); }
-
- private:
-  void* const address_;
-};
+using SharedProgress = ::peat::testing::Shared<Progress>;
 
 std::string KeyOf(uint64_t number) {
   if (number == 0) return "";

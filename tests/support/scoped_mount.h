@@ -4,9 +4,13 @@
 #ifndef PEAT_TESTS_SUPPORT_SCOPED_MOUNT_H_
 #define PEAT_TESTS_SUPPORT_SCOPED_MOUNT_H_
 
+#include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -28,13 +32,11 @@ class ScopedMount final {
                           ("size=" + size).c_str()) == 0;
       return;
     }
-    const std::string image = (dir_.path() / "image").string();
-    std::ofstream(image).close();
-    std::filesystem::resize_file(image, static_cast<uintmax_t>(megabytes)
-                                            << 20);
-    is_mounted_ =
-        RunCommand({"mkfs.ext4", "-q", "-m", "0", image}) == 0 &&
-        RunCommand({"mount", "-o", "loop", image, path_.string()}) == 0;
+    std::ofstream(image()).close();
+    std::filesystem::resize_file(image(), static_cast<uintmax_t>(megabytes)
+                                              << 20);
+    is_mounted_ = RunCommand({"mkfs.ext4", "-q", "-m", "0", image()}) == 0 &&
+                  MountImage();
   }
   ScopedMount(const ScopedMount&) = delete;
   ScopedMount& operator=(const ScopedMount&) = delete;
@@ -56,6 +58,25 @@ class ScopedMount final {
     return status.f_bavail * status.f_frsize;
   }
 
+  // Of an ext4: what has not been synced is gone, the journal's newest part
+  // included, and every call from here on fails, as when the kernel has
+  // stopped. False where the kernel has no such call.
+  bool LosePower() {
+    constexpr uint32_t kWithoutLog = 2;
+    const int fd = open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return false;
+    uint32_t how = kWithoutLog;
+    const bool is_lost = ioctl(fd, _IOR('X', 125, uint32_t), &how) == 0;
+    close(fd);
+    return is_lost;
+  }
+
+  // What there is after that. Nobody may use the mount any more.
+  bool MountAgain() {
+    is_mounted_ = umount(path_.c_str()) == 0 && MountImage();
+    return is_mounted_;
+  }
+
   // Takes what is free but for `left` bytes, until RemoveBallast().
   void AddBallast(uint64_t left) {
     std::ofstream out(ballast(), std::ios::binary | std::ios::app);
@@ -70,6 +91,10 @@ class ScopedMount final {
   void RemoveBallast() { std::filesystem::remove(ballast()); }
 
  private:
+  std::string image() const { return (dir_.path() / "image").string(); }
+  bool MountImage() const {
+    return RunCommand({"mount", "-o", "loop", image(), path_.string()}) == 0;
+  }
   std::filesystem::path ballast() const { return path_ / "ballast"; }
 
   TempDir dir_;
