@@ -131,6 +131,10 @@ class PowerLossTest : public ::testing::Test {
       ASSERT_TRUE(IsRunning(child)) << "ended before the power was lost";
       usleep(100);
     }
+    // Not what is said to be durable after this: an fdatasync that is under way
+    // may then return 0 although ext4 could not note that the blocks, which
+    // were only allocated so far, have been written.
+    durable_ = progress_->durable;
     can_lose_power_ = mount_.LosePower();
     kill(child, SIGKILL);
     const int end = WaitFor(child);
@@ -146,12 +150,12 @@ class PowerLossTest : public ::testing::Test {
     ASSERT_OK_AND_ASSIGN(const Dump dump, DumpStore(*store, kKeyCount, true));
     const std::optional<size_t> k = model_.PrefixOf(dump.last_lsn);
     ASSERT_TRUE(k.has_value()) << "half a unit";
-    EXPECT_GE(*k, progress_->durable);
+    EXPECT_GE(*k, durable_);
     // By lsn: a unit that was refused has none.
     EXPECT_LE(dump.last_lsn, model_.last_lsn(progress_->begun));
     EXPECT_EQ(dump.fingerprint, model_.fingerprint(*k));
     EXPECT_EQ(dump.key_count, model_.key_count(*k));
-    if (*k > progress_->durable) ++more_kept_;
+    if (*k > durable_) ++more_kept_;
     if (*k < progress_->begun) ++some_lost_;
     model_.CutTo(*k);
     progress_->durable = *k;  // recovery has shown it
@@ -166,6 +170,7 @@ class PowerLossTest : public ::testing::Test {
   engine::Config config_;
   Model model_;
   Shared<Progress> progress_;
+  size_t durable_ = 0;
   bool can_lose_power_ = true;
   uint64_t more_kept_ = 0;
   uint64_t some_lost_ = 0;
