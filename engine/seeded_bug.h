@@ -47,9 +47,9 @@ enum class Bug {
   kHintTrusted,            // a hint file whose checksum is wrong counts
   kPayloadNotVerified,     // reads check a record's header alone
   kSizeBelieved,           // of a damaged record: what lies behind it is read
-  kOrderByFileAge,  // of two records, replay takes that of the newer file
-  kLockDropped,     // an open that is refused removes the lock's file
-  kDecidedOnce,     // a write that lost a race does not look again
+  kOrderByFileAge,         // replay takes the record of the newer file
+  kLockDropped,            // an open that is refused removes the lock's file
+  kDecidedOnce,            // a write that lost a race does not look again
   kCount,
 };
 

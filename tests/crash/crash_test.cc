@@ -4,9 +4,8 @@
 //   PEAT_CRASH_SECONDS  how long to go on (default: a few)
 //   PEAT_SEED           only this script
 //   PEAT_FIRST_SEED     the first of the scripts (default: 1)
-//   PEAT_MANY_EVERY     at each so-manieth crash with 6 to 12 pending things
-//   all
-//                       images of them (default: 256)
+//   PEAT_MANY_EVERY     at each so-manieth crash with 6 to 12 pending things,
+//                       all images of them are made (default: 256)
 
 #include <gtest/gtest.h>
 
