@@ -44,7 +44,6 @@ const ManifestSegment* FindEntry(const Manifest& manifest, SegmentId id) {
 // Whether the segment begins with what the snapshot saw of it.
 bool Continues(const ManifestSegment& entry, uint64_t salt, uint64_t end,
                format::Lsn last_lsn) {
-  if (HasBug(Bug::kSnapshotUnbound)) return true;
   return entry.salt == salt && entry.state == SegmentState::kSealed &&
          entry.end >= end && (entry.end > end || entry.last_lsn == last_lsn);
 }
@@ -57,6 +56,7 @@ bool Fits(const IndexSnapshot& snapshot, const Manifest& manifest,
       snapshot.generation > manifest.generation) {
     return false;
   }
+  if (HasBug(Bug::kSnapshotUnbound)) return true;
   const ManifestSegment* const log = FindEntry(manifest, snapshot.log_segment);
   if (log == nullptr || log->kind != format::SegmentKind::kLog ||
       !Continues(*log, snapshot.log_salt, snapshot.log_end,

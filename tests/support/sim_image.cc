@@ -44,15 +44,17 @@ class ChosenBits final {
 };
 
 // Each thing by itself. First the odds are drawn, extremes among them, so that
-// images like "sizes without data" and "data without names" are frequent; in
-// half of the images for each file anew, so that one is whole and another lost.
+// images like "sizes without data" and "data without names" are frequent; in a
+// quarter of the images for each file anew; and in a quarter each file is whole
+// or lost, as when the kernel had come to some of them.
 class RandomSubset final {
  public:
   explicit RandomSubset(uint64_t seed)
       : random_(seed), whole_pages_(random_.Chance(4)) {
     name_odds_ = kOdds[random_.Below(5)];
-    DrawFileOdds();
     differs_by_file_ = random_.Chance(4);
+    whole_files_ = differs_by_file_ && random_.Chance(4);
+    DrawFileOdds();
   }
 
   bool KeepsName(uint64_t) { return random_.Chance(name_odds_); }
@@ -78,6 +80,11 @@ class RandomSubset final {
   static constexpr uint64_t kOdds[] = {0, 1, 4, 7, 8};
 
   void DrawFileOdds() {
+    if (whole_files_) {
+      size_odds_ = data_odds_ = random_.Chance(4) ? 8 : 0;
+      older_odds_ = 0;
+      return;
+    }
     size_odds_ = kOdds[random_.Below(5)];
     data_odds_ = kOdds[random_.Below(5)];
     // Of what is kept, how much is not in its newest version.
@@ -97,6 +104,7 @@ class RandomSubset final {
   uint64_t older_odds_ = 0;
   bool whole_pages_;
   bool differs_by_file_ = false;
+  bool whole_files_ = false;
   uint64_t page_ = kNoPage;
   uint64_t cut_ = 0;
 };
