@@ -102,7 +102,7 @@ class Repair {
         return absl::CancelledError("interrupted");
       }
     }
-    PEAT_RETURN_IF_ERROR(WritePendingStub());
+    PEAT_RETURN_IF_ERROR(WriteOffer());
     return Finish(file_system);
   }
 
@@ -137,101 +137,132 @@ class Repair {
     return origin;
   }
 
+  // By lsn a record is found only once, so of those that claim the same one is
+  // kept: the first of the highest rank. Forget is for ever, so it goes before
+  // all; a mask, before the stub that compaction leaves of it.
+  enum class Rank { kTombstone, kStub, kPut, kMask, kForget };
+
+  struct Offer {
+    OwnRecord record;
+    Rank rank;
+    std::string file;
+    uint64_t offset;
+
+    Lsn lsn() const { return record.lsn(); }
+  };
+
   absl::Status Take(const LsnOrder& order) {
     const Record& record = order.record();
-    const RecordHeader& header = record.header;
-    if (pending_stub_.has_value() && pending_stub_->lsn() != header.lsn) {
-      PEAT_RETURN_IF_ERROR(WritePendingStub());
-    }
     const bool is_current =
         live_.IsCurrent(order.segment(), order.record_index());
-    const bool is_proven = options_.accept_unproven || live_.IsProven(header);
-    switch (header.kind) {
+    const bool is_proven =
+        options_.accept_unproven || live_.IsProven(record.header);
+    if (is_current && !is_proven) Lose(Loss::Kind::kWithheld, OfferOf(order));
+    const bool stays = is_current && is_proven;
+    switch (record.header.kind) {
       case RecordKind::kTombstone:
         // All that it shadows is left out, so it may go, but for the last.
-        NoteLast(record);
-        return absl::OkStatus();
+        if (!IsLast(record.header.lsn)) return absl::OkStatus();
+        return Add(OfferOf(order, Rank::kTombstone));
       case RecordKind::kPut:
-        if (is_current) return TakeCurrent(order, is_proven);
-        NoteShadowed(order);
+        if (stays) return Add(OfferOf(order, Rank::kPut));
+        if (!is_current) NoteShadowed(order);
         return absl::OkStatus();
       case RecordKind::kDisable:
-      case RecordKind::kEnable:
-        if (is_current) return TakeCurrent(order, is_proven);
-        LeaveStub(StubOf(record));
-        return absl::OkStatus();
+      case RecordKind::kEnable: {
+        Offer offer = OfferOf(order, stays ? Rank::kMask : Rank::kStub);
+        if (!stays) offer.record = StubOf(record);
+        return Add(std::move(offer));
+      }
       case RecordKind::kForget:
-        return TakeForget(order);
+        return Add(OfferOf(order, Rank::kForget));
       case RecordKind::kAuditStub:
-        LeaveStub(OwnRecord(record));
-        return absl::OkStatus();
+        return Add(OfferOf(order, Rank::kStub));
       default:
         return absl::OkStatus();
     }
   }
 
-  absl::Status TakeCurrent(const LsnOrder& order, bool is_proven) {
-    const Record& record = order.record();
-    const bool is_mask = format::IsMask(record.header.kind);
-    std::optional<Loss::Kind> loss;
-    if (!is_proven) {
-      loss = Loss::Kind::kWithheld;
-    } else {
-      PEAT_ASSIGN_OR_RETURN(const bool has_value, CopyValue(record));
-      if (!has_value) loss = Loss::Kind::kNoValue;
+  Offer OfferOf(const LsnOrder& order, Rank rank = Rank::kPut) const {
+    return {.record = OwnRecord(order.record()),
+            .rank = rank,
+            .file = files_.segments[order.segment()].name(),
+            .offset = order.offset()};
+  }
+
+  // Whether nothing is lost with one of them: a copy that a compaction made, or
+  // a mask and its stub.
+  static bool AreCopies(const Offer& a, const Offer& b) {
+    const Record one = a.record.view();
+    const Record other = b.record.view();
+    if (one.key != other.key) return false;
+    const auto is_stub_of = [](const Offer& stub, const Offer& mask) {
+      return stub.rank == Rank::kStub && mask.rank == Rank::kMask;
+    };
+    return is_stub_of(a, b) || is_stub_of(b, a) ||
+           (one.header.kind == other.header.kind && one.value == other.value);
+  }
+
+  absl::Status Add(Offer offer) {
+    if (offer_.has_value() && offer_->lsn() != offer.lsn()) {
+      PEAT_RETURN_IF_ERROR(WriteOffer());
     }
-    if (loss.has_value()) {
-      Lose(*loss, order);
-      if (is_mask) LeaveStub(StubOf(record));
+    if (!offer_.has_value()) {
+      offer_ = std::move(offer);
       return absl::OkStatus();
     }
-    // A stub of the same mask, from a copy that is not current, is not needed.
-    if (is_mask) {
-      pending_stub_.reset();
-      last_mask_lsn_ = record.header.lsn;
+    if (offer.rank > offer_->rank) std::swap(*offer_, offer);
+    if (!AreCopies(*offer_, offer)) Lose(Loss::Kind::kMisplaced, offer);
+    return absl::OkStatus();
+  }
+
+  // Of those with its lsn it is the one that is kept.
+  absl::Status WriteOffer() {
+    if (!offer_.has_value()) return absl::OkStatus();
+    const Offer offer = *std::exchange(offer_, std::nullopt);
+    if (offer.lsn() <= written_lsn_) {
+      Lose(Loss::Kind::kMisplaced, offer);
+      return absl::OkStatus();
     }
-    if (NoteLast(record)) return absl::OkStatus();
+    written_lsn_ = offer.lsn();
+    const Record record = offer.record.view();
+    if (offer.rank == Rank::kStub) return WriteForAudit(record);
+    PEAT_ASSIGN_OR_RETURN(const bool has_value, CopyValue(record));
+    if (!has_value) Lose(Loss::Kind::kNoValue, offer);
+    if (offer.rank == Rank::kForget) {
+      const OwnRecord kept = has_value ? offer.record : ForgetAlone(record);
+      if (NoteLast(kept)) return absl::OkStatus();
+      return WriteForAudit(kept.view());
+    }
+    if (!has_value) {
+      if (offer.rank != Rank::kMask) return absl::OkStatus();
+      return WriteForAudit(StubOf(record).view());
+    }
+    if (NoteLast(offer.record)) return absl::OkStatus();
     ++kept_count_;
     return writer_->AddLive(record);
   }
 
-  absl::Status TakeForget(const LsnOrder& order) {
-    const Record& record = order.record();
-    if (record.header.lsn == last_mask_lsn_) return absl::OkStatus();  // a copy
-    last_mask_lsn_ = record.header.lsn;
-    PEAT_ASSIGN_OR_RETURN(const bool has_value, CopyValue(record));
-    if (!has_value) Lose(Loss::Kind::kNoValue, order);
-    const OwnRecord kept = has_value ? OwnRecord(record) : ForgetAlone(record);
-    if (NoteLast(kept.view())) return absl::OkStatus();
+  absl::Status WriteForAudit(const Record& record) {
     ++kept_count_;
-    return writer_->AddForAudit(kept.view());
+    return writer_->AddForAudit(record);
   }
 
   // Of a put that is not current though it is the newest: a forget came before.
   void NoteShadowed(const LsnOrder& order) {
     if (order.record().header.lsn == live_.last_lsn()) {
-      Lose(Loss::Kind::kShadowed, order);
+      Lose(Loss::Kind::kShadowed, OfferOf(order));
     }
   }
 
-  void LeaveStub(OwnRecord stub) {
-    if (stub.lsn() == last_mask_lsn_) return;  // a copy of what is written
-    pending_stub_ = std::move(stub);
+  // Whether a record of this lsn is the last of the log.
+  bool IsLast(Lsn lsn) const {
+    return lsn == live_.last_lsn() && live_.hidden_up_to() <= lsn;
   }
 
-  absl::Status WritePendingStub() {
-    if (!pending_stub_.has_value()) return absl::OkStatus();
-    ++kept_count_;
-    last_mask_lsn_ = pending_stub_->lsn();
-    absl::Status status = writer_->AddForAudit(pending_stub_->view());
-    pending_stub_.reset();
-    return status;
-  }
-
-  // Whether `record` is the last of the log, which is written at the end.
-  bool NoteLast(const Record& record) {
-    if (record.header.lsn != live_.last_lsn()) return false;
-    if (live_.hidden_up_to() > record.header.lsn) return false;
+  // The last one is written at the end. Returns whether it is that.
+  bool NoteLast(const OwnRecord& record) {
+    if (!IsLast(record.lsn())) return false;
     last_.emplace(record);
     return true;
   }
@@ -254,13 +285,14 @@ class Repair {
     return true;
   }
 
-  void Lose(Loss::Kind kind, const LsnOrder& order) {
+  void Lose(Loss::Kind kind, const Offer& offer) {
+    const Record record = offer.record.view();
     ++loss_count_;
     on_loss_({.kind = kind,
-              .file = files_.segments[order.segment()].name(),
-              .offset = order.offset(),
-              .header = order.record().header,
-              .key = std::string(order.record().key)});
+              .file = offer.file,
+              .offset = offer.offset,
+              .header = record.header,
+              .key = std::string(record.key)});
   }
 
   absl::Status Finish(engine::FileSystem& file_system) {
@@ -287,10 +319,11 @@ class Repair {
   OnLoss on_loss_;
   std::unique_ptr<StoreWriter> writer_;
   std::optional<OwnRecord> last_;
-  // Copies of one record, from a compaction, lie one behind the other. A stub
-  // waits until it is certain that its mask is not among them.
-  std::optional<OwnRecord> pending_stub_;
-  Lsn last_mask_lsn_ = 0;  // of the mask or stub that was written last
+  // Records of one lsn lie one behind the other. The one to keep waits until
+  // all of them are known.
+  std::optional<Offer> offer_;
+  // Records come in the order of their lsns, but from a log that is not in it.
+  Lsn written_lsn_ = 0;
   std::set<format::SegmentId> copied_values_;
   std::string value_;
   uint64_t kept_count_ = 0;
@@ -347,6 +380,8 @@ const char* NameOf(Loss::Kind kind) {
       return "value lost";
     case Loss::Kind::kShadowed:
       return "behind a forget";
+    case Loss::Kind::kMisplaced:
+      return "misplaced";
   }
   return "";
 }

@@ -7,7 +7,8 @@
 // something newer of it could lie in what cannot be read: its record is not
 // above every lsn that may be hidden there (LiveSet). Without a manifest that
 // is true of every key, as files that were no part of the store any more may
-// lie in the directory. A withheld key is absent; of its mask a stub stays.
+// lie in the directory. A withheld key is absent; of its mask a stub stays. Of
+// different records with one lsn one is kept, a forget rather than others.
 //
 // Written to a directory of its own beside `to`, verified there, and renamed,
 // so that there is a whole new store or none.
@@ -41,9 +42,10 @@ struct RepairOptions {
 // A record that is not in the new store as it was.
 struct Loss {
   enum class Kind {
-    kWithheld,  // something newer may be hidden
-    kNoValue,   // its value's file is missing or damaged
-    kShadowed,  // written behind a forget, which stays
+    kWithheld,   // something newer may be hidden
+    kNoValue,    // its value's file is missing or damaged
+    kShadowed,   // written behind a forget, which stays
+    kMisplaced,  // another record has its lsn, or it is out of order
   };
   Kind kind = Kind::kWithheld;
   std::string file;
