@@ -129,7 +129,8 @@ void Check(const fs::path& store, const fs::path& mended) {
       file_system, {store, mended}, {.salvage = true, .accept_unproven = true},
       {}, [](const Loss&) {});
   // Internal: what was written does not verify.
-  if (absl::IsInternal(result.status())) std::fprintf(stderr, "%s\n", result.status().ToString().c_str());
+  if (absl::IsInternal(result.status()))
+    std::fprintf(stderr, "%s\n", result.status().ToString().c_str());
   PEAT_CHECK(!absl::IsInternal(result.status()));
 }
 

@@ -170,7 +170,8 @@ TEST(HashIndexImageTest, WhatIsLoadedLaterIsThereWhenItIsLookedFor) {
 }
 
 // Every shortened image is refused, and every changed one is refused or read
-// with no field left out, and makes an index that can be used. (It has a checksum in the snapshot's head.)
+// with no field left out, and makes an index that can be used. (It has a
+// checksum in the snapshot's head.)
 TEST(HashIndexImageTest, AMalformedImageIsRefused) {
   HashIndex index;
   for (uint64_t key = 1; key <= 3000; ++key) Put(index, Scatter(key), key);
