@@ -77,6 +77,7 @@ std::vector<uint64_t> HashesOf(int shard) {
   uint64_t prefix = 0;
   while (HashIndex::ShardOf(prefix << 48) != shard) ++prefix;
   std::vector<uint64_t> hashes;
+  hashes.reserve(kAddedCount);
   for (uint64_t i = 1; i <= kAddedCount; ++i) {
     hashes.push_back((prefix << 48) |
                      ((i * 0x9e3779b97f4a7c15u) & ((uint64_t{1} << 48) - 1)));
@@ -91,6 +92,7 @@ std::vector<uint64_t> Listed(HashIndex& index, int shard) {
     index.ListShard(shard, &locations);
   }
   std::vector<uint64_t> bits;
+  bits.reserve(locations.size());
   for (const Location location : locations) bits.push_back(location.bits());
   std::sort(bits.begin(), bits.end());
   return bits;
