@@ -29,6 +29,7 @@
 #include "tests/crash/store_dump.h"
 #include "tests/support/child_process.h"
 #include "tests/support/model.h"
+#include "tests/support/model_batch.h"
 #include "tests/support/scoped_mount.h"
 #include "tests/support/shared.h"
 #include "tests/support/status_matchers.h"
@@ -36,7 +37,6 @@
 namespace peat::testing {
 namespace {
 
-using engine::BatchOperation;
 using engine::Engine;
 using Kind = ScriptStep::Kind;
 
@@ -62,14 +62,7 @@ ModelUnit UnitOf(const ScriptStep& step) {
 }
 
 absl::Status WriteUnit(Engine& store, const ModelUnit& unit) {
-  std::vector<BatchOperation> batch;
-  for (const ModelWrite& write : unit) {
-    batch.push_back({.operation = write.operation,
-                     .key = write.key,
-                     .value = write.value,
-                     .reason = write.reason});
-  }
-  const absl::Status status = store.Write(batch);
+  const absl::Status status = store.Write(BatchOf(unit));
   // Refused for a key's state, as the model does.
   const engine::KeyState refusing = engine::RefusingState(status);
   const bool is_answer = absl::IsNotFound(status) ||

@@ -34,6 +34,7 @@
 #include "engine/engine.h"
 #include "tests/support/child_process.h"
 #include "tests/support/model.h"
+#include "tests/support/model_batch.h"
 #include "tests/support/shared.h"
 #include "tests/support/sim_random.h"
 #include "tests/support/status_matchers.h"
@@ -44,10 +45,10 @@ namespace peat {
 namespace {
 
 using engine::Access;
-using engine::BatchOperation;
 using engine::Config;
 using engine::Engine;
 using engine::KeyState;
+using ::peat::testing::BatchOf;
 using ::peat::testing::FileChange;
 using ::peat::testing::IsOk;
 using ::peat::testing::Model;
@@ -141,17 +142,6 @@ ModelUnit BatchAt(SimRandom& random, uint64_t number) {
     }
   }
   return unit;
-}
-
-std::vector<BatchOperation> BatchOf(const ModelUnit& unit) {
-  std::vector<BatchOperation> batch;
-  for (const ModelWrite& write : unit) {
-    batch.push_back({.operation = write.operation,
-                     .key = write.key,
-                     .value = write.value,
-                     .reason = write.reason});
-  }
-  return batch;
 }
 
 bool IsAnswer(const absl::Status& status, ModelAnswer answer) {
