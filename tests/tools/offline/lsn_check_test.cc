@@ -9,6 +9,7 @@
 #include "format/manifest.h"
 #include "format/mask.h"
 #include "tests/tools/offline/offline_fixture.h"
+#include "tools/offline/repair.h"
 
 namespace peat::tools {
 namespace {
@@ -198,6 +199,32 @@ TEST_F(LsnCheckTest, WhatDiffersInAnyPartIsReported) {
     EXPECT_THAT(finding.what, HasSubstr("lsn 3 lies in 000001.seg offset " +
                                         std::to_string(log_[2].offset)));
   }
+}
+
+// Whatever else claims its lsn: what was forgotten stays so.
+TEST_F(LsnCheckTest, ARepairKeepsTheForget) {
+  OwnedRecord forget{
+      .header = {.lsn = log_[2].header.lsn, .kind = RecordKind::kForget},
+      .key = "banana",
+      .value = format::EncodeMask(RecordKind::kForget,
+                                  {.time = 1, .reason = "why"})};
+  AddSegment(SegmentKind::kAudit, {forget});
+  std::vector<Loss> losses;
+
+  ASSERT_OK_AND_ASSIGN(
+      const RepairResult result,
+      RepairStore(engine::PosixFileSystem(), {path("s"), path("new")},
+                  {.salvage = true}, {},
+                  [&losses](const Loss& loss) { losses.push_back(loss); }));
+
+  EXPECT_TRUE(result.is_written);
+  ASSERT_THAT(losses, SizeIs(1));
+  EXPECT_EQ(losses[0].kind, Loss::Kind::kMisplaced);
+  EXPECT_EQ(losses[0].key, "cherry");
+  const std::unique_ptr<Store> store = Open(path("new"));
+  EXPECT_EQ(*store->State("banana"), KeyState::kForgotten);
+  EXPECT_EQ(*store->State("cherry"), KeyState::kAbsent);
+  EXPECT_EQ(*store->State("apple"), KeyState::kLive);
 }
 
 TEST_F(LsnCheckTest, ManyAreReportedInPart) {
