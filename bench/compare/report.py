@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """From the CSV files of run.py: a page with charts, and tables in Markdown.
 
-The page is one file without references: charts are SVG in it.
+Each number of keys and size of values is a chapter of its own, in the order of
+the files. The page is one file without references: charts are SVG in it.
 """
 
 import argparse
@@ -10,7 +11,9 @@ import csv
 import html
 import json
 import pathlib
+import re
 import statistics
+import sys
 
 import charts
 
@@ -42,31 +45,41 @@ DISTRIBUTIONS = ["get", "overwrite", "ycsb-a", "fill", "mixed", "durable"]
 NOT_ENGINES = ("nothing", "floor")
 
 
-class Results:
-    """Rows by (workload, keys, value_size, threads, limited) and engine."""
+def machine(environment: dict) -> str:
+    return (f"{environment['cpu']}, {environment['cores']} cores, "
+            f"{environment['memory_bytes'] / 2**30:.0f} GiB, Linux "
+            f"{environment['kernel']}, "
+            f"{environment['file_system'].split()[0]}")
 
-    def __init__(self, path: pathlib.Path):
-        self.environment = json.loads(path.with_suffix(".json").read_text())
-        self.infos = {e["name"]: e for e in self.environment["engines"]}
+
+class Chapter:
+    """Rows of stores of one size, by (workload, threads, limited) and engine."""
+
+    def __init__(self, environment: dict, keys: int, value_size: int):
+        self.environment = environment
+        self.infos = {e["name"]: e for e in environment["engines"]}
+        self.keys = keys
+        self.value_size = value_size
         self.groups = collections.defaultdict(
             lambda: collections.defaultdict(list))
-        self.failures = []
-        with open(path, newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                if row["error"]:
-                    self.failures.append(row)
-                    continue
-                group = (row["workload"], int(row["keys"]),
-                         int(row["value_size"]), int(row["threads"]),
-                         row["limited"] == "True")
-                self.groups[group][row["engine"]].append(row)
-        self.keys = min((g[1] for g in self.groups), default=0)
 
-    def group(self, workload, threads=1, limited=False, keys=None, size=100):
-        found = self.groups.get(
-            (workload, keys or self.keys, size, threads, limited), {})
-        return {name: rows for name, rows in found.items()
-                if name in self.infos}
+    @property
+    def title(self) -> str:
+        return (f"{charts.si(self.keys)} keys of 16 bytes, values of "
+                f"{self.value_size:,}")
+
+    @property
+    def conditions(self) -> str:
+        environment = self.environment
+        return (f"{machine(environment)}, {environment['date']}, commit "
+                f"{environment['commit']}; "
+                f"{environment['rounds']} "
+                f"round{'s' if environment['rounds'] > 1 else ''}; a loop "
+                f"lasts {environment['seconds']:g} s at most, a fill "
+                f"{environment['fill_seconds']:g} s")
+
+    def group(self, workload, threads=1, limited=False) -> dict:
+        return self.groups.get((workload, threads, limited), {})
 
     def css(self, engine: str) -> str:
         info = self.infos[engine]
@@ -80,6 +93,23 @@ class Results:
         return [name for name in group
                 if self.infos[name]["survives"] == "kill -9"
                 and name not in ("Peat", "floor")]
+
+
+def read(path: pathlib.Path, failures: list) -> list:
+    """The chapters of one file; what failed is added to `failures`."""
+    environment = json.loads(path.with_suffix(".json").read_text())
+    chapters = {}
+    with open(path, newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            if row["error"]:
+                failures.append(row)
+                continue
+            size = int(row["keys"]), int(row["value_size"])
+            chapter = chapters.setdefault(size, Chapter(environment, *size))
+            group = (row["workload"], int(row["threads"]),
+                     row["limited"] == "True")
+            chapter.groups[group][row["engine"]].append(row)
+    return list(chapters.values())
 
 
 def numbers(rows: list, column: str) -> list:
@@ -110,65 +140,66 @@ def unfinished(rows: list, workload: str, keys: int) -> bool:
 # --- charts
 
 
-def rate_chart(results: Results, workload: str, group: dict, keys: int) -> str:
+def rate_chart(chapter: Chapter, workload: str, group: dict) -> str:
     rows = []
     for name, runs in group.items():
         if name == "nothing":
             continue
         rates = numbers(runs, "rate")
         middle = statistics.median(rates)
-        star = " *" if unfinished(runs, workload, keys) else ""
+        star = " *" if unfinished(runs, workload, chapter.keys) else ""
         rows.append(charts.Bar(name, middle, min(rates), max(rates),
-                               results.css(name),
+                               chapter.css(name),
                                charts.si(middle) + "/s" + star))
     rows.sort(key=lambda r: -r.value)
     return charts.bars(TITLES[workload], rows)
 
 
-def open_chart(results: Results, workload: str) -> str:
+def open_chart(chapter: Chapter, workload: str) -> str:
     rows = []
-    for name, runs in results.group(workload).items():
+    for name, runs in chapter.group(workload).items():
         # What the clock cannot tell from nothing is shown as 0.1 ms.
         times = [max(t, 1e-4) for t in numbers(runs, "open_seconds")]
         middle = statistics.median(times)
         rows.append(charts.Bar(name, middle, min(times), max(times),
-                               results.css(name), charts.seconds(middle)))
+                               chapter.css(name), charts.seconds(middle)))
     rows.sort(key=lambda r: r.value)
     return charts.bars(TITLES[workload], rows, tick_text=charts.seconds)
 
 
-def memory_chart(results: Results) -> str:
+def memory_chart(chapter: Chapter) -> str:
     rows = []
-    for name, runs in results.group("get").items():
+    for name, runs in chapter.group("get").items():
         if name in NOT_ENGINES:
             continue
         own = per_key(runs, "anonymous_bytes")
         cached = per_key(runs, "cached_bytes")
-        rows.append(charts.Bar(name, own, own, own, results.css(name),
+        rows.append(charts.Bar(name, own, own, own, chapter.css(name),
                                f"{own:.0f} + {cached:.0f}", cached))
     rows.sort(key=lambda r: r.value + r.second)
-    return charts.bars("Memory a key", rows, log=False, mark=116)
+    return charts.bars("Memory a key", rows, log=False,
+                       mark=16 + chapter.value_size)
 
 
-def ratio_chart(results: Results, workload: str, above: str, below: str,
+def ratio_chart(chapter: Chapter, workload: str, above: str, below: str,
                 log=False) -> str:
     rows = []
-    for name, runs in results.group(workload).items():
-        if name in NOT_ENGINES or results.infos[name]["survives"] == "nothing":
+    for name, runs in chapter.group(workload).items():
+        if name in NOT_ENGINES or chapter.infos[name]["survives"] == "nothing":
             continue
         values = [float(r[above]) / max(float(r[below]), 1) for r in runs]
         middle = statistics.median(values)
         rows.append(charts.Bar(name, middle, min(values), max(values),
-                               results.css(name), f"{middle:.2f}"))
+                               chapter.css(name), f"{middle:.2f}"))
     rows.sort(key=lambda r: r.value)
     return charts.bars(f"{above} over {below}", rows, log=log, mark=1,
                        tick_text=lambda v: f"{v:g}")
 
 
-def latency_chart(results: Results, workload: str, threads: int) -> str:
+def latency_chart(chapter: Chapter, workload: str, threads: int) -> str:
     lines = []
-    names = [n for n in results.infos if n not in ("nothing",)]
-    for name, runs in results.group(workload, threads).items():
+    names = [n for n in chapter.infos if n not in ("nothing",)]
+    for name, runs in chapter.group(workload, threads).items():
         if name == "nothing":
             continue
         points = collections.defaultdict(list)
@@ -192,7 +223,7 @@ def latency_chart(results: Results, workload: str, threads: int) -> str:
 # --- tables, as lists of rows of cells; the first is the header
 
 
-def bar_table(results: Results) -> list:
+def bar_table(chapter: Chapter) -> list:
     table = [["work", "Peat", "best peer that survives kill -9", "ratio",
               "wanted", "met"]]
 
@@ -203,8 +234,8 @@ def bar_table(results: Results) -> list:
                       "yes" if met else "no"])
 
     def rate(workload, wanted, threads=1, only=None):
-        group = results.group(workload, threads)
-        peers = only or results.survivors(group)
+        group = chapter.group(workload, threads)
+        peers = only or chapter.survivors(group)
         peers = [p for p in peers if p in group]
         if "Peat" not in group or not peers:
             return
@@ -222,9 +253,9 @@ def bar_table(results: Results) -> list:
     rate("durable", 0.95, only=["floor"])
     rate("durable", 1)
     rate("durable", 1.3, threads=8)
-    killed, clean = results.group("kill"), results.group("reopen")
-    if "Peat" in killed and results.survivors(clean):
-        best = min(results.survivors(clean),
+    killed, clean = chapter.group("kill"), chapter.group("reopen")
+    if "Peat" in killed and chapter.survivors(clean):
+        best = min(chapter.survivors(clean),
                    key=lambda p: median(clean[p], "open_seconds"))
         ours = median(killed["Peat"], "open_seconds")
         add(TITLES["kill"], charts.seconds(ours),
@@ -234,35 +265,35 @@ def bar_table(results: Results) -> list:
     return table
 
 
-def rate_table(results: Results) -> list:
-    engines = [n for n in results.infos if n not in NOT_ENGINES]
+def rate_table(chapter: Chapter) -> list:
+    engines = [n for n in chapter.infos if n not in NOT_ENGINES]
     table = [["a second, one thread", *engines]]
     for workload in TITLES:
         threads = 2 if workload == "mixed" else 1
-        group = results.group(workload, threads)
+        group = chapter.group(workload, threads)
         if not group or workload in ("reopen", "kill"):
             continue
         cells = [TITLES[workload]]
         for name in engines:
             runs = group.get(name)
             star = "*" if runs and unfinished(runs, workload,
-                                              results.keys) else ""
+                                              chapter.keys) else ""
             cells.append(charts.si(median(runs, "rate")) + star if runs
                          else "–")
         table.append(cells)
     return table
 
 
-def state_table(results: Results) -> list:
+def state_table(chapter: Chapter) -> list:
     """What is not a rate: memory, disk, opening, what a kill leaves."""
     table = [["engine", "survives kill -9", "verified on read",
               "lost of acknowledged, kills", "own memory a key, bytes",
               "files in page cache a key", "disk over pairs, filled",
               "write amplification, overwrite", "open, clean",
               "open, killed"]]
-    groups = {w: results.group(w) for w in ("get", "fill-batch", "overwrite",
+    groups = {w: chapter.group(w) for w in ("get", "fill-batch", "overwrite",
                                             "reopen", "kill")}
-    for name, info in results.infos.items():
+    for name, info in chapter.infos.items():
         if name in NOT_ENGINES:
             continue
         runs = {w: g.get(name) for w, g in groups.items()}
@@ -290,11 +321,11 @@ def state_table(results: Results) -> list:
     return table
 
 
-def driver_table(results: Results) -> list:
+def driver_table(chapter: Chapter) -> list:
     table = [["ns an operation", "driver alone", "fastest engine", "share"]]
     for workload in TITLES:
         threads = 2 if workload == "mixed" else 1
-        group = dict(results.group(workload, threads))
+        group = dict(chapter.group(workload, threads))
         runs = group.pop("nothing", None)
         rates = {n: median(r, "rate") for n, r in group.items()}
         if not runs or not rates or workload == "mixed":
@@ -307,11 +338,11 @@ def driver_table(results: Results) -> list:
     return table
 
 
-def promise_table(results: Results) -> list:
+def promise_table(chapter: Chapter) -> list:
     return [["engine", "version", "after power loss is there",
              "verified on read", "settings, and why"]] + [
         [n, i["version"], i["power_loss"], i["checks"], i["settings"]]
-        for n, i in results.infos.items() if n not in NOT_ENGINES]
+        for n, i in chapter.infos.items() if n not in NOT_ENGINES]
 
 
 def markdown(table: list) -> str:
@@ -321,6 +352,9 @@ def markdown(table: list) -> str:
 
 
 def html_table(table: list, css="") -> str:
+    if len(table) == 1:
+        return "<p>None.</p>"
+
     def cells(row, tag):
         return "".join(f"<{tag}>{html.escape(c)}</{tag}>" for c in row)
     body = "".join(
@@ -340,115 +374,128 @@ def panel(title: str, chart: str, note="") -> str:
             f"</figcaption>{chart}</figure>")
 
 
-def machine(environment: dict) -> str:
-    return (f"{environment['cpu']}, {environment['cores']} cores, "
-            f"{environment['memory_bytes'] / 2**30:.0f} GiB, Linux "
-            f"{environment['kernel']}, "
-            f"{environment['file_system'].split()[0]}, commit "
-            f"{environment['commit']}, {environment['date']}")
-
-
-def rate_panels(results: Results) -> str:
+def rate_panels(chapter: Chapter) -> str:
     panels = []
-    keys = sorted({(g[1], g[2]) for g in results.groups})
-    for group_keys, size in keys:
-        for workload in TITLES:
-            for threads in (1, 2, 8):
-                group = results.group(workload, threads, keys=group_keys,
-                                      size=size)
-                if not group or workload in ("reopen", "kill"):
-                    continue
-                notes = []
-                if threads > 1 and workload != "mixed":
-                    notes.append(f"{threads} threads")
-                if len(keys) > 1:
-                    notes.append(f"{charts.si(group_keys)} keys, {size} bytes")
-                panels.append(panel(
-                    TITLES[workload],
-                    rate_chart(results, workload, group, group_keys),
-                    ", ".join(notes)))
-        limited = results.group("get", limited=True, keys=group_keys,
-                                size=size)
-        if limited:
-            panels.append(panel(
-                "Get, memory for half of the pairs",
-                rate_chart(results, "get", limited, group_keys),
-                "memory cgroup of 32 MiB and half of the pairs"))
+    for workload in TITLES:
+        for threads in (1, 2, 8):
+            group = chapter.group(workload, threads)
+            if not group or workload in ("reopen", "kill"):
+                continue
+            note = ""
+            if threads > 1 and workload != "mixed":
+                note = f"{threads} threads"
+            panels.append(panel(TITLES[workload],
+                                rate_chart(chapter, workload, group), note))
+    limited = chapter.group("get", limited=True)
+    if limited:
+        panels.append(panel(
+            "Get, memory for half of the pairs",
+            rate_chart(chapter, "get", limited),
+            "memory cgroup of 32 MiB and half of the pairs"))
     return "".join(panels)
 
 
-def page(results: Results, template: str) -> str:
-    latencies = []
+def latency_panels(chapter: Chapter) -> str:
+    panels = []
     for workload in DISTRIBUTIONS:
         threads = 2 if workload == "mixed" else 1
-        if results.group(workload, threads):
-            latencies.append(panel(TITLES[workload],
-                                   latency_chart(results, workload, threads)))
-    state = []
-    if results.group("get"):
-        state.append(panel("Memory a key, bytes", memory_chart(results),
-                           "full: the engine's own; pale: its files in the "
-                           "page cache; line: a pair's 116 bytes"))
+        if chapter.group(workload, threads):
+            panels.append(panel(TITLES[workload],
+                                latency_chart(chapter, workload, threads)))
+    return "".join(panels)
+
+
+def state_panels(chapter: Chapter) -> str:
+    panels = []
+    if chapter.group("get"):
+        pair = 16 + chapter.value_size
+        panels.append(panel("Memory a key, bytes", memory_chart(chapter),
+                            "full: the engine's own; pale: its files in the "
+                            f"page cache; line: a pair's {pair:,} bytes"))
     for title, work, above, below, log in (
             ("Disk over pairs, after filling", "fill-batch", "disk_bytes",
              "logical_bytes", False),
             ("Written over put, overwrites", "overwrite", "written_bytes",
              "put_bytes", True)):
-        if results.group(work):
-            state.append(panel(title, ratio_chart(results, work, above, below,
-                                                  log)))
+        if chapter.group(work):
+            panels.append(panel(title, ratio_chart(chapter, work, above, below,
+                                                   log)))
     for work in ("reopen", "kill"):
-        if results.group(work):
-            state.append(panel(TITLES[work], open_chart(results, work),
-                               "until the first get has returned"))
-    failures = "".join(
-        f"<li>{html.escape(r['engine'])}, {html.escape(r['workload'])}, round "
-        f"{int(r['round']) + 1}: {html.escape(r['error'])}</li>"
-        for r in results.failures)
-    environment = results.environment
-    fields = {
-        "machine": html.escape(machine(environment)),
-        "conditions": (
-            f"{charts.si(results.keys)} keys of 16 bytes, values of 100; "
-            f"{environment['rounds']} rounds; a loop lasts "
-            f"{environment['seconds']:g} s at most, a fill "
-            f"{environment['fill_seconds']:g} s"),
-        "limit": html.escape(environment["limit"]),
-        "bars": html_table(bar_table(results), "bars"),
-        "rates": rate_panels(results),
-        "latencies": "".join(latencies),
-        "state": "".join(state),
-        "states": html_table(state_table(results)),
-        "driver": html_table(driver_table(results)),
-        "promises": html_table(promise_table(results), "prose"),
-        "failures": f"<ul>{failures}</ul>" if failures else "<p>None.</p>",
-    }
+        if chapter.group(work):
+            panels.append(panel(TITLES[work], open_chart(chapter, work),
+                                "until the first get has returned"))
+    return "".join(panels)
+
+
+def filled(template: str, fields: dict) -> str:
     for name, content in fields.items():
         template = template.replace("{{" + name + "}}", content)
     return template
 
 
+def section(chapter: Chapter, number: int, template: str) -> str:
+    return filled(template, {
+        "number": str(number),
+        "title": html.escape(chapter.title),
+        "conditions": html.escape(chapter.conditions),
+        "bars": html_table(bar_table(chapter), "bars"),
+        "rates": rate_panels(chapter),
+        "latencies": latency_panels(chapter),
+        "state": state_panels(chapter),
+        "states": html_table(state_table(chapter)),
+        "driver": html_table(driver_table(chapter)),
+    })
+
+
+def page(chapters: list, failures: list, template: str) -> str:
+    before, chapter, after = re.split("<!-- (?:end of )?chapter -->\n",
+                                      template)
+    failed = "".join(
+        f"<li>{html.escape(r['engine'])}, {html.escape(r['workload'])}, "
+        f"{int(r['keys']):,} keys, round {int(r['round']) + 1}: "
+        f"{html.escape(r['error'])}</li>" for r in failures)
+    links = " · ".join(f'<a href="#chapter{i}">{html.escape(c.title)}</a>'
+                       for i, c in enumerate(chapters))
+    widest = max(chapters, key=lambda c: len(c.infos))
+    return filled(
+        before + "".join(section(c, i, chapter)
+                         for i, c in enumerate(chapters)) + after, {
+            "links": links,
+            "limit": html.escape(widest.environment["limit"]),
+            "promises": html_table(promise_table(widest), "prose"),
+            "failures": f"<ul>{failed}</ul>" if failed else "<p>None.</p>",
+        })
+
+
+def tables(chapters: list) -> str:
+    sections = []
+    for chapter in chapters:
+        sections.append(f"## {chapter.title}\n\n{chapter.conditions}.\n")
+        for table in (bar_table, rate_table, state_table, driver_table):
+            sections.append(markdown(table(chapter)))
+    return "# Peat beside other engines\n\n" + "\n".join(sections)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("csv", type=pathlib.Path)
+    parser.add_argument("csv", type=pathlib.Path, nargs="+")
     parser.add_argument("--html", type=pathlib.Path)
     parser.add_argument("--markdown", type=pathlib.Path)
     arguments = parser.parse_args()
-    results = Results(arguments.csv)
+    failures = []
+    chapters = [chapter for path in arguments.csv
+                for chapter in read(path, failures)]
+    if not chapters:
+        sys.exit("no run succeeded")
     if arguments.html:
         template = pathlib.Path(__file__).with_name("report_template.html")
         arguments.html.write_text(
-            page(results, template.read_text(encoding="utf-8")),
+            page(chapters, failures, template.read_text(encoding="utf-8")),
             encoding="utf-8")
-    tables = (f"{machine(results.environment)}\n\n"
-              + markdown(bar_table(results)) + "\n"
-              + markdown(rate_table(results)) + "\n"
-              + markdown(state_table(results)) + "\n"
-              + markdown(driver_table(results)))
     if arguments.markdown:
-        arguments.markdown.write_text(tables, encoding="utf-8")
+        arguments.markdown.write_text(tables(chapters), encoding="utf-8")
     else:
-        print(tables)
+        print(tables(chapters))
 
 
 if __name__ == "__main__":

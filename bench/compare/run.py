@@ -71,10 +71,10 @@ def preset(name: str, workloads: list) -> Preset:
     if name == "short":
         return Preset(single(500_000) + (Case("get", 500_000, limited=True),),
                       rounds=3, seconds=0.25, fill_seconds=1.2)
-    if name == "bars":
-        return Preset(cases(BARS, 5_000_000) + (Case("durable", 5_000_000,
-                                                     threads=8),),
-                      rounds=3, seconds=1, fill_seconds=20)
+    if name in ("bars", "large"):
+        keys = 5_000_000 if name == "bars" else 20_000_000
+        return Preset(cases(BARS, keys) + (Case("durable", keys, threads=8),),
+                      rounds=3, seconds=1, fill_seconds=keys / 250_000)
     if name == "full":
         return Preset(
             single(5_000_000) + cases(two, 5_000_000, threads=2)
@@ -344,7 +344,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--bench", required=True, help="compare_bench")
     parser.add_argument("--preset", default="short",
-                        choices=["short", "bars", "full", "smoke"])
+                        choices=["short", "bars", "large", "full",
+                                 "smoke"])
     parser.add_argument("--csv", required=True)
     parser.add_argument("--directory", required=True,
                         help="where the stores go")

@@ -21,8 +21,14 @@ if(output)
   message(FATAL_ERROR "ran again:\n${output}")
 endif()
 
+# The same figures, as if they were of fewer and larger pairs.
+file(READ ${WORK_DIR}/smoke.csv figures)
+string(REPLACE ",2000,100," ",1000,1024," figures "${figures}")
+file(WRITE ${WORK_DIR}/other.csv "${figures}")
+configure_file(${WORK_DIR}/smoke.json ${WORK_DIR}/other.json COPYONLY)
+
 execute_process(COMMAND ${PYTHON} ${SOURCE_DIR}/report.py
-  ${WORK_DIR}/smoke.csv --html ${WORK_DIR}/report.html
+  ${WORK_DIR}/smoke.csv ${WORK_DIR}/other.csv --html ${WORK_DIR}/report.html
   --markdown ${WORK_DIR}/report.md COMMAND_ERROR_IS_FATAL ANY)
 file(READ ${WORK_DIR}/report.html page)
 file(READ ${WORK_DIR}/report.md tables)
@@ -33,6 +39,15 @@ foreach(title "Fill, one put at a time" "YCSB E" "Durable put" "Open after kill"
 endforeach()
 if(page MATCHES "{{|https?://")
   message(FATAL_ERROR "the page has a gap, or refers to the network")
+endif()
+string(REGEX MATCHALL "keys of 16 bytes, values of [0-9,]+\n" chapters
+  "${tables}")
+string(REGEX MATCHALL "\\| Fill, one put at a time \\| [0-9.]+[kM] \\|" rates
+  "${tables}")
+list(LENGTH chapters chapter_count)
+list(LENGTH rates rate_count)
+if(NOT chapter_count EQUAL 2 OR NOT rate_count EQUAL 2)
+  message(FATAL_ERROR "not two chapters with figures:\n${tables}")
 endif()
 if(NOT tables MATCHES "\\| Peat \\| yes \\| yes \\| 0 of [0-9]+, 1 \\|")
   message(FATAL_ERROR "no figures of a kill:\n${tables}")
