@@ -5,8 +5,10 @@
 // times over, one page after the other. If the kernel is told of the pages of
 // the whole group before the first is touched, the disk reads them side by
 // side; but to tell it takes about half a microsecond a record. So it is told
-// only if the group before, of any thread, was slow. Sequential scans do
-// without: they name whole segments (Segment::WillNeedAll).
+// only if the group before, of any thread, was slow. A group of which it has
+// been told may be quick for that very reason: if the next one without is slow
+// again, twice as many quick ones go by before it is tried without. Sequential
+// scans do without: they name whole segments (Segment::WillNeedAll).
 //
 // Thread-safe. The numbers are those of docs/decisions/0020.
 
@@ -34,13 +36,10 @@ class ReadAhead final {
   // Tells that `count` records, `bytes` of keys and values in all, took
   // `elapsed` to read.
   void Note(Clock::duration elapsed, uint64_t count, uint64_t bytes) {
-    const auto size =
-        elapsed <= kOverhead + std::chrono::nanoseconds(bytes) || count == 0
-            ? 0
-            : SizeFor(bytes / count);
-    // Written to only when it changes: all readers share it.
-    if (size != record_size()) {
-      record_size_.store(size, std::memory_order_relaxed);
+    if (count == 0 || elapsed <= kOverhead + std::chrono::nanoseconds(bytes)) {
+      NoteQuick();
+    } else {
+      NoteSlow(SizeFor(bytes / count));
     }
   }
 
@@ -48,6 +47,37 @@ class ReadAhead final {
   // More than a group in memory takes beyond its bytes, at a nanosecond each,
   // and less than a read of a disk.
   static constexpr std::chrono::microseconds kOverhead{30};
+  static constexpr uint32_t kPatienceMax = 64;
+
+  void NoteSlow(uint64_t size) {
+    if (record_size() == 0) {
+      const uint32_t doubled = 2 * patience_.load(std::memory_order_relaxed);
+      Set(&patience_, std::clamp(doubled, uint32_t{1}, kPatienceMax));
+    }
+    Set(&quick_left_, patience_.load(std::memory_order_relaxed));
+    Set(&record_size_, size);
+  }
+
+  void NoteQuick() {
+    if (record_size() == 0) {
+      Set(&patience_, patience_.load(std::memory_order_relaxed) / 2);
+      return;
+    }
+    const uint32_t left = quick_left_.load(std::memory_order_relaxed);
+    if (left <= 1) {
+      Set(&record_size_, uint64_t{0});
+    } else {
+      Set(&quick_left_, left - 1);
+    }
+  }
+
+  // Written to only when it changes: all readers share it.
+  template <typename T>
+  static void Set(std::atomic<T>* number, T value) {
+    if (number->load(std::memory_order_relaxed) != value) {
+      number->store(value, std::memory_order_relaxed);
+    }
+  }
 
   // Rounded, so that it changes rarely.
   static uint64_t SizeFor(uint64_t mean) {
@@ -55,6 +85,9 @@ class ReadAhead final {
   }
 
   std::atomic<uint64_t> record_size_{0};
+  // How many quick groups end the asking, and how many of these are left.
+  std::atomic<uint32_t> patience_{0};
+  std::atomic<uint32_t> quick_left_{0};
 };
 
 // Times one thread's groups of records, of `count` records in all; few of them

@@ -37,6 +37,29 @@ TEST(ReadAheadTest, AsksAfterASlowGroupOnly) {
   EXPECT_EQ(read_ahead.record_size(), 0u);
 }
 
+// Where the disk is so quick that a group of which it was told is quick, too.
+TEST(ReadAheadTest, KeepsAskingAsLongAsGroupsWithoutAreSlow) {
+  ReadAhead read_ahead;
+  int without = 0;
+  for (int i = 0; i < 1000; ++i) {
+    const bool asked = read_ahead.record_size() > 0;
+    without += asked ? 0 : 1;
+    read_ahead.Note(microseconds(asked ? 20 : 2000), 64, 64 * 116);
+  }
+  EXPECT_LE(without, 25);
+
+  // Once all is in memory, no longer than 64 groups; and one that was
+  // interrupted costs one group then.
+  for (int i = 0; i < 70; ++i) {
+    read_ahead.Note(microseconds(20), 64, 64 * 116);
+  }
+  EXPECT_EQ(read_ahead.record_size(), 0u);
+  read_ahead.Note(microseconds(2000), 64, 64 * 116);
+  EXPECT_EQ(read_ahead.record_size(), 256u);
+  read_ahead.Note(microseconds(20), 64, 64 * 116);
+  EXPECT_EQ(read_ahead.record_size(), 0u);
+}
+
 TEST(ReadAheadTest, GivesLargeRecordsMoreTime) {
   ReadAhead read_ahead;
 
