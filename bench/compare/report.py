@@ -471,8 +471,10 @@ def tables(chapters: list) -> str:
     sections = []
     for chapter in chapters:
         sections.append(f"## {chapter.title}\n\n{chapter.conditions}.\n")
-        for table in (bar_table, rate_table, state_table, driver_table):
-            sections.append(markdown(table(chapter)))
+        for make in (bar_table, rate_table, state_table, driver_table):
+            table = make(chapter)
+            if len(table) > 1:
+                sections.append(markdown(table))
     return "# Peat beside other engines\n\n" + "\n".join(sections)
 
 

@@ -271,6 +271,8 @@ class Runner:
             if before[name] != self.environment[name]:
                 sys.exit(f"{self.csv_path} is of another {name}; remove it, "
                          "or name another file with --csv")
+        before["rounds"] = max(before["rounds"], self.rounds)
+        environment_path.write_text(json.dumps(before, indent=2) + "\n")
         fields = [f.name for f in dataclasses.fields(Case)]
         with open(self.csv_path, newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file):
@@ -297,8 +299,11 @@ class Runner:
         self.work.mkdir(parents=True, exist_ok=True)
         cpu = [line.split(":")[1].strip() for line in open(
             "/proc/cpuinfo", encoding="utf-8") if line.startswith("model name")]
+        # What tools/bench itself replaces is not a change.
         changed = output("git", "-C", here, "status", "--porcelain",
-                         "--untracked-files=no")
+                         "--untracked-files=no", "--", ":/",
+                         ":(top,exclude)bench/results",
+                         ":(top,exclude)bench/report.*")
         return {
             "preset": preset_name,
             "rounds": self.rounds,
