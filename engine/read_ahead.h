@@ -47,6 +47,7 @@ class ReadAhead final {
   // More than a group in memory takes beyond its bytes, at a nanosecond each,
   // and less than a read of a disk.
   static constexpr std::chrono::microseconds kOverhead{30};
+  // The most groups that are asked for in vain once all is in memory.
   static constexpr uint32_t kPatienceMax = 64;
 
   void NoteSlow(uint64_t size) {

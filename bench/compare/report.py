@@ -353,7 +353,7 @@ def markdown(table: list) -> str:
 
 def html_table(table: list, css="") -> str:
     if len(table) == 1:
-        return "<p>None.</p>"
+        return "<p>Not measured.</p>"
 
     def cells(row, tag):
         return "".join(f"<{tag}>{html.escape(c)}</{tag}>" for c in row)
@@ -448,8 +448,8 @@ def section(chapter: Chapter, number: int, template: str) -> str:
 
 
 def page(chapters: list, failures: list, template: str) -> str:
-    before, chapter, after = re.split("<!-- (?:end of )?chapter -->\n",
-                                      template)
+    before, repeated, after = re.split("<!-- (?:end of )?chapter -->\n",
+                                       template)
     failed = "".join(
         f"<li>{html.escape(r['engine'])}, {html.escape(r['workload'])}, "
         f"{int(r['keys']):,} keys, round {int(r['round']) + 1}: "
@@ -458,7 +458,7 @@ def page(chapters: list, failures: list, template: str) -> str:
                        for i, c in enumerate(chapters))
     widest = max(chapters, key=lambda c: len(c.infos))
     return filled(
-        before + "".join(section(c, i, chapter)
+        before + "".join(section(c, i, repeated)
                          for i, c in enumerate(chapters)) + after, {
             "links": links,
             "limit": html.escape(widest.environment["limit"]),
