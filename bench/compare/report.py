@@ -9,6 +9,7 @@ import argparse
 import collections
 import csv
 import html
+import itertools
 import json
 import pathlib
 import re
@@ -64,9 +65,19 @@ class Chapter:
             lambda: collections.defaultdict(list))
 
     @property
+    def threads(self) -> int:
+        """The fewest that anything was done by: one, or it was left out."""
+        return min(threads for _, threads, _ in self.groups)
+
+    @property
     def title(self) -> str:
         return (f"{charts.si(self.keys)} keys of 16 bytes, values of "
-                f"{self.value_size:,}")
+                f"{self.value_size:,}"
+                + (f", {self.threads} threads" if self.threads > 1 else ""))
+
+    def main_group(self, workload) -> dict:
+        return self.group(workload,
+                          2 if workload == "mixed" else self.threads)
 
     @property
     def conditions(self) -> str:
@@ -157,7 +168,7 @@ def rate_chart(chapter: Chapter, workload: str, group: dict) -> str:
 
 def open_chart(chapter: Chapter, workload: str) -> str:
     rows = []
-    for name, runs in chapter.group(workload).items():
+    for name, runs in chapter.main_group(workload).items():
         # What the clock cannot tell from nothing is shown as 0.1 ms.
         times = [max(t, 1e-4) for t in numbers(runs, "open_seconds")]
         middle = statistics.median(times)
@@ -169,7 +180,7 @@ def open_chart(chapter: Chapter, workload: str) -> str:
 
 def memory_chart(chapter: Chapter) -> str:
     rows = []
-    for name, runs in chapter.group("get").items():
+    for name, runs in chapter.main_group("get").items():
         if name in NOT_ENGINES:
             continue
         own = per_key(runs, "anonymous_bytes")
@@ -184,7 +195,7 @@ def memory_chart(chapter: Chapter) -> str:
 def ratio_chart(chapter: Chapter, workload: str, above: str, below: str,
                 log=False) -> str:
     rows = []
-    for name, runs in chapter.group(workload).items():
+    for name, runs in chapter.main_group(workload).items():
         if name in NOT_ENGINES or chapter.infos[name]["survives"] == "nothing":
             continue
         values = [float(r[above]) / max(float(r[below]), 1) for r in runs]
@@ -196,10 +207,10 @@ def ratio_chart(chapter: Chapter, workload: str, above: str, below: str,
                        tick_text=lambda v: f"{v:g}")
 
 
-def latency_chart(chapter: Chapter, workload: str, threads: int) -> str:
+def latency_chart(chapter: Chapter, workload: str) -> str:
     lines = []
     names = [n for n in chapter.infos if n not in ("nothing",)]
-    for name, runs in chapter.group(workload, threads).items():
+    for name, runs in chapter.main_group(workload).items():
         if name == "nothing":
             continue
         points = collections.defaultdict(list)
@@ -220,6 +231,12 @@ def latency_chart(chapter: Chapter, workload: str, threads: int) -> str:
     return charts.percentiles(TITLES[workload], lines)
 
 
+def title(workload: str, threads: int) -> str:
+    # "mixed" says so itself.
+    return TITLES[workload] + (f", {threads} threads"
+                               if threads > 1 and workload != "mixed" else "")
+
+
 # --- tables, as lists of rows of cells; the first is the header
 
 
@@ -228,12 +245,14 @@ def bar_table(chapter: Chapter) -> list:
               "wanted", "met"]]
 
     def add(work, ours, theirs, value, wanted, at_most=False):
-        met = value <= wanted if at_most else value >= wanted
-        table.append([work, ours, theirs, f"{value:.2f}",
-                      ("at most " if at_most else "") + f"{wanted:g}",
-                      "yes" if met else "no"])
+        judged = ["–", "–"]
+        if wanted is not None:
+            met = value <= wanted if at_most else value >= wanted
+            judged = [("at most " if at_most else "") + f"{wanted:g}",
+                      "yes" if met else "no"]
+        table.append([work, ours, theirs, f"{value:.2f}", *judged])
 
-    def rate(workload, wanted, threads=1, only=None):
+    def rate(workload, wanted=None, threads=1, only=None):
         group = chapter.group(workload, threads)
         peers = only or chapter.survivors(group)
         peers = [p for p in peers if p in group]
@@ -242,9 +261,7 @@ def bar_table(chapter: Chapter) -> list:
         best = max(peers, key=lambda p: median(group[p], "rate"))
         theirs = median(group[best], "rate")
         ours = median(group["Peat"], "rate")
-        work = TITLES[workload] + (f", {threads} threads" if threads > 1
-                                   else "")
-        add(work, charts.si(ours) + "/s", f"{best} {charts.si(theirs)}/s",
+        add(title(workload, threads), charts.si(ours) + "/s", f"{best} {charts.si(theirs)}/s",
             ours / theirs, wanted)
 
     for workload, wanted in BARS.items():
@@ -262,18 +279,19 @@ def bar_table(chapter: Chapter) -> list:
             f"(wanted: below 0.3 s; {best} after a clean close "
             + charts.seconds(median(clean[best], "open_seconds")) + ")",
             ours / 0.3, 1, at_most=True)
+    for workload in [*BARS, "ycsb-e"]:
+        rate(workload, threads=2)
     return table
 
 
 def rate_table(chapter: Chapter) -> list:
     engines = [n for n in chapter.infos if n not in NOT_ENGINES]
-    table = [["a second, one thread", *engines]]
-    for workload in TITLES:
-        threads = 2 if workload == "mixed" else 1
+    table = [["a second", *engines]]
+    for threads, workload in itertools.product((1, 2, 8), TITLES):
         group = chapter.group(workload, threads)
         if not group or workload in ("reopen", "kill"):
             continue
-        cells = [TITLES[workload]]
+        cells = [title(workload, threads)]
         for name in engines:
             runs = group.get(name)
             star = "*" if runs and unfinished(runs, workload,
@@ -291,8 +309,8 @@ def state_table(chapter: Chapter) -> list:
               "files in page cache a key", "disk over pairs, filled",
               "write amplification, overwrite", "open, clean",
               "open, killed"]]
-    groups = {w: chapter.group(w) for w in ("get", "fill-batch", "overwrite",
-                                            "reopen", "kill")}
+    groups = {w: chapter.main_group(w)
+              for w in ("get", "fill-batch", "overwrite", "reopen", "kill")}
     for name, info in chapter.infos.items():
         if name in NOT_ENGINES:
             continue
@@ -324,8 +342,7 @@ def state_table(chapter: Chapter) -> list:
 def driver_table(chapter: Chapter) -> list:
     table = [["ns an operation", "driver alone", "fastest engine", "share"]]
     for workload in TITLES:
-        threads = 2 if workload == "mixed" else 1
-        group = dict(chapter.group(workload, threads))
+        group = dict(chapter.main_group(workload))
         runs = group.pop("nothing", None)
         rates = {n: median(r, "rate") for n, r in group.items()}
         if not runs or not rates or workload == "mixed":
@@ -398,16 +415,15 @@ def rate_panels(chapter: Chapter) -> str:
 def latency_panels(chapter: Chapter) -> str:
     panels = []
     for workload in DISTRIBUTIONS:
-        threads = 2 if workload == "mixed" else 1
-        if chapter.group(workload, threads):
+        if chapter.main_group(workload):
             panels.append(panel(TITLES[workload],
-                                latency_chart(chapter, workload, threads)))
+                                latency_chart(chapter, workload)))
     return "".join(panels)
 
 
 def state_panels(chapter: Chapter) -> str:
     panels = []
-    if chapter.group("get"):
+    if chapter.main_group("get"):
         pair = 16 + chapter.value_size
         panels.append(panel("Memory a key, bytes", memory_chart(chapter),
                             "full: the engine's own; pale: its files in the "
@@ -417,11 +433,11 @@ def state_panels(chapter: Chapter) -> str:
              "logical_bytes", False),
             ("Written over put, overwrites", "overwrite", "written_bytes",
              "put_bytes", True)):
-        if chapter.group(work):
+        if chapter.main_group(work):
             panels.append(panel(title, ratio_chart(chapter, work, above, below,
                                                    log)))
     for work in ("reopen", "kill"):
-        if chapter.group(work):
+        if chapter.main_group(work):
             panels.append(panel(TITLES[work], open_chart(chapter, work),
                                 "until the first get has returned"))
     return "".join(panels)

@@ -28,6 +28,8 @@ KEY_SIZE = 16
 BARS = ["fill", "overwrite", "get", "miss", "multi-get", "ycsb-a", "ycsb-b",
         "ycsb-c", "ycsb-d", "ycsb-e", "ycsb-f", "dedup", "durable", "reopen",
         "kill"]
+# Of these, what two threads do as well.
+BARS_OF_TWO = [w for w in BARS if w not in ("durable", "reopen", "kill")]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,10 +73,17 @@ def preset(name: str, workloads: list) -> Preset:
     if name == "short":
         return Preset(single(500_000) + (Case("get", 500_000, limited=True),),
                       rounds=3, seconds=0.25, fill_seconds=1.2)
-    if name in ("bars", "large"):
-        keys = 5_000_000 if name == "bars" else 20_000_000
-        return Preset(cases(BARS, keys) + (Case("durable", keys, threads=8),),
-                      rounds=3, seconds=1, fill_seconds=keys / 250_000)
+    if name in ("bars", "large", "values"):
+        keys, value_size = {"bars": (5_000_000, 100),
+                            "large": (20_000_000, 100),
+                            "values": (1_000_000, 1024)}[name]
+        return Preset(cases(BARS, keys, value_size)
+                      + (Case("durable", keys, value_size, 8),),
+                      rounds=3, seconds=1,
+                      fill_seconds=max(keys / 250_000, 20))
+    if name == "threads":
+        return Preset(cases(BARS_OF_TWO, 5_000_000, threads=2),
+                      rounds=3, seconds=1, fill_seconds=20)
     if name == "full":
         return Preset(
             single(5_000_000) + cases(two, 5_000_000, threads=2)
@@ -349,8 +358,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--bench", required=True, help="compare_bench")
     parser.add_argument("--preset", default="short",
-                        choices=["short", "bars", "large", "full",
-                                 "smoke"])
+                        choices=["short", "bars", "threads", "large",
+                                 "values", "full", "smoke"])
     parser.add_argument("--csv", required=True)
     parser.add_argument("--directory", required=True,
                         help="where the stores go")

@@ -27,9 +27,15 @@ string(REPLACE ",2000,100," ",1000,1024," figures "${figures}")
 file(WRITE ${WORK_DIR}/other.csv "${figures}")
 configure_file(${WORK_DIR}/smoke.json ${WORK_DIR}/other.json COPYONLY)
 
+# And as if they were of two threads.
+file(READ ${WORK_DIR}/smoke.csv figures)
+string(REPLACE ",2000,100,1," ",2000,100,2," figures "${figures}")
+file(WRITE ${WORK_DIR}/threads.csv "${figures}")
+configure_file(${WORK_DIR}/smoke.json ${WORK_DIR}/threads.json COPYONLY)
+
 execute_process(COMMAND ${PYTHON} ${SOURCE_DIR}/report.py
-  ${WORK_DIR}/smoke.csv ${WORK_DIR}/other.csv --html ${WORK_DIR}/report.html
-  --markdown ${WORK_DIR}/report.md COMMAND_ERROR_IS_FATAL ANY)
+  ${WORK_DIR}/smoke.csv ${WORK_DIR}/other.csv ${WORK_DIR}/threads.csv
+  --html ${WORK_DIR}/report.html --markdown ${WORK_DIR}/report.md COMMAND_ERROR_IS_FATAL ANY)
 file(READ ${WORK_DIR}/report.html page)
 file(READ ${WORK_DIR}/report.md tables)
 foreach(title "Fill, one put at a time" "YCSB E" "Durable put" "Open after kill")
@@ -40,14 +46,16 @@ endforeach()
 if(page MATCHES "{{|https?://")
   message(FATAL_ERROR "the page has a gap, or refers to the network")
 endif()
-string(REGEX MATCHALL "keys of 16 bytes, values of [0-9,]+\n" chapters
-  "${tables}")
-string(REGEX MATCHALL "\\| Fill, one put at a time \\| [0-9.]+[kM] \\|" rates
+string(REGEX MATCHALL "keys of 16 bytes, values of [0-9,]+(, 2 threads)?\n"
+  chapters "${tables}")
+string(REGEX MATCHALL
+  "\\| Fill, one put at a time(, 2 threads)? \\| [0-9.]+[kM] \\|" rates
   "${tables}")
 list(LENGTH chapters chapter_count)
 list(LENGTH rates rate_count)
-if(NOT chapter_count EQUAL 2 OR NOT rate_count EQUAL 2)
-  message(FATAL_ERROR "not two chapters with figures:\n${tables}")
+if(NOT chapter_count EQUAL 3 OR NOT rate_count EQUAL 3
+    OR NOT tables MATCHES "values of 100, 2 threads\n")
+  message(FATAL_ERROR "not three chapters with figures:\n${tables}")
 endif()
 if(NOT tables MATCHES "\\| Peat \\| yes \\| yes \\| 0 of [0-9]+, 1 \\|")
   message(FATAL_ERROR "no figures of a kill:\n${tables}")
