@@ -52,8 +52,9 @@ Workers MakeWorkers(const Workload& workload, const RunSetup& setup,
 }
 
 // Gets four pairs for each page of 4 KiB that they take, at random, so that an
-// engine's own cache holds what it is going to hold; 3 s at most. Where ranges
-// are asked for, one of them first: an engine may make its order after opening.
+// engine's own cache holds what it is going to hold; a minute at most. Where
+// ranges are asked for, one of them first: an engine may make its order after
+// opening.
 void WarmUp(Session* session, const Workload& workload, const RunSetup& setup,
             double tick) {
   if (IsOrdered(workload)) {
@@ -65,7 +66,7 @@ void WarmUp(Session* session, const Workload& workload, const RunSetup& setup,
       MakeOperations(gets, {.keys = setup.keys,
                             .operations = bytes / 1024,
                             .seed = setup.seed + 1}),
-      {.value_size = setup.value_size, .ticks_max = TicksOf(3, tick)});
+      {.value_size = setup.value_size, .ticks_max = TicksOf(60, tick)});
   worker.Work(session);
 }
 
