@@ -193,6 +193,7 @@ class Writer::Batch {
 
   void Publish(std::span<const Appended> appended) {
     HashIndex& index = *writer_.parts_.index;
+    MarkUnindexed(appended);
     index.BeginPublish(shard_bits_);
     for (const Key& key : keys_) {
       if (key.last_record == SIZE_MAX) continue;
@@ -214,6 +215,14 @@ class Writer::Batch {
                          appended[key.last_record].location);
     }
     index.EndPublish(shard_bits_);
+  }
+
+  // What a later record of the batch superseded never gets into the index.
+  void MarkUnindexed(std::span<const Appended> appended) {
+    if (writer_.parts_.ordered == nullptr) return;
+    for (size_t i = 0; i < records_.size(); ++i) {
+      if (!records_[i].is_current) writer_.MarkStale(appended[i].location);
+    }
   }
 
   Writer& writer_;

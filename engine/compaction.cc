@@ -70,6 +70,7 @@ absl::Status Compaction::Run() {
   }
   Reach(CompactionPoint::kCommitted);
   Publish();
+  Reach(CompactionPoint::kPublished);
   SaveKeyFilters();
   return absl::OkStatus();
 }
@@ -476,6 +477,10 @@ void Compaction::PublishSome(int shard, std::span<const Move> moves) {
     const Location to(output.number(), move.to_offset);
     const bool has_moved = parts_.index->ReplaceIf(move.hash, move.from, to);
     if (!has_moved && HasBug(Bug::kMoveWithoutCompare)) OverwriteSlot(move, to);
+    if (parts_.config->ordered) {
+      Segment& left = has_moved ? *inputs_[move.input].segment : output;
+      left.stale().Add(has_moved ? move.from.offset() : move.to_offset);
+    }
     if (has_moved) {
       inputs_[move.input].segment->mask_counts().Add(move.state, -1);
       output.mask_counts().Add(move.state, 1);

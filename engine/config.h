@@ -20,6 +20,7 @@ enum class ReadMethod { kMapped, kPositional };
 enum class CompactionPoint {
   kScanned,    // what is current has been copied; nothing is committed
   kCommitted,  // the manifest has changed, the index has not
+  kPublished,  // the index has moved; views that are opened keep the inputs
 };
 
 // Moments in the building of an ordered index.

@@ -27,8 +27,10 @@ Cursor::Cursor(const QueryParts& parts, const Reader* reader,
   } else {
     keys_.emplace(MakeKeySource(parts_, view_, query));
   }
-  // A small limit is the size of the only group.
-  group_size_ = query.limit <= kGroupSizeMax ? query.limit : kFirstGroupSize;
+  // Who says how many are wanted will take them.
+  group_size_ = query.limit == UINT64_MAX
+                    ? kFirstGroupSize
+                    : std::min<uint64_t>(query.limit, kGroupSizeMax);
   Advance();
 }
 

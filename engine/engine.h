@@ -155,6 +155,7 @@ class Engine {
   }
   absl::Status RunSnapshot() { return log_->saver.Save(); }
   const index::OrderedIndex* ordered() const { return ordered_.get(); }
+  const SegmentSet& segments() const { return segments_; }
 
  private:
   // What only a store that is written to has, in the order of construction.

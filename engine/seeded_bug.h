@@ -49,6 +49,7 @@ enum class Bug {
   kSizeBelieved,           // of a damaged record: what lies behind it is read
   kOrderByFileAge,         // replay takes the record of the newer file
   kLockDropped,            // an open that is refused removes the lock's file
+  kStaleUnmarked,          // a range takes a record that was superseded
   kDecidedOnce,            // a write that lost a race does not look again
   kCount,
 };

@@ -27,6 +27,7 @@ Segment::Segment(const SegmentIdentity& identity,
     : base_(mapping->data()),
       size_(mapping->size()),
       identity_(identity),
+      stale_(size_),
       mapping_(std::move(mapping)) {
   PEAT_CHECK(size_ >= format::kSegmentHeaderSize);
 }
@@ -35,6 +36,7 @@ Segment::Segment(const SegmentIdentity& identity, const Directory* directory,
                  std::unique_ptr<File> file, uint64_t size)
     : size_(size),
       identity_(identity),
+      stale_(size),
       directory_(directory),
       file_(std::move(file)) {
   PEAT_CHECK(size_ >= format::kSegmentHeaderSize);

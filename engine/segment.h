@@ -11,8 +11,10 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -20,6 +22,7 @@
 #include "engine/fs/file_system.h"
 #include "engine/mask_counts.h"
 #include "engine/seeded_bug.h"
+#include "engine/stale_places.h"
 #include "format/location.h"
 #include "format/record.h"
 #include "format/segment_header.h"
@@ -76,6 +79,15 @@ class Segment : public std::enable_shared_from_this<Segment> {
     return absl::OkStatus();
   }
 
+  // Whether these are the bytes of the key of a record at `offset`, if there is
+  // one; a hint, for who compares the whole record then. All of them lie before
+  // the end of the records. False if it is not mapped.
+  bool MayHaveKeyAt(uint64_t offset, std::string_view key) const {
+    return base_ != nullptr &&
+           std::memcmp(base_ + offset + format::kRecordHeaderSize, key.data(),
+                       key.size()) == 0;
+  }
+
   // Asks the processor for the record at `offset`. Reads nothing.
   void Prefetch(uint64_t offset) const {
     if (base_ == nullptr) return;
@@ -115,6 +127,14 @@ class Segment : public std::enable_shared_from_this<Segment> {
   // Set once by the segment set.
   format::SegmentNumber number() const { return number_; }
   void set_number(format::SegmentNumber number) { number_ = number; }
+  // Whether another segment had the number before. Set along with it.
+  bool has_used_number() const { return has_used_number_; }
+  void set_has_used_number() { has_used_number_ = true; }
+
+  // Its puts that the index points to no more, or never did; of a store with an
+  // ordered index.
+  StalePlaces& stale() { return stale_; }
+  const StalePlaces& stale() const { return stale_; }
 
   // Bytes of the records that the index points to. Relaxed: a sum that nothing
   // is ordered by. Moved by several threads while the store is opened, and
@@ -183,9 +203,10 @@ class Segment : public std::enable_shared_from_this<Segment> {
     return is_set_aside_.load(std::memory_order_relaxed);
   }
 
-  // Where the records end, for statistics; the appender moves it at rolls.
-  void set_end(uint64_t end) { end_.store(end, std::memory_order_relaxed); }
-  uint64_t end() const { return end_.load(std::memory_order_relaxed); }
+  // Where the records end; the appender moves it at rolls. Release, so that who
+  // reads up to it sees what was written.
+  void set_end(uint64_t end) { end_.store(end, std::memory_order_release); }
+  uint64_t end() const { return end_.load(std::memory_order_acquire); }
 
  private:
   format::ByteView Rest(uint64_t offset) const {
@@ -201,6 +222,8 @@ class Segment : public std::enable_shared_from_this<Segment> {
   uint64_t size_ = 0;
   const SegmentIdentity identity_;
   format::SegmentNumber number_ = 0;
+  bool has_used_number_ = false;
+  StalePlaces stale_;
 
   const std::unique_ptr<Mapping> mapping_;
   const Directory* const directory_ = nullptr;

@@ -27,6 +27,7 @@ absl::Status SegmentSet::AddOwner(Owner owner) {
   if (!free_numbers_.empty()) {
     number = free_numbers_.back();
     free_numbers_.pop_back();
+    owner.segment->set_has_used_number();
   } else if (number > format::kSegmentNumberMax) {
     return absl::ResourceExhaustedError(absl::StrFormat(
         "all %d segment numbers are taken", format::kSegmentNumberMax));
@@ -72,6 +73,7 @@ void SegmentSet::Exchange(Some retired, Some copies) {
     PEAT_CHECK(owner.segment == segment);
     PEAT_CHECK(!owner.is_retired);
     owner.is_retired = true;
+    segment->stale().AddAll();
   }
   for (const std::shared_ptr<Segment>& segment : copies) {
     PEAT_CHECK(owners_[segment->number()].is_copy);

@@ -60,9 +60,9 @@ class SegmentSet {
     return *segment;
   }
 
-  // The index points to none of `retired` any more and never will: they count
-  // no longer, but stay readable for whoever entered before. At the same moment
-  // `copies` come to stand for them.
+  // The index points to none of `retired` any more and never will: all their
+  // places are stale, they count no longer, but stay readable for whoever
+  // entered before. At the same moment `copies` come to stand for them.
   using Some = std::span<const std::shared_ptr<Segment>>;
   void Exchange(Some retired, Some copies) ABSL_LOCKS_EXCLUDED(mutex_);
 

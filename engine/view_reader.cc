@@ -20,6 +20,10 @@ using index::KeyGroup;
 using index::kLookupGroupSize;
 using index::Verdict;
 
+// Of a group, so many records are asked for whole ahead of the one that is
+// looked at: what computing takes of a record hides the wait for the next ones.
+constexpr size_t kRecordsAhead = 8;
+
 bool IsForgotten(const Record& record) {
   return !IsReadable(StateAfter(record.header.kind)) &&
          !HasBug(Bug::kForgottenVisible);
@@ -42,7 +46,7 @@ bool IsForgotten(const Record& record) {
 absl::Status ViewReader::Find(const View& view, std::string_view key,
                               Found* found) const {
   absl::Status failure;
-  switch (FindHashed(view, {key, Hash(key), {}, {}}, found, &failure)) {
+  switch (FindHashed(view, key, Hash(key), {}, found, &failure)) {
     case Answer::kFound:
       return absl::OkStatus();
     case Answer::kAbsent:
@@ -66,16 +70,14 @@ absl::Status ViewReader::Find(const View& view, std::string_view key,
 }
 
 [[gnu::always_inline]] inline ViewReader::Answer ViewReader::FindHashed(
-    const View& view, const HashedKey& wanted, Found* found,
-    absl::Status* failure) const {
-  Verdict verdict = wanted.candidate.is_none()
-                        ? Verdict::kOther
-                        : Match(wanted.key, wanted.candidate, found, failure);
+    const View& view, std::string_view key, uint64_t hash, Location candidate,
+    Found* found, absl::Status* failure) const {
+  Verdict verdict = candidate.is_none() ? Verdict::kOther
+                                        : Match(key, candidate, found, failure);
   if (verdict == Verdict::kOther) [[unlikely]] {
-    verdict =
-        parts_.index->FindUnvalidated(wanted.hash, [&](Location location) {
-          return Match(wanted.key, location, found, failure);
-        });
+    verdict = parts_.index->FindUnvalidated(hash, [&](Location location) {
+      return Match(key, location, found, failure);
+    });
   }
   if (verdict == Verdict::kStop) [[unlikely]] {
     return Answer::kFailed;
@@ -92,7 +94,7 @@ absl::Status ViewReader::Find(const View& view, std::string_view key,
       return Answer::kFound;
     }
   }
-  return FindSaved(view, wanted.key, found, failure);
+  return FindSaved(view, key, found, failure);
 }
 
 ViewReader::Answer ViewReader::FindSaved(const View& view, std::string_view key,
@@ -109,8 +111,31 @@ ViewReader::Answer ViewReader::FindSaved(const View& view, std::string_view key,
   return Answer::kFound;
 }
 
+inline Segment* ViewReader::SegmentIfCurrent(const View& view,
+                                             std::string_view key,
+                                             Location hint) const {
+  // What was hidden by damage counts as superseding all that is older.
+  if (parts_.hidden_up_to != 0) [[unlikely]] {
+    return nullptr;
+  }
+  Segment* const segment = view.SegmentAt(hint.segment());
+  if (segment == nullptr) return nullptr;
+  // The number may have come to stand for another segment, in which anything
+  // lies there, or nothing.
+  if (hint.offset() + format::RecordSize(key.size(), 0) >
+      view.EndOf(*segment)) {
+    return nullptr;
+  }
+  if (segment->stale().MayHave(hint.offset())) return nullptr;
+  if (segment->has_used_number() &&
+      !segment->MayHaveKeyAt(hint.offset(), key)) {
+    return nullptr;
+  }
+  return segment;
+}
+
 inline void ViewReader::Begin(const View& view, const KeyGroup& keys,
-                              size_t first, std::span<HashedKey> group) const {
+                              size_t first, std::span<GroupKey> group) const {
   // Where the record was is nearly always where it is. In a loop of its own,
   // so that the processor looks up many pages at a time.
   for (size_t i = 0; i < group.size(); ++i) {
@@ -118,35 +143,95 @@ inline void ViewReader::Begin(const View& view, const KeyGroup& keys,
     const Segment* const segment = view.SegmentAt(hint.segment());
     if (segment != nullptr) segment->PrefetchBegin(hint.offset());
   }
+  for (size_t i = 0; i < std::min(kRecordsAhead, group.size()); ++i) {
+    const Location hint = keys.hint(first + i);
+    const Segment* const segment = view.SegmentAt(hint.segment());
+    if (segment != nullptr) segment->Prefetch(hint.offset());
+  }
+  bool all_known = true;
   for (size_t i = 0; i < group.size(); ++i) {
     group[i].key = keys[first + i];
-    group[i].hash = Hash(group[i].key);
-    group[i].probe = parts_.index->Prepare(group[i].hash);
+    group[i].candidate = keys.hint(first + i);
+    group[i].segment = SegmentIfCurrent(view, group[i].key, group[i].candidate);
+    all_known &= group[i].segment != nullptr;
   }
+  if (all_known) [[likely]]
+    return;
+  for (GroupKey& wanted : group) {
+    if (wanted.segment != nullptr) continue;
+    wanted.hash = Hash(wanted.key);
+    wanted.probe = parts_.index->Prepare(wanted.hash);
+  }
+  for (GroupKey& wanted : group) {
+    if (wanted.segment != nullptr) continue;
+    wanted.candidate = wanted.probe.PeekAtHome();
+    if (wanted.candidate.is_none()) continue;
+    parts_.segments->At(wanted.candidate.segment())
+        .PrefetchBegin(wanted.candidate.offset());
+  }
+}
+
+[[gnu::always_inline]] inline ViewReader::Answer ViewReader::FindInGroup(
+    const View& view, const GroupKey& wanted, Found* found,
+    absl::Status* failure) const {
+  if (wanted.segment == nullptr) {
+    return FindHashed(view, wanted.key, wanted.hash, wanted.candidate, found,
+                      failure);
+  }
+  // An error is one only if the index leads there, too.
+  if (ReadRecord(*wanted.segment, wanted.candidate.offset(), found).ok() &&
+      found->record.header.kind == format::RecordKind::kPut &&
+      found->record.key == wanted.key && found->record.header.lsn <= view.lsn())
+      [[likely]] {
+    found->segment = wanted.segment;
+    found->owner.reset();
+    PEAT_DCHECK(IsShown(view, *found));
+    return Answer::kFound;
+  }
+  return FindHashed(view, wanted.key, Hash(wanted.key), {}, found, failure);
+}
+
+bool ViewReader::IsShown(const View& view, const Found& found) const {
+  const std::string_view key = found.record.key;
+  Found shown;
+  absl::Status failure;
+  switch (FindHashed(view, key, Hash(key), {}, &shown, &failure)) {
+    case Answer::kFound:
+      return shown.record.header.lsn == found.record.header.lsn;
+    case Answer::kAbsent:  // unless it was forgotten meanwhile
+      return IsForgotten(shown.record);
+    case Answer::kFailed:
+      return true;
+  }
+  PEAT_CHECK(false);
+}
+
+inline void ViewReader::PrefetchRecord(const GroupKey& wanted) const {
+  if (wanted.candidate.is_none()) return;
+  const Segment& segment =
+      wanted.segment != nullptr
+          ? *wanted.segment
+          : parts_.segments->At(wanted.candidate.segment());
+  segment.Prefetch(wanted.candidate.offset());
 }
 
 absl::Status ViewReader::FindGroup(const View& view, const KeyGroup& keys,
                                    Show show) const {
-  std::array<HashedKey, kLookupGroupSize> group;
+  std::array<GroupKey, kLookupGroupSize> group;
   Found found;
   absl::Status failure;
   GroupWatch watch(parts_.read_ahead, keys.size());
   for (size_t first = 0; first < keys.size(); first += kLookupGroupSize) {
     const size_t count = std::min(kLookupGroupSize, keys.size() - first);
     Begin(view, keys, first, std::span(group).first(count));
-    for (size_t i = 0; i < count; ++i) {
-      const Location candidate = group[i].probe.PeekAtHome();
-      group[i].candidate = candidate;
-      if (candidate.is_none()) continue;
-      parts_.segments->At(candidate.segment()).Prefetch(candidate.offset());
-    }
     if (const uint64_t size = watch.record_size(); size > 0) [[unlikely]] {
       AskForPages(std::span(group).first(count), size);
       watch.Restart();
     }
     uint64_t bytes = 0;
     for (size_t i = 0; i < count; ++i) {
-      const Answer answer = FindHashed(view, group[i], &found, &failure);
+      if (i + kRecordsAhead < count) PrefetchRecord(group[i + kRecordsAhead]);
+      const Answer answer = FindInGroup(view, group[i], &found, &failure);
       if (answer == Answer::kAbsent) continue;
       if (answer == Answer::kFailed) [[unlikely]] {
         return failure;
@@ -159,13 +244,15 @@ absl::Status ViewReader::FindGroup(const View& view, const KeyGroup& keys,
   return absl::OkStatus();
 }
 
-void ViewReader::AskForPages(std::span<const HashedKey> group,
+void ViewReader::AskForPages(std::span<const GroupKey> group,
                              uint64_t record_size) const {
-  for (const HashedKey& wanted : group) {
+  for (const GroupKey& wanted : group) {
     const Location candidate = wanted.candidate;
     if (candidate.is_none()) continue;
-    parts_.segments->At(candidate.segment())
-        .WillNeed(candidate.offset(), record_size);
+    const Segment& segment = wanted.segment != nullptr
+                                 ? *wanted.segment
+                                 : parts_.segments->At(candidate.segment());
+    segment.WillNeed(candidate.offset(), record_size);
   }
 }
 
@@ -195,7 +282,7 @@ absl::StatusOr<bool> ViewReader::Shows(const View& view, const Segment& segment,
   Found shown;
   absl::Status failure;
   const Answer answer =
-      FindHashed(view, {record.key, hash, {}, {}}, &shown, &failure);
+      FindHashed(view, record.key, hash, {}, &shown, &failure);
   if (answer == Answer::kFailed) return failure;
   return answer == Answer::kFound && shown.record.header.lsn == lsn;
 }

@@ -73,23 +73,38 @@ class ViewReader final {
  private:
   // Statuses would cost more than all the rest of a look.
   enum class Answer : uint8_t { kFound, kAbsent, kFailed };
-  // A key, and where its record probably lies; none: that is not known.
-  struct HashedKey {
+  // A key of a group, and where its record probably lies.
+  struct GroupKey {
     std::string_view key = {};
+    format::Location candidate = {};  // none: that is not known
+    // Of the candidate, if what lies there, and is a put of this key, is what
+    // the view shows. Null: the index knows, by these two.
+    Segment* segment = nullptr;
     uint64_t hash = 0;
-    format::Location candidate = {};
     index::Probe probe = {};
   };
   index::Verdict Match(std::string_view key, format::Location location,
                        Found* found, absl::Status* failure) const;
-  // Sets `*failure` if it is kFailed.
-  Answer FindHashed(const View& view, const HashedKey& wanted, Found* found,
+  // Sets `*failure` if it is kFailed. Looks at `candidate` first, unless it is
+  // none.
+  Answer FindHashed(const View& view, std::string_view key, uint64_t hash,
+                    format::Location candidate, Found* found,
                     absl::Status* failure) const;
-  // Asks for what a look at each of `group`, the keys from `first` on, reads.
+  // Without the index, if that can be; for all others, as FindHashed().
+  Answer FindInGroup(const View& view, const GroupKey& wanted, Found* found,
+                     absl::Status* failure) const;
+  // Whether FindHashed() says the same of what FindInGroup() has found.
+  bool IsShown(const View& view, const Found& found) const;
+  // The segment at `hint`, if a put of `key` that begins there, and is as old
+  // as the view, has not been superseded; null: ask the index.
+  Segment* SegmentIfCurrent(const View& view, std::string_view key,
+                            format::Location hint) const;
+  // Asks for what a look at each of `group`, the keys from `first` on, reads;
+  // of the records only the beginnings.
   void Begin(const View& view, const index::KeyGroup& keys, size_t first,
-             std::span<HashedKey> group) const;
-  void AskForPages(std::span<const HashedKey> group,
-                   uint64_t record_size) const;
+             std::span<GroupKey> group) const;
+  void PrefetchRecord(const GroupKey& wanted) const;
+  void AskForPages(std::span<const GroupKey> group, uint64_t record_size) const;
   Answer FindSaved(const View& view, std::string_view key, Found* found,
                    absl::Status* failure) const;
 

@@ -64,7 +64,7 @@ class View final {
   }
 
   // The segment of that number that it keeps, or null.
-  const Segment* SegmentAt(format::SegmentNumber number) const {
+  Segment* SegmentAt(format::SegmentNumber number) const {
     return number < segments_->size() ? (*segments_)[number].get() : nullptr;
   }
 

@@ -238,6 +238,7 @@ void Writer::PointTo(uint64_t hash, const HashIndex::Position& position,
          .lsn = record.superseded_lsn,
          .until = appended.lsn});
   }
+  if (!is_new && parts_.ordered != nullptr) MarkStale(position.location);
   if (record.kind == RecordKind::kTombstone) {
     PEAT_CHECK(!is_new);
     parts_.index->Erase(hash, position);
@@ -252,6 +253,11 @@ void Writer::PointTo(uint64_t hash, const HashIndex::Position& position,
   } else if (!is_listed) {
     parts_.ordered->Erase(record.key);
   }
+}
+
+void Writer::MarkStale(Location location) {
+  if (HasBug(Bug::kStaleUnmarked)) return;
+  parts_.segments->At(location.segment()).stale().Add(location.offset());
 }
 
 absl::Status Writer::CheckWritable(Need need) {

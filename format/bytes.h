@@ -57,6 +57,12 @@ void Store(std::byte* to, T value) {
   __builtin_prefetch(address);
   asm volatile("");
 }
+// The same for all lines of [begin, begin + size), if `begin` begins one.
+[[gnu::always_inline]] inline void PrefetchToRead(const void* begin,
+                                                  size_t size) {
+  const auto* const bytes = static_cast<const std::byte*>(begin);
+  for (size_t i = 0; i < size; i += 64) PrefetchToRead(bytes + i);
+}
 [[gnu::always_inline]] inline void PrefetchToWrite(const void* address) {
   __builtin_prefetch(address, 1);
   asm volatile("");

@@ -19,8 +19,8 @@ std::string Separator(std::string_view left, std::string_view right) {
   return std::string(right.substr(0, CommonPrefixSize(left, right) + 1));
 }
 
-template <typename T>
-auto At(std::vector<T>& vector, size_t i) {
+template <typename Vector>
+auto At(Vector& vector, size_t i) {
   return vector.begin() + static_cast<std::ptrdiff_t>(i);
 }
 
@@ -64,10 +64,7 @@ void OrderedIndex::Node::RemoveChild(size_t i) {
 }
 
 uint64_t OrderedIndex::Node::memory_bytes() const {
-  return sizeof(*this) +
-         heads.capacity() * sizeof(decltype(heads)::value_type) +
-         separators.capacity() * sizeof(decltype(separators)::value_type) +
-         children.capacity() * sizeof(decltype(children)::value_type);
+  return sizeof(*this) + separators.capacity() * sizeof(separators[0]);
 }
 
 // --- The way down.
@@ -95,25 +92,36 @@ OrderedIndex::~OrderedIndex() {
 }
 
 OrderedIndex::Leaf* OrderedIndex::Find(std::string_view key) const {
-  const Node* node = root();
-  while (!node->is_lowest) node = node->node(node->ChildOf(key));
-  return node->leaf(node->ChildOf(key));
+  for (const Node* node = root();;) {
+    node->Prefetch();
+    const size_t child = node->ChildOf(key);
+    if (node->is_lowest) return node->leaf(child);
+    node = node->node(child);
+  }
 }
 
 OrderedIndex::Leaf* OrderedIndex::FindWithEnd(
     std::string_view key, std::optional<std::string_view>* end) const {
-  end->reset();
+  // The separator that ends the range: looked at last, since it may have to
+  // come from memory.
+  const std::string* separator = nullptr;
   for (const Node* node = root();;) {
+    node->Prefetch();
     const size_t child = node->ChildOf(key);
-    if (child < node->separators.size()) *end = node->separators[child];
-    if (node->is_lowest) {
-      // It is likely to be asked for next.
-      if (child + 1 < node->children.size()) {
-        format::PrefetchToRead(node->leaf(child + 1));
-      }
-      return node->leaf(child);
+    if (child < node->separators.size()) separator = &node->separators[child];
+    if (!node->is_lowest) {
+      node = node->node(child);
+      continue;
     }
-    node = node->node(child);
+    Leaf* const leaf = node->leaf(child);
+    format::PrefetchToWrite(leaf);
+    // The next one is likely to be asked for then.
+    if (child + 1 < node->children.size()) {
+      format::PrefetchToRead(node->leaf(child + 1));
+    }
+    end->reset();
+    if (separator != nullptr) *end = *separator;
+    return leaf;
   }
 }
 

@@ -31,6 +31,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/container/inlined_vector.h"
 #include "index/epoch.h"
 #include "index/mutex.h"
 #include "index/ordered_leaf.h"
@@ -84,11 +85,14 @@ class OrderedIndex final {
   // Constant once the root leads to it.
   struct Node {
     bool is_lowest = false;  // its children are leaves
-    // Child i has the keys from separator i - 1 up to separator i.
-    std::vector<uint64_t> heads;  // of the separators
+    // Child i has the keys from separator i - 1 up to separator i. What the way
+    // down reads lies in the node itself, so that one wait for memory will do.
+    absl::InlinedVector<uint64_t, kFanout> heads;  // of the separators
+    absl::InlinedVector<void*, kFanout + 1> children;
     std::vector<std::string> separators;
-    std::vector<void*> children;
 
+    // Asks for the cache lines that the way down reads.
+    void Prefetch() const { format::PrefetchToRead(this, sizeof(*this)); }
     size_t ChildOf(std::string_view key) const;     // of the range with `key`
     size_t ChildBelow(std::string_view end) const;  // with what is less
     const Node* node(size_t i) const {

@@ -101,11 +101,11 @@ class OrderedLeaf final {
 
   // Asks for the cache lines of all keys.
   void PrefetchSlots() const {
-    PrefetchBytes(slots_.data(), slots_.size() * sizeof(Slot));
+    format::PrefetchToRead(slots_.data(), slots_.size() * sizeof(Slot));
   }
   void Prefetch() const {
     PrefetchSlots();
-    PrefetchBytes(tails_.data(), tails_.size());
+    format::PrefetchToRead(tails_.data(), tails_.size());
   }
 
   // The number of keys that are less than `key`.
@@ -152,11 +152,6 @@ class OrderedLeaf final {
   // Makes `size` bytes the length of the prefix, which it must not exceed.
   void ShortenPrefix(size_t size);
   void Reserve(size_t slots, size_t tails);
-  [[gnu::always_inline]] static void PrefetchBytes(const void* bytes,
-                                                   size_t size) {
-    const auto* const begin = static_cast<const std::byte*>(bytes);
-    for (size_t i = 0; i < size; i += 64) format::PrefetchToRead(begin + i);
-  }
 
   std::string prefix_;
   std::vector<Slot> slots_;

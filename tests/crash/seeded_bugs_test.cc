@@ -71,7 +71,8 @@ constexpr const char* kNames[] = {"no bug",
                                   "payload not verified on read",
                                   "size of a damaged record believed",
                                   "order by the age of files",
-                                  "lock dropped on second open"};
+                                  "lock dropped on second open",
+                                  "superseded record shown by a range"};
 // Behind these come those that only threads show: see tests/concurrency.
 static_assert(std::size(kNames) == static_cast<size_t>(Bug::kDecidedOnce));
 

@@ -27,11 +27,18 @@ using Pairs = std::multimap<std::string, std::string>;
 
 constexpr uint64_t kSegmentSize = uint64_t{64} << 10;
 
-class ViewCompactionTest : public ::testing::TestWithParam<ReadMethod> {
+struct Variant {
+  const char* name;
+  ReadMethod read_method;
+  bool ordered;
+};
+
+class ViewCompactionTest : public ::testing::TestWithParam<Variant> {
  protected:
   ViewCompactionTest() : disk_(1) {
     Config config;
-    config.read_method = GetParam();
+    config.read_method = GetParam().read_method;
+    config.ordered = GetParam().ordered;
     config.segment_size_min = kSegmentSize;
     config.segment_size_max = kSegmentSize;
     config.space_extra_min = 0;
@@ -76,13 +83,15 @@ class ViewCompactionTest : public ::testing::TestWithParam<ReadMethod> {
   Pairs expected_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Methods, ViewCompactionTest,
-                         ::testing::Values(ReadMethod::kMapped,
-                                           ReadMethod::kPositional),
-                         [](const auto& method) {
-                           return method.param == ReadMethod::kMapped
-                                      ? "mapped"
-                                      : "positional";
+constexpr Variant kVariants[] = {
+    {"mapped", ReadMethod::kMapped, false},
+    {"positional", ReadMethod::kPositional, false},
+    {"ordered", ReadMethod::kMapped, true},
+    {"ordered_positional", ReadMethod::kPositional, true}};
+INSTANTIATE_TEST_SUITE_P(Variants, ViewCompactionTest,
+                         ::testing::ValuesIn(kVariants),
+                         [](const auto& variant) {
+                           return std::string(variant.param.name);
                          });
 
 // In the order of the log, where a record that lies in two places would show.
@@ -90,13 +99,16 @@ TEST_P(ViewCompactionTest, AScanOpenedAmidACompactionShowsEachKeyOnce) {
   Fill();
   std::vector<std::pair<std::unique_ptr<Cursor>, Pairs>> cursors;
   at_point_ = [&](CompactionPoint) {
-    // So that each has a view of its own.
-    Put(5000 + static_cast<int>(cursors.size()), "new");
+    // So that each has a view of its own. A key that is new, and one that is to
+    // be moved, or was.
+    const auto point = static_cast<int>(cursors.size());
+    Put(5000 + point, "new");
+    Put(1 + 2 * point, "newer");
     cursors.emplace_back(engine_->Scan({}), expected_);
     EXPECT_EQ(Read(*engine_->Scan({})), expected_);
   };
   ASSERT_OK(engine_->Compact());
-  ASSERT_GE(cursors.size(), 2U);
+  ASSERT_GE(cursors.size(), 3U);
   cursors.emplace_back(engine_->Scan({}), expected_);
   for (const auto& [cursor, expected] : cursors) {
     EXPECT_EQ(Read(*cursor), expected);
