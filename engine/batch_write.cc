@@ -221,7 +221,8 @@ class Writer::Batch {
   void MarkUnindexed(std::span<const Appended> appended) {
     if (writer_.parts_.ordered == nullptr) return;
     for (size_t i = 0; i < records_.size(); ++i) {
-      if (!records_[i].is_current) writer_.MarkStale(appended[i].location);
+      if (!records_[i].is_current)
+        writer_.MarkStale(nullptr, appended[i].location);
     }
   }
 

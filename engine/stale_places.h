@@ -79,7 +79,7 @@ class StalePlaces final {
     return uint64_t{1} << (offset / kBitBytes % 64);
   }
 
-  Word* Allocate() {
+  [[gnu::noinline]] Word* Allocate() {
     auto made = std::make_unique<Word[]>(word_count_);
     Word* found = nullptr;
     // Release, so that others find zeros; of two, the first one counts.

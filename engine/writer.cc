@@ -238,7 +238,9 @@ void Writer::PointTo(uint64_t hash, const HashIndex::Position& position,
          .lsn = record.superseded_lsn,
          .until = appended.lsn});
   }
-  if (!is_new && parts_.ordered != nullptr) MarkStale(position.location);
+  if (!is_new && parts_.ordered != nullptr) {
+    MarkStale(record.superseded, position.location);
+  }
   if (record.kind == RecordKind::kTombstone) {
     PEAT_CHECK(!is_new);
     parts_.index->Erase(hash, position);
@@ -255,9 +257,10 @@ void Writer::PointTo(uint64_t hash, const HashIndex::Position& position,
   }
 }
 
-void Writer::MarkStale(Location location) {
+void Writer::MarkStale(Segment* segment, Location location) {
   if (HasBug(Bug::kStaleUnmarked)) return;
-  parts_.segments->At(location.segment()).stale().Add(location.offset());
+  if (segment == nullptr) segment = &parts_.segments->At(location.segment());
+  segment->stale().Add(location.offset());
 }
 
 absl::Status Writer::CheckWritable(Need need) {

@@ -150,8 +150,9 @@ class Writer {
   void CountMasks(const Seen& seen, KeyState after, format::Location to) const;
   void PointTo(uint64_t hash, const index::HashIndex::Position& position,
                const AppendRecord& record, const Appended& appended);
-  // The index does not point to `location` any more (see stale_places.h).
-  void MarkStale(format::Location location);
+  // The index does not point to `location` any more (see stale_places.h), which
+  // is in `segment`; null: that is to be looked up.
+  void MarkStale(Segment* segment, format::Location location);
   // Everything about a write of `bytes` that is left to do outside the locks.
   absl::Status Acknowledge(format::Lsn lsn, uint64_t bytes, bool wake);
 
