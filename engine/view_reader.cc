@@ -46,7 +46,7 @@ bool IsForgotten(const Record& record) {
 absl::Status ViewReader::Find(const View& view, std::string_view key,
                               Found* found) const {
   absl::Status failure;
-  switch (FindHashed(view, key, Hash(key), {}, found, &failure)) {
+  switch (FindHashed(view, {.key = key, .hash = Hash(key)}, found, &failure)) {
     case Answer::kFound:
       return absl::OkStatus();
     case Answer::kAbsent:
@@ -70,14 +70,16 @@ absl::Status ViewReader::Find(const View& view, std::string_view key,
 }
 
 [[gnu::always_inline]] inline ViewReader::Answer ViewReader::FindHashed(
-    const View& view, std::string_view key, uint64_t hash, Location candidate,
-    Found* found, absl::Status* failure) const {
-  Verdict verdict = candidate.is_none() ? Verdict::kOther
-                                        : Match(key, candidate, found, failure);
+    const View& view, const HashedKey& wanted, Found* found,
+    absl::Status* failure) const {
+  Verdict verdict = wanted.candidate.is_none()
+                        ? Verdict::kOther
+                        : Match(wanted.key, wanted.candidate, found, failure);
   if (verdict == Verdict::kOther) [[unlikely]] {
-    verdict = parts_.index->FindUnvalidated(hash, [&](Location location) {
-      return Match(key, location, found, failure);
-    });
+    verdict =
+        parts_.index->FindUnvalidated(wanted.hash, [&](Location location) {
+          return Match(wanted.key, location, found, failure);
+        });
   }
   if (verdict == Verdict::kStop) [[unlikely]] {
     return Answer::kFailed;
@@ -94,7 +96,7 @@ absl::Status ViewReader::Find(const View& view, std::string_view key,
       return Answer::kFound;
     }
   }
-  return FindSaved(view, key, found, failure);
+  return FindSaved(view, wanted.key, found, failure);
 }
 
 ViewReader::Answer ViewReader::FindSaved(const View& view, std::string_view key,
@@ -175,7 +177,7 @@ inline void ViewReader::Begin(const View& view, const KeyGroup& keys,
     const View& view, const GroupKey& wanted, Found* found,
     absl::Status* failure) const {
   if (wanted.segment == nullptr) {
-    return FindHashed(view, wanted.key, wanted.hash, wanted.candidate, found,
+    return FindHashed(view, {wanted.key, wanted.hash, wanted.candidate}, found,
                       failure);
   }
   // An error is one only if the index leads there, too.
@@ -188,14 +190,15 @@ inline void ViewReader::Begin(const View& view, const KeyGroup& keys,
     PEAT_DCHECK(IsShown(view, *found));
     return Answer::kFound;
   }
-  return FindHashed(view, wanted.key, Hash(wanted.key), {}, found, failure);
+  return FindHashed(view, {.key = wanted.key, .hash = Hash(wanted.key)}, found,
+                    failure);
 }
 
 bool ViewReader::IsShown(const View& view, const Found& found) const {
   const std::string_view key = found.record.key;
   Found shown;
   absl::Status failure;
-  switch (FindHashed(view, key, Hash(key), {}, &shown, &failure)) {
+  switch (FindHashed(view, {.key = key, .hash = Hash(key)}, &shown, &failure)) {
     case Answer::kFound:
       return shown.record.header.lsn == found.record.header.lsn;
     case Answer::kAbsent:  // unless it was forgotten meanwhile
@@ -282,7 +285,7 @@ absl::StatusOr<bool> ViewReader::Shows(const View& view, const Segment& segment,
   Found shown;
   absl::Status failure;
   const Answer answer =
-      FindHashed(view, record.key, hash, {}, &shown, &failure);
+      FindHashed(view, {.key = record.key, .hash = hash}, &shown, &failure);
   if (answer == Answer::kFailed) return failure;
   return answer == Answer::kFound && shown.record.header.lsn == lsn;
 }

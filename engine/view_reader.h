@@ -73,6 +73,12 @@ class ViewReader final {
  private:
   // Statuses would cost more than all the rest of a look.
   enum class Answer : uint8_t { kFound, kAbsent, kFailed };
+  // A key, and the candidate to look at first, unless it is none.
+  struct HashedKey {
+    std::string_view key = {};
+    uint64_t hash = 0;
+    format::Location candidate = {};
+  };
   // A key of a group, and where its record probably lies.
   struct GroupKey {
     std::string_view key = {};
@@ -85,10 +91,8 @@ class ViewReader final {
   };
   index::Verdict Match(std::string_view key, format::Location location,
                        Found* found, absl::Status* failure) const;
-  // Sets `*failure` if it is kFailed. Looks at `candidate` first, unless it is
-  // none.
-  Answer FindHashed(const View& view, std::string_view key, uint64_t hash,
-                    format::Location candidate, Found* found,
+  // Sets `*failure` if it is kFailed.
+  Answer FindHashed(const View& view, const HashedKey& wanted, Found* found,
                     absl::Status* failure) const;
   // Without the index, if that can be; for all others, as FindHashed().
   Answer FindInGroup(const View& view, const GroupKey& wanted, Found* found,

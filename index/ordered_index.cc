@@ -64,7 +64,7 @@ void OrderedIndex::Node::RemoveChild(size_t i) {
 }
 
 uint64_t OrderedIndex::Node::memory_bytes() const {
-  return sizeof(*this) + separators.capacity() * sizeof(separators[0]);
+  return sizeof(*this) + separators.capacity() * sizeof(std::string);
 }
 
 // --- The way down.
