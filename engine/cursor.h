@@ -4,7 +4,8 @@
 //   or, in any order: the log (log_scan.h)
 //
 // It works a group of pairs ahead, so that the waits for memory of a group
-// overlap; groups grow from 8 to 64. It holds no guard between calls, and
+// overlap; groups grow from 8 to 64, or with a limit are as large as that from
+// the beginning, up to 64. It holds no guard between calls, and
 // nothing but its view and the segments of its group, so it delays nobody. It
 // may outlive the store; then it ends with an error.
 //
