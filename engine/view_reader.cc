@@ -209,13 +209,11 @@ bool ViewReader::IsShown(const View& view, const Found& found) const {
   PEAT_CHECK(false);
 }
 
-inline void ViewReader::PrefetchRecord(const GroupKey& wanted) const {
-  if (wanted.candidate.is_none()) return;
-  const Segment& segment =
-      wanted.segment != nullptr
-          ? *wanted.segment
-          : parts_.segments->At(wanted.candidate.segment());
-  segment.Prefetch(wanted.candidate.offset());
+inline const Segment* ViewReader::CandidateSegment(
+    const GroupKey& wanted) const {
+  if (wanted.segment != nullptr) return wanted.segment;
+  if (wanted.candidate.is_none()) return nullptr;
+  return &parts_.segments->At(wanted.candidate.segment());
 }
 
 absl::Status ViewReader::FindGroup(const View& view, const KeyGroup& keys,
@@ -233,7 +231,11 @@ absl::Status ViewReader::FindGroup(const View& view, const KeyGroup& keys,
     }
     uint64_t bytes = 0;
     for (size_t i = 0; i < count; ++i) {
-      if (i + kRecordsAhead < count) PrefetchRecord(group[i + kRecordsAhead]);
+      if (i + kRecordsAhead < count) {
+        const GroupKey& ahead = group[i + kRecordsAhead];
+        const Segment* const segment = CandidateSegment(ahead);
+        if (segment != nullptr) segment->Prefetch(ahead.candidate.offset());
+      }
       const Answer answer = FindInGroup(view, group[i], &found, &failure);
       if (answer == Answer::kAbsent) continue;
       if (answer == Answer::kFailed) [[unlikely]] {
@@ -250,12 +252,9 @@ absl::Status ViewReader::FindGroup(const View& view, const KeyGroup& keys,
 void ViewReader::AskForPages(std::span<const GroupKey> group,
                              uint64_t record_size) const {
   for (const GroupKey& wanted : group) {
-    const Location candidate = wanted.candidate;
-    if (candidate.is_none()) continue;
-    const Segment& segment = wanted.segment != nullptr
-                                 ? *wanted.segment
-                                 : parts_.segments->At(candidate.segment());
-    segment.WillNeed(candidate.offset(), record_size);
+    const Segment* const segment = CandidateSegment(wanted);
+    if (segment == nullptr) continue;
+    segment->WillNeed(wanted.candidate.offset(), record_size);
   }
 }
 

@@ -107,7 +107,8 @@ class ViewReader final {
   // of the records only the beginnings.
   void Begin(const View& view, const index::KeyGroup& keys, size_t first,
              std::span<GroupKey> group) const;
-  void PrefetchRecord(const GroupKey& wanted) const;
+  // Where the candidate lies; null if there is none.
+  const Segment* CandidateSegment(const GroupKey& wanted) const;
   void AskForPages(std::span<const GroupKey> group, uint64_t record_size) const;
   Answer FindSaved(const View& view, std::string_view key, Found* found,
                    absl::Status* failure) const;
