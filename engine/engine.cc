@@ -74,10 +74,11 @@ Engine::Log::Log(Engine& engine, std::unique_ptr<DirectoryLock> directory_lock,
               .sync_policy = engine.config_.sync,
               .wall_clock = engine.config_.wall_clock,
               .wake_background =
-                  [this] {
+                  [this, &engine] {
                     if (!supply_task.has_value()) return;
                     supply_task->Wake();
                     sync_task->Wake();
+                    if (engine.index_.WantsCollapse()) load_task->Wake();
                     if (compaction_task.has_value()) compaction_task->Wake();
                   },
               .at_write_point = engine.config_.at_write_point}),
@@ -127,22 +128,24 @@ void Engine::Log::StartBackground(Engine& engine) {
     // What fails is tried again when the next one is due.
     save_task.emplace([this] { (void)saver.Save(); }, Lane::kLong);
   }
+  load_task.emplace(
+      [&engine] {
+        for (int i = 0; i < index::HashIndex::kShardCount; ++i) {
+          if (engine.closed_.load(std::memory_order_relaxed)) return;
+          engine.index_.EnsureLoaded(i);
+        }
+        while (engine.index_.WantsCollapse()) {
+          if (engine.closed_.load(std::memory_order_relaxed)) return;
+          engine.index_.Collapse();
+        }
+      },
+      Lane::kLong);
+  load_task->Wake();
   supply_task.emplace([this] { housekeeping.RunSupply(); });
   sync_task.emplace([this] {
     housekeeping.RunSync();
     if (save_task.has_value() && saver.IsDue()) save_task->Wake();
   });
-  if (engine.open_stats_.keys_loaded > 0) {
-    load_task.emplace(
-        [&engine] {
-          for (int i = 0; i < index::HashIndex::kShardCount; ++i) {
-            if (engine.closed_.load(std::memory_order_relaxed)) return;
-            engine.index_.EnsureLoaded(i);
-          }
-        },
-        Lane::kLong);
-    load_task->Wake();
-  }
   if (engine.ordered_builder_.has_value()) {
     // What fails is told to queries.
     build_task.emplace([&engine] { (void)engine.ordered_builder_->Build(); },

@@ -183,7 +183,7 @@ class Engine {
     std::optional<BackgroundTask> supply_task;
     std::optional<BackgroundTask> sync_task;
     std::optional<BackgroundTask> compaction_task;
-    std::optional<BackgroundTask> load_task;   // of the index snapshot
+    std::optional<BackgroundTask> load_task;   // the index: its snapshot, its pages
     std::optional<BackgroundTask> save_task;   // of another one
     std::optional<BackgroundTask> build_task;  // of the ordered index
   };

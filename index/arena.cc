@@ -38,6 +38,8 @@ constexpr uint64_t kRetiredUnitsMax = 256;
 // and some chunks: what an index that grows leaves free it will use again.
 constexpr uint64_t kFreeShareMax = 4;
 constexpr uint64_t kFreeUnitsMax = uint64_t{2} * kChunkUnits;
+// MADV_COLLAPSE, which Debian 12's C library does not name yet.
+constexpr int kAdviseCollapse = 25;
 // Shorter runs of pages are not worth a system call.
 constexpr uint32_t kReleasedPagesMin = 4;
 // Under one hold of the lock.
@@ -85,7 +87,7 @@ struct Arena::FreeRun {
 
 // The head of a chunk, in its first unit.
 struct Arena::Chunk {
-  bool is_huge = false;
+  bool is_huge = false;        // as far as the kernel can
   uint32_t touched_units = 0;  // no unit from here on was ever used
   uint32_t ready_units = 0;    // not less; the page faults up to here are taken
   // A bit per unit: in use, as the head itself always is.
@@ -120,6 +122,7 @@ struct Arena::Chunk {
 Arena::~Arena() {
   const MutexLock lock(&mutex_);
   PEAT_CHECK(!is_provisioning_);
+  PEAT_CHECK(collapsing_ == nullptr);
   for (Chunk* const chunk : chunks_) Unmap(chunk->unit(0), kChunkSize);
   if (spare_ != nullptr) Unmap(spare_->unit(0), kChunkSize);
 }
@@ -209,6 +212,26 @@ void Arena::Provision() {
   UpdateWantsProvision();
 }
 
+void Arena::Collapse() {
+  Chunk* chunk = nullptr;
+  {
+    const MutexLock lock(&mutex_);
+    if (collapsing_ != nullptr || to_collapse_.empty()) return;
+    chunk = to_collapse_.front();
+    to_collapse_.pop_front();
+    wants_collapse_.store(!to_collapse_.empty(), std::memory_order_relaxed);
+    // What was given back would be taken again.
+    if (chunk->released.any()) return;
+    collapsing_ = chunk;
+    chunk->is_huge = true;
+    Touch(chunk, kChunkUnits);
+  }
+  (void)::madvise(chunk->unit(0), kChunkSize, MADV_HUGEPAGE);
+  (void)::madvise(chunk->unit(0), kChunkSize, kAdviseCollapse);
+  const MutexLock lock(&mutex_);
+  collapsing_ = nullptr;
+}
+
 Arena::Chunk* Arena::ChunkOf(const void* address) {
   const size_t offset = reinterpret_cast<uintptr_t>(address) % kChunkSize;
   auto* const unit = static_cast<std::byte*>(const_cast<void*>(address));
@@ -231,6 +254,11 @@ Arena::Chunk* Arena::MapChunk(bool is_huge) {
 }
 
 void Arena::AddChunk(Chunk* chunk) {
+  // What is left of the newest is less than a table.
+  if (!chunks_.empty() && !chunks_.back()->is_huge) {
+    to_collapse_.push_back(chunks_.back());
+    wants_collapse_.store(true, std::memory_order_relaxed);
+  }
   chunks_.push_back(chunk);
   if (!chunk->is_huge) memory_bytes_ += kUnitSize;
   PutRun(chunk, 1, kChunkUnits - 1);
@@ -324,6 +352,7 @@ bool Arena::HasMuchFree() const {
 }
 
 uint32_t Arena::ReleaseSome(Chunk* chunk, uint32_t first) {
+  if (chunk == collapsing_) return kChunkUnits;
   for (int i = 0; i < kReleasesAtOnce && first < kChunkUnits;) {
     // Not from within a run: only its beginning knows its length.
     if (chunk->IsUsed(first) || !chunk->IsUsed(first - 1)) {

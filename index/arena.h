@@ -12,6 +12,8 @@
 // far as they have been used; from 32 MiB on they are of huge ones. Provision()
 // takes faults ahead, in the background. A writer that finds no huge chunk
 // ready makes one of small pages, so that it never waits for a huge fault.
+// Once a chunk of small pages is full, Collapse() makes one huge page of them,
+// so that a look at a table need not walk the page tables.
 //
 // Thread-safe. A retired table is reused once all readers that could look at it
 // have left (epoch.h).
@@ -60,6 +62,16 @@ class Arena final {
   // Takes the page faults of what will be used next. For a background thread;
   // takes up to some milliseconds, and holds no lock meanwhile.
   void Provision() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // True when Collapse() has something to do. Cheap.
+  bool WantsCollapse() const {
+    return wants_collapse_.load(std::memory_order_relaxed);
+  }
+
+  // Makes one huge page of a full chunk's small ones, where the kernel can
+  // (Linux 6.1). For a background thread: takes a millisecond, during which
+  // others may wait for that chunk, but for no lock.
+  void Collapse() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Gives free memory back to the system if there is much of it. For a
   // background thread; holds the lock for some 10 us at a time.
@@ -110,6 +122,8 @@ class Arena final {
   std::vector<Chunk*> chunks_ ABSL_GUARDED_BY(mutex_);
   Chunk* spare_ ABSL_GUARDED_BY(mutex_) = nullptr;  // made by Provision()
   bool is_provisioning_ ABSL_GUARDED_BY(mutex_) = false;
+  std::deque<Chunk*> to_collapse_ ABSL_GUARDED_BY(mutex_);
+  Chunk* collapsing_ ABSL_GUARDED_BY(mutex_) = nullptr;  // by Collapse()
   std::deque<Retired> retired_ ABSL_GUARDED_BY(mutex_);
   uint64_t retired_units_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t long_units_ ABSL_GUARDED_BY(mutex_) = 0;  // free, in the last bin
@@ -118,6 +132,7 @@ class Arena final {
   // Counters that others read at any time; no order is needed.
   std::atomic<uint64_t> memory_bytes_ = 0;
   std::atomic<bool> wants_provision_ = false;
+  std::atomic<bool> wants_collapse_ = false;
 };
 
 }  // namespace peat::index

@@ -249,10 +249,12 @@ class HashIndex final {
   uint64_t size() const;
   uint64_t memory_bytes() const;
 
-  // For a background thread: makes memory ready before writers need it (see
-  // Arena). Call it when WantsProvision() says so, which is cheap to ask.
+  // For a background thread: memory before writers need it, and huge pages (see
+  // Arena). Call each when Wants...() says so, which is cheap to ask.
   bool WantsProvision() const { return arena_.WantsProvision(); }
   void Provision() { arena_.Provision(); }
+  bool WantsCollapse() const { return arena_.WantsCollapse(); }
+  void Collapse() { arena_.Collapse(); }
 
   // For a background thread: gives memory back that keys have left. Call it
   // when WantsShrink() says so, which costs a look at each shard. Holds a

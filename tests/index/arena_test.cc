@@ -3,11 +3,14 @@
 #include "index/arena.h"
 
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <cstring>
+#include <fstream>
 #include <memory>
 #include <random>
+#include <string>
 #include <vector>
 
 #include "index/epoch.h"
@@ -25,6 +28,30 @@ bool IsAll(const Piece& piece, std::byte value) {
   return std::all_of(piece.units,
                      piece.units + piece.unit_count * Arena::kUnitSize,
                      [value](std::byte byte) { return byte == value; });
+}
+
+// Of this process.
+uint64_t HugePageBytes() {
+  std::ifstream file("/proc/self/smaps_rollup");
+  for (std::string word; file >> word;) {
+    if (word != "AnonHugePages:") continue;
+    uint64_t kib = 0;
+    file >> kib;
+    return kib << 10;
+  }
+  return 0;
+}
+
+bool KernelCollapses() {
+  constexpr size_t kSize = size_t{4} << 20;
+  constexpr int kAdviseCollapse = 25;  // MADV_COLLAPSE
+  void* const memory = ::mmap(nullptr, kSize, PROT_READ | PROT_WRITE,
+                              MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return false;
+  std::memset(memory, 1, kSize);
+  const bool collapses = ::madvise(memory, kSize, kAdviseCollapse) == 0;
+  ::munmap(memory, kSize);
+  return collapses;
 }
 
 TEST(ArenaTest, CostsNothingUntilItIsUsed) {
@@ -103,6 +130,7 @@ TEST(ArenaTest, GivesBackWhatManyFreedUnitsTook) {
   std::vector<Piece> pieces;
   for (int i = 0; i < 4'000; ++i) {
     if (arena.WantsProvision()) arena.Provision();  // some huge chunks, too
+    if (arena.WantsCollapse() && i % 2 == 0) arena.Collapse();
     const uint32_t count = 1 + random() % Arena::kUnitCountMax;
     pieces.push_back(
         {arena.Allocate(count), count, static_cast<std::byte>(1 + i % 255)});
@@ -137,6 +165,42 @@ TEST(ArenaTest, KeepsAFewFreeChunks) {
   arena.Release();
 
   EXPECT_EQ(arena.memory_bytes(), full);
+}
+
+TEST(ArenaTest, MakesOneHugePageOfAFullChunk) {
+  Arena arena;
+  EXPECT_FALSE(arena.WantsCollapse());
+  std::vector<Piece> pieces;
+  while (!arena.WantsCollapse()) {
+    pieces.push_back(
+        {arena.Allocate(7), 7, static_cast<std::byte>(1 + pieces.size() % 9)});
+    std::memset(pieces.back().units, static_cast<int>(pieces.back().mark),
+                7 * Arena::kUnitSize);
+  }
+  const uint64_t bytes = arena.memory_bytes();
+  const uint64_t huge_bytes = HugePageBytes();
+
+  arena.Collapse();
+
+  EXPECT_FALSE(arena.WantsCollapse());
+  EXPECT_LT(arena.memory_bytes() - bytes, 7 * Arena::kUnitSize);
+  for (const Piece& piece : pieces) ASSERT_TRUE(IsAll(piece, piece.mark));
+  if (!KernelCollapses()) GTEST_SKIP() << "the kernel makes no huge pages";
+  EXPECT_EQ(HugePageBytes(), huge_bytes + (uint64_t{2} << 20));
+}
+
+TEST(ArenaTest, LeavesAChunkOfWhichPagesWereGivenBack) {
+  Arena arena;
+  std::vector<std::byte*> units;
+  // Much that is free at once, so that it is given back.
+  for (int i = 0; i < 1'000; ++i) units.push_back(arena.Allocate(12));
+  for (std::byte* const unit : units) arena.Free(unit, 12);
+  arena.Release();
+  const uint64_t huge_bytes = HugePageBytes();
+
+  while (arena.WantsCollapse()) arena.Collapse();
+
+  EXPECT_LE(HugePageBytes(), huge_bytes + arena.memory_bytes());
 }
 
 TEST(ArenaTest, AsksForProvisionUntilItIsDone) {

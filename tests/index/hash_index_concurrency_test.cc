@@ -61,6 +61,7 @@ TEST_P(GrowthTest, KeepsTheKeysOfAllWriters) {
   writers.emplace_back([&] {
     while (index_.size() < kKeyCount) {
       if (index_.WantsProvision()) index_.Provision();
+      if (index_.WantsCollapse()) index_.Collapse();
       std::this_thread::yield();
     }
   });
