@@ -207,23 +207,28 @@ def ratio_chart(chapter: Chapter, workload: str, above: str, below: str,
                        tick_text=lambda v: f"{v:g}")
 
 
+def median_latencies(runs: list) -> list:
+    """Pairs of a fraction of the calls and the seconds that these take."""
+    # Beyond one over the calls there is only the maximum, and beyond 99.999 %
+    # no room. As far as all runs go: medians of different runs need not ascend.
+    beyond = max(0.99e-5, *(1 / float(row["calls"]) for row in runs))
+    points = collections.defaultdict(list)
+    for row in runs:
+        for pair in row["latency_ns"].split():
+            fraction, nanoseconds = pair.split(":")
+            if 1 - float(fraction) >= beyond:
+                points[float(fraction)].append(float(nanoseconds) / 1e9)
+    return [(fraction, max(statistics.median(values), 1e-9))
+            for fraction, values in sorted(points.items())]
+
+
 def latency_chart(chapter: Chapter, workload: str) -> str:
     lines = []
     names = [n for n in chapter.infos if n not in ("nothing",)]
     for name, runs in chapter.main_group(workload).items():
         if name == "nothing":
             continue
-        points = collections.defaultdict(list)
-        for row in runs:
-            for pair in row["latency_ns"].split():
-                fraction, nanoseconds = pair.split(":")
-                # Beyond one over the calls there is only the maximum, and
-                # beyond 99.999 % no room.
-                above = 1 - float(fraction)
-                if above >= max(1 / float(row["calls"]), 0.99e-5):
-                    points[float(fraction)].append(float(nanoseconds) / 1e9)
-        entries = [(f, max(statistics.median(v), 1e-9))
-                   for f, v in sorted(points.items())]
+        entries = median_latencies(runs)
         if entries:
             css = "peat" if name == "Peat" else f"c{names.index(name)}"
             lines.append(charts.Line(name, entries, css))

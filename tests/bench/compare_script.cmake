@@ -21,6 +21,15 @@ if(output)
   message(FATAL_ERROR "ran again:\n${output}")
 endif()
 
+# The slower of two runs had more calls, so it alone knows the last fraction.
+execute_process(COMMAND ${PYTHON} -c "
+import report
+runs = [{'calls': '100', 'latency_ns': '0.5:1000 0.99:9000'},
+        {'calls': '1000', 'latency_ns': '0.5:2000 0.99:3000 0.999:4000'}]
+seconds = [v for _, v in report.median_latencies(runs)]
+assert seconds == sorted(seconds) and len(seconds) == 2, seconds"
+  WORKING_DIRECTORY ${SOURCE_DIR} COMMAND_ERROR_IS_FATAL ANY)
+
 # The same figures, as if they were of fewer and larger pairs.
 file(READ ${WORK_DIR}/smoke.csv figures)
 string(REPLACE ",2000,100," ",1000,1024," figures "${figures}")
