@@ -341,6 +341,7 @@ void Arena::Release() {
       if (first == 1 && i == 0) Reclaim();
       // Chunks stay where they are in the list.
       if (i == chunks_.size() || !HasMuchFree()) return;
+      if (chunks_[i] == collapsing_) break;
       first = ReleaseSome(chunks_[i], first);
     }
   }
@@ -352,7 +353,6 @@ bool Arena::HasMuchFree() const {
 }
 
 uint32_t Arena::ReleaseSome(Chunk* chunk, uint32_t first) {
-  if (chunk == collapsing_) return kChunkUnits;
   for (int i = 0; i < kReleasesAtOnce && first < kChunkUnits;) {
     // Not from within a run: only its beginning knows its length.
     if (chunk->IsUsed(first) || !chunk->IsUsed(first - 1)) {
