@@ -78,7 +78,7 @@ Engine::Log::Log(Engine& engine, std::unique_ptr<DirectoryLock> directory_lock,
                     if (!supply_task.has_value()) return;
                     supply_task->Wake();
                     sync_task->Wake();
-                    if (engine.index_.WantsCollapse()) load_task->Wake();
+                    if (engine.index_.WantsCollapse()) index_task->Wake();
                     if (compaction_task.has_value()) compaction_task->Wake();
                   },
               .at_write_point = engine.config_.at_write_point}),
@@ -128,7 +128,7 @@ void Engine::Log::StartBackground(Engine& engine) {
     // What fails is tried again when the next one is due.
     save_task.emplace([this] { (void)saver.Save(); }, Lane::kLong);
   }
-  load_task.emplace(
+  index_task.emplace(
       [&engine] {
         for (int i = 0; i < index::HashIndex::kShardCount; ++i) {
           if (engine.closed_.load(std::memory_order_relaxed)) return;
@@ -140,7 +140,7 @@ void Engine::Log::StartBackground(Engine& engine) {
         }
       },
       Lane::kLong);
-  load_task->Wake();
+  index_task->Wake();
   supply_task.emplace([this] { housekeeping.RunSupply(); });
   sync_task.emplace([this] {
     housekeeping.RunSync();
@@ -170,7 +170,7 @@ void Engine::Log::StartBackground(Engine& engine) {
 // Ended, not destroyed: until then they may still wake themselves.
 void Engine::Log::EndBackground() {
   if (build_task.has_value()) build_task->End();
-  if (load_task.has_value()) load_task->End();
+  if (index_task.has_value()) index_task->End();
   if (save_task.has_value()) save_task->End();
   if (compaction_task.has_value()) compaction_task->End();
   compactor.Stop();

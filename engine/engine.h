@@ -183,8 +183,8 @@ class Engine {
     std::optional<BackgroundTask> supply_task;
     std::optional<BackgroundTask> sync_task;
     std::optional<BackgroundTask> compaction_task;
-    std::optional<BackgroundTask> load_task;   // of the snapshot; huge pages
-    std::optional<BackgroundTask> save_task;   // of another snapshot
+    std::optional<BackgroundTask> index_task;  // loads it; makes its pages huge
+    std::optional<BackgroundTask> save_task;   // of an index snapshot
     std::optional<BackgroundTask> build_task;  // of the ordered index
   };
 
