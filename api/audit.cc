@@ -5,10 +5,10 @@
 #include <vector>
 
 #include "api/store_impl.h"
-#include "engine/digest.h"
 #include "engine/engine.h"
-#include "engine/fs/file_system.h"
-#include "engine/mask_scan.h"
+#include "engine/os/file_system.h"
+#include "engine/query/mask_scan.h"
+#include "engine/write/digest.h"
 #include "format/check.h"
 #include "format/mask.h"
 #include "format/status_macros.h"

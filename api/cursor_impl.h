@@ -6,7 +6,7 @@
 #include <memory>
 #include <utility>
 
-#include "engine/cursor.h"
+#include "engine/query/cursor.h"
 #include "peat/cursor.h"
 
 namespace peat {

@@ -1,6 +1,6 @@
 #include "peat/masks.h"
 
-#include "engine/key_state.h"
+#include "engine/segment/key_state.h"
 
 namespace peat {
 

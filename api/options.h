@@ -4,7 +4,7 @@
 #define PEAT_API_OPTIONS_H_
 
 #include "absl/status/statusor.h"
-#include "engine/config.h"
+#include "engine/segment/config.h"
 #include "peat/options.h"
 
 namespace peat {

@@ -3,7 +3,7 @@
 #ifndef PEAT_API_QUERY_H_
 #define PEAT_API_QUERY_H_
 
-#include "engine/query.h"
+#include "engine/query/query.h"
 #include "peat/query.h"
 
 namespace peat {

@@ -6,7 +6,7 @@
 #include <memory>
 #include <utility>
 
-#include "engine/snapshot.h"
+#include "engine/query/snapshot.h"
 #include "peat/snapshot.h"
 
 namespace peat {

@@ -9,7 +9,7 @@
 #include "api/options.h"
 #include "api/store_impl.h"
 #include "engine/engine.h"
-#include "engine/fs/file_system.h"
+#include "engine/os/file_system.h"
 #include "format/check.h"
 #include "format/mask.h"
 #include "format/record.h"
@@ -279,8 +279,8 @@ Stats Store::GetStats() const {
   stats.appended_bytes = from.appended_bytes;
   stats.write_amplification = from.write_amplification;
   stats.slowed_seconds = from.slowed_seconds;
-  stats.index_snapshot_count = from.index_snapshot_count;
-  stats.index_snapshot_bytes = from.index_snapshot_bytes;
+  stats.index_image_count = from.index_image_count;
+  stats.index_image_bytes = from.index_image_bytes;
   for (const engine::SegmentStats& segment : from.segments) {
     stats.segments.push_back(Copy(segment));
   }

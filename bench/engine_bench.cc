@@ -10,7 +10,7 @@
 //   engine_bench memory  [--keys N]                bytes a key while it grows
 //   engine_bench reopen  [--keys N] [--rounds R]   after kill -9, warm and
 //   cold,
-//                                                  without an index snapshot
+//                                                  without an index image
 //   engine_bench restart [--keys N] [--rounds R]   with one
 //   engine_bench snapshots [--keys N] [--rounds R] what saving the index costs
 //   engine_bench masks   [--keys N] [--rounds R]   forget, list, memory

@@ -227,7 +227,7 @@ void RunRestart(const Arguments& arguments) {
   PrintMilliseconds("a close", clean);
   PrintMilliseconds("a close, overwrites of 1/16 and kill -9", killed);
   PrintMilliseconds("kill -9 amid overwrites of 1/4 to 1/2", amid);
-  PrintMilliseconds("a close, without the index snapshot", without);
+  PrintMilliseconds("a close, without the index image", without);
 }
 
 void RunSnapshots(const Arguments& arguments) {
@@ -249,7 +249,7 @@ void RunSnapshots(const Arguments& arguments) {
       Overwrite(*store, keys, keys, seed++);
       wall[is_on ? 1 : 0].push_back(Now() - begin);
       cpu[is_on ? 1 : 0].push_back(CpuSeconds() - cpu_begin);
-      snapshots += store->GetStats().index_snapshot_count;
+      snapshots += store->GetStats().index_image_count;
     }
   }
   std::printf("%lu keys, as many overwrites; %.1f snapshots a round\n\n",

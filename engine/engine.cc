@@ -7,7 +7,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_format.h"
-#include "engine/recovery.h"
+#include "engine/recover/recovery.h"
 #include "format/check.h"
 #include "format/file_name.h"
 #include "format/status_macros.h"

@@ -5,7 +5,7 @@
 //            -> upsert                                        (Writer)
 //   get      enter -> index find -> verify -> return          (Reader)
 //   scan     keys in order -> as a view shows them            (Cursor)
-//   flush    one sync for all who wait                        (LogSyncer)
+//   flush    one sync for all who wait                        (GroupCommit)
 //   open     lock -> manifest -> log's end -> mend -> replay  (recovery)
 //   behind   prepare, touch, sync, seal                       (Housekeeping)
 //   compact  pick -> scan -> is it current? -> copy -> commit -> index
@@ -13,9 +13,9 @@
 //   copy     end the active segment -> seal -> link           (checkpoint.h)
 //
 //   save     at rest: the end, the counts -> the tables as they were then
-//                                                             (IndexSaver)
+//                                                             (IndexImageWriter)
 //
-// Locks are taken in this order: index saver, compactor, commit, segment
+// Locks are taken in this order: index image writer, compactor, commit, segment
 // supply, index shards (ascending), views, appender, segment set; manifest
 // store under the first four.
 //
@@ -37,39 +37,39 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "engine/appender.h"
-#include "engine/checkpoint.h"
-#include "engine/compaction_loop.h"
-#include "engine/compactor.h"
-#include "engine/config.h"
-#include "engine/cursor.h"
-#include "engine/fs/file_system.h"
-#include "engine/fs/fork.h"
-#include "engine/gate.h"
+#include "engine/compact/compaction_loop.h"
+#include "engine/compact/compactor.h"
 #include "engine/housekeeping.h"
-#include "engine/index_saver.h"
-#include "engine/index_snapshot.h"
-#include "engine/key_source.h"
-#include "engine/log_syncer.h"
-#include "engine/manifest_store.h"
-#include "engine/mask_counts.h"
-#include "engine/mask_scan.h"
-#include "engine/ordered_builder.h"
-#include "engine/poison.h"
-#include "engine/query.h"
-#include "engine/reader.h"
-#include "engine/replay.h"
-#include "engine/segment_set.h"
-#include "engine/segment_sources.h"
-#include "engine/segment_supply.h"
-#include "engine/snapshot.h"
-#include "engine/stats.h"
-#include "engine/throttle.h"
-#include "engine/value_references.h"
-#include "engine/view_reader.h"
-#include "engine/views.h"
-#include "engine/worker.h"
-#include "engine/writer.h"
+#include "engine/log/appender.h"
+#include "engine/log/group_commit.h"
+#include "engine/log/manifest_store.h"
+#include "engine/log/poison.h"
+#include "engine/log/segment_allocator.h"
+#include "engine/log/value_references.h"
+#include "engine/os/file_system.h"
+#include "engine/os/fork.h"
+#include "engine/os/gate.h"
+#include "engine/os/worker.h"
+#include "engine/query/cursor.h"
+#include "engine/query/key_source.h"
+#include "engine/query/mask_scan.h"
+#include "engine/query/ordered_builder.h"
+#include "engine/query/query.h"
+#include "engine/query/segment_sources.h"
+#include "engine/query/snapshot.h"
+#include "engine/read/reader.h"
+#include "engine/read/view_reader.h"
+#include "engine/read/views.h"
+#include "engine/recover/index_image_reader.h"
+#include "engine/recover/replay.h"
+#include "engine/save/checkpoint.h"
+#include "engine/save/index_image_writer.h"
+#include "engine/segment/config.h"
+#include "engine/segment/mask_counts.h"
+#include "engine/segment/segment_set.h"
+#include "engine/segment/stats.h"
+#include "engine/write/throttle.h"
+#include "engine/write/writer.h"
 #include "index/epoch.h"
 #include "index/hash_index.h"
 #include "index/key_hash.h"
@@ -168,8 +168,8 @@ class Engine {
 
     std::unique_ptr<DirectoryLock> lock;
     Appender appender;
-    SegmentSupply supply;
-    LogSyncer syncer;
+    SegmentAllocator supply;
+    GroupCommit syncer;
     ValueReferences references;
     Throttle throttle;
     Writer writer;
@@ -177,14 +177,14 @@ class Engine {
     index::Mutex commit_mutex;
     SnapshotAnchors anchors;
     Compactor compactor;
-    IndexSaver saver;
+    IndexImageWriter saver;
     std::optional<CompactionLoop> compaction_loop;
     // Last, so that they end first.
     std::optional<BackgroundTask> supply_task;
     std::optional<BackgroundTask> sync_task;
     std::optional<BackgroundTask> compaction_task;
     std::optional<BackgroundTask> index_task;  // loads it; makes its pages huge
-    std::optional<BackgroundTask> save_task;   // of an index snapshot
+    std::optional<BackgroundTask> save_task;   // of an index image
     std::optional<BackgroundTask> build_task;  // of the ordered index
   };
 
@@ -199,12 +199,12 @@ class Engine {
       const Config& config);
   absl::Status RecoverToWrite(std::unique_ptr<DirectoryLock> lock);
   absl::Status RecoverToRead();
-  // Takes what there is from an index snapshot, and opens the sealed segments
+  // Takes what there is from an index image, and opens the sealed segments
   // of `manifest`. Returns what is to be replayed.
   absl::StatusOr<std::vector<ReplaySource>> OpenSegments(
       const format::Manifest& manifest);
   // Drops segments that nothing is known to have been written to, if there is
-  // an index snapshot that does not fit. That may be all that a power loss has
+  // an index image that does not fit. That may be all that a power loss has
   // left of what was written to them: it would fit once they were used again.
   absl::Status DropIfSnapshotMisfits(
       std::vector<format::ManifestSegment>* unused);

@@ -8,9 +8,9 @@
 
 #include "absl/strings/str_format.h"
 #include "engine/engine.h"
-#include "engine/index_snapshot.h"
-#include "engine/recovery.h"
-#include "engine/seeded_bug.h"
+#include "engine/recover/index_image_reader.h"
+#include "engine/recover/recovery.h"
+#include "engine/segment/seeded_bug.h"
 #include "format/check.h"
 #include "format/file_name.h"
 #include "format/status_macros.h"
@@ -153,7 +153,7 @@ absl::Status Engine::RecoverToWrite(std::unique_ptr<DirectoryLock> lock) {
 
 absl::Status Engine::DropIfSnapshotMisfits(
     std::vector<ManifestSegment>* unused) {
-  const std::vector<std::string> snapshots = ListIndexSnapshots(*directory_);
+  const std::vector<std::string> snapshots = ListIndexImages(*directory_);
   const bool none_is_left_over = std::all_of(
       snapshots.begin(), snapshots.end(),
       [this](const std::string& name) { return name == found_snapshot_.name; });
@@ -172,10 +172,10 @@ absl::StatusOr<std::vector<ReplaySource>> Engine::OpenSegments(
   std::optional<FoundSnapshot> snapshot;
   // Looks for damage, or is to read all of the log for another reason.
   if (config_.access != Access::kReadOnlyDespiteDamage) {
-    snapshot = FindIndexSnapshot(*directory_, manifest, hasher_);
+    snapshot = FindIndexImage(*directory_, manifest, hasher_);
   }
   if (snapshot.has_value() &&
-      !LoadIndexSnapshot(*snapshot, manifest, ThreadCount(config_), &index_)) {
+      !LoadIndexImage(*snapshot, manifest, ThreadCount(config_), &index_)) {
     snapshot.reset();
   }
   PEAT_ASSIGN_OR_RETURN(

@@ -156,8 +156,8 @@ void Engine::CountCompaction(Stats* stats) const {
   }
   stats->slowed_seconds =
       static_cast<double>(log_->throttle.waited_nanoseconds()) * 1e-9;
-  stats->index_snapshot_count = log_->saver.counters().snapshot_count;
-  stats->index_snapshot_bytes = log_->saver.counters().written_bytes;
+  stats->index_image_count = log_->saver.counters().snapshot_count;
+  stats->index_image_bytes = log_->saver.counters().written_bytes;
 }
 
 }  // namespace peat::engine

@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "engine/compact/compaction_policy.h"
 #include "format/check.h"
 #include "format/status_macros.h"
 #include "index/epoch.h"
@@ -41,7 +42,7 @@ void Housekeeping::RunSupply() {
   const bool half_full =
       progress.tail >= progress.capacity / 2 || progress.rolls_early;
   const bool has_room =
-      parts_.appender->rolled_count() < SegmentSupply::kRolledMax;
+      parts_.appender->rolled_count() < SegmentAllocator::kRolledMax;
   const size_t wanted = progress.active == nullptr || !half_full || !has_room
                             ? 0
                         : progress.starved ? 2
@@ -96,7 +97,7 @@ void Housekeeping::RunSync() {
       parts_.appender->last_lsn() > parts_.syncer->durable_lsn();
   const bool is_full =
       progress.unsynced_bytes >= kUnsyncedMax ||
-      progress.unsynced_rolled.size() >= SegmentSupply::kRolledMax / 2;
+      progress.unsynced_rolled.size() >= SegmentAllocator::kRolledMax / 2;
   for (const std::shared_ptr<LogFile>& log : progress.unsynced_rolled) {
     StartWriteback(*log, log->end);
   }

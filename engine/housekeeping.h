@@ -22,14 +22,14 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
-#include "engine/appender.h"
-#include "engine/config.h"
-#include "engine/log_syncer.h"
-#include "engine/manifest_store.h"
-#include "engine/poison.h"
-#include "engine/segment_set.h"
-#include "engine/segment_supply.h"
-#include "engine/throttle.h"
+#include "engine/log/appender.h"
+#include "engine/log/group_commit.h"
+#include "engine/log/manifest_store.h"
+#include "engine/log/poison.h"
+#include "engine/log/segment_allocator.h"
+#include "engine/segment/config.h"
+#include "engine/segment/segment_set.h"
+#include "engine/write/throttle.h"
 #include "index/hash_index.h"
 
 namespace peat::engine {
@@ -39,8 +39,8 @@ class Housekeeping {
   // Everything pointed to must outlive this.
   struct Parts {
     Appender* appender;
-    SegmentSupply* supply;
-    LogSyncer* syncer;
+    SegmentAllocator* supply;
+    GroupCommit* syncer;
     ManifestStore* manifest;
     index::HashIndex* index;
     Poison* poison;

@@ -103,8 +103,8 @@ Json ToJson(const Stats& stats) {
   object["appended_bytes"] = stats.appended_bytes;
   object["write_amplification"] = stats.write_amplification;
   object["slowed_seconds"] = stats.slowed_seconds;
-  object["index_snapshot_count"] = stats.index_snapshot_count;
-  object["index_snapshot_bytes"] = stats.index_snapshot_bytes;
+  object["index_image_count"] = stats.index_image_count;
+  object["index_image_bytes"] = stats.index_image_bytes;
   object["open"] = ToJson(stats.open);
   object["segments"] = ToJson(stats.segments);
   return object;

@@ -82,7 +82,7 @@ void AddVerify(CLI::App& app, ExitCode& exit_code) {
       "writes. Checked are\nboth copies of the manifest, every record and "
       "what may stand where, that no two\nrecords have the same lsn and "
       "different content, where the log ends, large values,\nmasks, hint "
-      "files, index snapshots, and the names of files.\n\nA finding is "
+      "files, index images, and the names of files.\n\nA finding is "
       "*damage* (something is lost, or may be, or the "
       "store does not open),\na *flaw* (a copy or a cache is wrong, and "
       "nothing "

@@ -20,7 +20,7 @@ struct CutRange {
 // How the last Open() went.
 struct OpenStats {
   bool clean = true;  // the log had been closed
-  // Taken from an index snapshot, which an earlier process had left; 0: there
+  // Taken from an index image, which an earlier process had left; 0: there
   // was none that fitted, and all of the log was replayed.
   uint64_t keys_loaded = 0;
   uint64_t records_replayed = 0;  // those that are younger than it
@@ -118,8 +118,8 @@ struct Stats {
   double slowed_seconds = 0;
 
   // Since then: how often the index was saved, and in how many bytes.
-  uint64_t index_snapshot_count = 0;
-  uint64_t index_snapshot_bytes = 0;
+  uint64_t index_image_count = 0;
+  uint64_t index_image_bytes = 0;
 
   // By id. In a store that is open to read only all tombstones count as if they
   // could not go.

@@ -19,7 +19,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/seeded_bug.h"
+#include "engine/segment/seeded_bug.h"
 #include "tests/concurrency/compaction_race_fixture.h"
 #include "tests/support/child_process.h"
 #include "tests/support/sim_random.h"

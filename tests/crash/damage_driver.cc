@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "absl/strings/str_format.h"
-#include "engine/segment_scanner.h"
+#include "engine/segment/segment_scanner.h"
 #include "format/file_name.h"
 #include "format/manifest.h"
 #include "format/segment_header.h"

@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "engine/config.h"
-#include "engine/key_state.h"
+#include "engine/segment/config.h"
+#include "engine/segment/key_state.h"
 #include "tests/support/sim_random.h"
 
 namespace peat::testing {

@@ -25,7 +25,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "engine/seeded_bug.h"
+#include "engine/segment/seeded_bug.h"
 #include "tests/crash/crash_check.h"
 
 namespace peat::testing {

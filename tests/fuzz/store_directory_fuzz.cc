@@ -20,7 +20,7 @@
 #include <iterator>
 #include <string>
 
-#include "engine/fs/file_system.h"
+#include "engine/os/file_system.h"
 #include "format/check.h"
 #include "format/checksum.h"
 #include "format/manifest.h"

@@ -22,7 +22,7 @@ namespace {
 
 constexpr auto kKeepAll = [](Location) { return true; };
 
-// What goes to the file of an index snapshot.
+// What goes to the file of an index image.
 class SavedIndex final : public SlotWriter {
  public:
   // From here on it holds the index as it is now.

@@ -89,7 +89,7 @@ ModelAnswer Model::Apply(const ModelUnit& unit, ModelState* state, Mark* mark) {
   return ModelAnswer::kDone;
 }
 
-// A key's life, told once more than engine/key_state.h tells it.
+// A key's life, told once more than engine/segment/key_state.h tells it.
 ModelAnswer Model::ApplyOne(const ModelWrite& write, ModelState* state,
                             Mark* mark) {
   const auto at = state->find(write.key);

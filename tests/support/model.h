@@ -20,7 +20,7 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/key_state.h"
+#include "engine/segment/key_state.h"
 #include "format/record.h"
 
 namespace peat::testing {

@@ -5,7 +5,7 @@
 
 #include <vector>
 
-#include "engine/writer.h"
+#include "engine/write/writer.h"
 #include "tests/support/model.h"
 
 namespace peat::testing {

@@ -8,7 +8,7 @@
 #include <memory>
 #include <string>
 
-#include "engine/fs/file_system.h"
+#include "engine/os/file_system.h"
 #include "tests/support/sim_machine.h"
 
 namespace peat::testing {

@@ -61,7 +61,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "engine/fs/file_system.h"
+#include "engine/os/file_system.h"
 #include "tests/support/sim_disk.h"
 #include "tests/support/sim_machine.h"
 

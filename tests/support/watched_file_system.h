@@ -17,7 +17,7 @@
 #include <span>
 #include <string>
 
-#include "engine/fs/file_system.h"
+#include "engine/os/file_system.h"
 
 namespace peat::testing {
 

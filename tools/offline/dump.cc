@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "engine/worker.h"
+#include "engine/os/worker.h"
 #include "format/check.h"
 #include "format/status_macros.h"
 #include "index/mutex.h"

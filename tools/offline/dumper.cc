@@ -1,6 +1,6 @@
 #include "tools/offline/dumper.h"
 
-#include "engine/value_files.h"
+#include "engine/log/value_files.h"
 #include "format/mask.h"
 #include "format/status_macros.h"
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <atomic>
 
-#include "engine/worker.h"
+#include "engine/os/worker.h"
 #include "format/status_macros.h"
 
 namespace peat::tools {

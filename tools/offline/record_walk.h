@@ -1,10 +1,10 @@
 // The records of one segment in the order of its file, each verified, read in
 // bounded memory and despite damage.
 //
-// What engine/segment_scanner.h does over bytes in memory, this does over a
-// file of any size: it holds a window of it, which grows only for a record that
-// is larger, once that record's header has been verified. Bytes that are in
-// memory already can be walked, too.
+// What engine/segment/segment_scanner.h does over bytes in memory, this does
+// over a file of any size: it holds a window of it, which grows only for a
+// record that is larger, once that record's header has been verified. Bytes
+// that are in memory already can be walked, too.
 //
 //   while Next() says kRecord ... on kDamaged: Resync(), and on
 //
@@ -19,8 +19,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "engine/fs/file_system.h"
-#include "engine/segment_scanner.h"
+#include "engine/os/file_system.h"
+#include "engine/segment/segment_scanner.h"
 #include "format/bytes.h"
 #include "format/record.h"
 

@@ -12,7 +12,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_format.h"
-#include "engine/value_files.h"
+#include "engine/log/value_files.h"
 #include "format/check.h"
 #include "format/file_name.h"
 #include "format/mask.h"

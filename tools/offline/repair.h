@@ -22,7 +22,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
-#include "engine/fs/file_system.h"
+#include "engine/os/file_system.h"
 #include "format/record.h"
 #include "tools/offline/finding.h"
 #include "tools/offline/live_set.h"

@@ -19,7 +19,7 @@
 #include <optional>
 
 #include "absl/status/statusor.h"
-#include "engine/fs/file_system.h"
+#include "engine/os/file_system.h"
 #include "format/location.h"
 
 namespace peat::tools {

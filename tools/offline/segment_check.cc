@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
-#include "engine/digest.h"
+#include "engine/write/digest.h"
 #include "format/file_name.h"
 #include "format/hint_file.h"
 #include "format/mask.h"

@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
-#include "engine/manifest_store.h"
-#include "engine/worker.h"
+#include "engine/log/manifest_store.h"
+#include "engine/os/worker.h"
 #include "format/checksum.h"
 #include "format/file_name.h"
 #include "index/key_hash.h"
@@ -19,7 +19,7 @@ namespace peat::tools {
 namespace {
 
 using engine::FoundSnapshot;
-using format::IndexSnapshot;
+using format::IndexImage;
 using format::ManifestSegment;
 using format::SegmentKind;
 using format::SegmentState;
@@ -144,7 +144,7 @@ class StoreComparison {
     }
   }
 
-  std::optional<SnapshotFlaw> Check(const IndexSnapshot& head) const {
+  std::optional<SnapshotFlaw> Check(const IndexImage& head) const {
     const index::KeyHasher hasher(manifest_.hash_seed);
     if (head.store_id != manifest_.store_id ||
         head.hash_check != engine::HashCheck(hasher)) {
@@ -311,7 +311,7 @@ SnapshotChecker::SnapshotChecker(const StoreFiles& files) : files_(files) {
       continue;
     }
     absl::StatusOr<FoundSnapshot> found =
-        engine::ReadIndexSnapshot(*files.directory, name);
+        engine::ReadIndexImage(*files.directory, name);
     // A process that writes has put another one in its place.
     if (absl::IsNotFound(found.status())) continue;
     if (found.ok()) {

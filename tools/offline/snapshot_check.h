@@ -1,4 +1,4 @@
-// Whether index snapshots are whole, and say of the log what it says itself
+// Whether index images are whole, and say of the log what it says itself
 // (FORMAT.md, section 16).
 //
 // An engine finds out nearly all that may be wrong with one, and then opens the
@@ -16,7 +16,7 @@
 #include <map>
 #include <vector>
 
-#include "engine/index_snapshot.h"
+#include "engine/recover/index_image_reader.h"
 #include "format/record.h"
 #include "tools/offline/finding.h"
 #include "tools/offline/store_files.h"

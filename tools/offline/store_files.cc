@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
-#include "engine/manifest_store.h"
-#include "engine/recovery.h"
+#include "engine/log/manifest_store.h"
+#include "engine/recover/recovery.h"
 #include "format/check.h"
 #include "format/file_name.h"
 #include "format/status_macros.h"

@@ -24,8 +24,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "engine/fs/file_system.h"
-#include "engine/log_tail.h"
+#include "engine/os/file_system.h"
+#include "engine/recover/log_tail.h"
 #include "format/manifest.h"
 #include "tools/offline/record_walk.h"
 

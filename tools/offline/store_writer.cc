@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "engine/recovery.h"
-#include "engine/segment_supply.h"
+#include "engine/log/segment_allocator.h"
+#include "engine/recover/recovery.h"
 #include "format/check.h"
 #include "format/file_name.h"
 #include "format/status_macros.h"

@@ -21,7 +21,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "engine/fs/file_system.h"
+#include "engine/os/file_system.h"
 #include "format/manifest.h"
 #include "format/record.h"
 

@@ -9,10 +9,10 @@
 #include <vector>
 
 #include "absl/strings/str_format.h"
-#include "engine/digest.h"
-#include "engine/manifest_store.h"
-#include "engine/value_files.h"
-#include "engine/worker.h"
+#include "engine/log/manifest_store.h"
+#include "engine/log/value_files.h"
+#include "engine/os/worker.h"
+#include "engine/write/digest.h"
 #include "format/file_name.h"
 #include "format/status_macros.h"
 #include "tools/offline/lsn_check.h"
@@ -161,7 +161,7 @@ class Verification {
     }
   }
 
-  // What the walk along the log has found: see engine/log_tail.h.
+  // What the walk along the log has found: see engine/recover/log_tail.h.
   void CheckTail() {
     const engine::LogTail& tail = *files_.tail;
     if (tail.damage.ok()) {

@@ -23,7 +23,7 @@
 #include <filesystem>
 
 #include "absl/status/statusor.h"
-#include "engine/fs/file_system.h"
+#include "engine/os/file_system.h"
 #include "tools/offline/finding.h"
 #include "tools/offline/live_set.h"
 

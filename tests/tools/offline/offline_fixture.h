@@ -16,7 +16,7 @@
 #include <utility>
 #include <vector>
 
-#include "engine/fs/file_system.h"
+#include "engine/os/file_system.h"
 #include "peat/store.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/store_fixture.h"

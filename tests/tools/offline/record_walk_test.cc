@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "engine/segment_scanner.h"
+#include "engine/segment/segment_scanner.h"
 #include "format/segment_header.h"
 #include "tests/tools/offline/offline_fixture.h"
 

@@ -1,4 +1,4 @@
-// Index snapshots that are damaged, of something else, or say what the log does
+// Index images that are damaged, of something else, or say what the log does
 // not: verify names the file, and whether a store would open with it.
 
 #include "tools/offline/snapshot_check.h"
@@ -11,7 +11,7 @@
 namespace peat::tools {
 namespace {
 
-using format::IndexSnapshot;
+using format::IndexImage;
 using format::SnapshotSegment;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
@@ -20,7 +20,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-using Change = std::function<void(IndexSnapshot&)>;
+using Change = std::function<void(IndexImage&)>;
 
 class SnapshotCheckTest : public OfflineFixture {
  protected:
@@ -74,7 +74,7 @@ class SnapshotCheckTest : public OfflineFixture {
   }
   // The same when its head is changed so, with a checksum that is right.
   Findings FindingsAfter(const Change& change) const {
-    IndexSnapshot head = head_;
+    IndexImage head = head_;
     change(head);
     const std::string encoded = format::EncodeSnapshotHead(head);
     std::string bytes = bytes_;
@@ -95,7 +95,7 @@ class SnapshotCheckTest : public OfflineFixture {
   // A row of a segment that is still there, but not of the one in which the
   // snapshot ends.
   SnapshotSegment& Earlier(
-      IndexSnapshot& head,
+      IndexImage& head,
       const std::function<bool(const SnapshotSegment&)>& is_wanted) const {
     const StoreFiles files =
         *ReadStoreFiles(engine::PosixFileSystem(), path("s"));
@@ -110,10 +110,10 @@ class SnapshotCheckTest : public OfflineFixture {
     ADD_FAILURE() << "no such row";
     return head.segments.front();
   }
-  SnapshotSegment& Earlier(IndexSnapshot& head) const {
+  SnapshotSegment& Earlier(IndexImage& head) const {
     return Earlier(head, [](const SnapshotSegment&) { return true; });
   }
-  static SnapshotSegment& Last(IndexSnapshot& head) {
+  static SnapshotSegment& Last(IndexImage& head) {
     for (SnapshotSegment& row : head.segments) {
       if (row.id == head.log_segment) return row;
     }
@@ -123,12 +123,12 @@ class SnapshotCheckTest : public OfflineFixture {
 
   std::string name_;
   std::string bytes_;
-  IndexSnapshot head_;
+  IndexImage head_;
 };
 
 TEST_F(SnapshotCheckTest, FindsNothingInASoundSnapshot) {
   EXPECT_THAT(Verify(path("s")).findings, IsEmpty());
-  EXPECT_THAT(FindingsAfter([](IndexSnapshot&) {}), IsEmpty());
+  EXPECT_THAT(FindingsAfter([](IndexImage&) {}), IsEmpty());
   // And it counts what the tests below change.
   uint64_t tombstone_bytes = 0;
   uint64_t value_bytes = 0;
@@ -148,7 +148,7 @@ TEST_F(SnapshotCheckTest, ReportsAHeadThatDoesNotDecode) {
   for (size_t at = 0; at < encoded.size(); at += 61) {
     std::string damaged = bytes_;
     damaged[at] = static_cast<char>(damaged[at] ^ (1 << (at % 8)));
-    ExpectOne(FindingsWith(damaged), Severity::kFlaw, "index snapshot: ");
+    ExpectOne(FindingsWith(damaged), Severity::kFlaw, "index image: ");
   }
   for (const size_t size : {size_t{0}, size_t{15}, encoded.size() - 1}) {
     ExpectOne(FindingsWith(bytes_.substr(0, size)), Severity::kFlaw,
@@ -187,15 +187,15 @@ TEST_F(SnapshotCheckTest, ReportsEveryTableAndImageThatIsDamaged) {
 }
 
 TEST_F(SnapshotCheckTest, ReportsImagesThatCannotBe) {
-  ExpectOne(FindingsAfter([](IndexSnapshot& head) {
+  ExpectOne(FindingsAfter([](IndexImage& head) {
               head.images[3].size = uint64_t{1} << 40;
             }),
             Severity::kFlaw, "impossible size");
-  ExpectOne(FindingsAfter([this](IndexSnapshot& head) {
+  ExpectOne(FindingsAfter([this](IndexImage& head) {
               head.images[3].offset = bytes_.size();
             }),
             Severity::kFlaw, "ends within");
-  ExpectOne(FindingsAfter([this](IndexSnapshot& head) {
+  ExpectOne(FindingsAfter([this](IndexImage& head) {
               format::SnapshotImage& image = head.images[3];
               image.size -= 8;
               image.checksum = format::Checksum64(
@@ -209,19 +209,18 @@ TEST_F(SnapshotCheckTest, ReportsASnapshotOfAnotherStore) {
   ExpectOne(
       FindingsWith(testing::ReadWholeFile(path("other") / SnapshotOf("other"))),
       Severity::kFlaw, "another store");
-  ExpectOne(FindingsAfter([](IndexSnapshot& head) { ++head.hash_check; }),
+  ExpectOne(FindingsAfter([](IndexImage& head) { ++head.hash_check; }),
             Severity::kFlaw, "another store");
-  ExpectOne(FindingsAfter([](IndexSnapshot& head) { head.generation += 1000; }),
+  ExpectOne(FindingsAfter([](IndexImage& head) { head.generation += 1000; }),
             Severity::kFlaw, "generation");
-  ExpectOne(FindingsAfter([](IndexSnapshot& head) { ++Last(head).salt; }),
+  ExpectOne(FindingsAfter([](IndexImage& head) { ++Last(head).salt; }),
             Severity::kDamage, "its head says otherwise");
   ExpectOne(FindingsAfter(
-                [](IndexSnapshot& head) { head.log_salt = ++Last(head).salt; }),
+                [](IndexImage& head) { head.log_salt = ++Last(head).salt; }),
             Severity::kFlaw, "is not the one");
-  ExpectOne(
-      FindingsAfter([this](IndexSnapshot& head) { ++Earlier(head).salt; }),
-      Severity::kFlaw, "is not the one");
-  ExpectOne(FindingsAfter([](IndexSnapshot& head) {
+  ExpectOne(FindingsAfter([this](IndexImage& head) { ++Earlier(head).salt; }),
+            Severity::kFlaw, "is not the one");
+  ExpectOne(FindingsAfter([](IndexImage& head) {
               head.segments.back().id += 1'000'000;
               head.segments.back().number = 999;
               head.log_segment = head.segments.back().id;
@@ -233,7 +232,7 @@ TEST_F(SnapshotCheckTest, ReportsASnapshotOfAnotherStore) {
 }
 
 TEST_F(SnapshotCheckTest, NotesWhatACrashLeavesOfTheLog) {
-  const Findings findings = FindingsAfter([](IndexSnapshot& head) {
+  const Findings findings = FindingsAfter([](IndexImage& head) {
     head.log_end = Last(head).end += 64;
     head.last_lsn = Last(head).last_lsn += 1;
   });
@@ -244,7 +243,7 @@ TEST_F(SnapshotCheckTest, ReportsWhatTheLogSaysOtherwise) {
   using Row = SnapshotSegment;
   const auto earlier = [this](void (*change)(Row&),
                               bool (*is_wanted)(const Row&)) {
-    return FindingsAfter([this, change, is_wanted](IndexSnapshot& head) {
+    return FindingsAfter([this, change, is_wanted](IndexImage& head) {
       change(Earlier(head, is_wanted));
     });
   };
@@ -286,7 +285,7 @@ TEST_F(SnapshotCheckTest, ReportsWhatTheLogSaysOtherwise) {
 TEST_F(SnapshotCheckTest, ComparesWhatItHasSeenOfASegmentThatWentOn) {
   const StoreFiles files =
       *ReadStoreFiles(engine::PosixFileSystem(), path("s"));
-  IndexSnapshot head = head_;
+  IndexImage head = head_;
   const auto is_long = [](const SnapshotSegment& row) {
     return row.live_bytes > 500'000 && row.values.empty();
   };
@@ -303,7 +302,7 @@ TEST_F(SnapshotCheckTest, ComparesWhatItHasSeenOfASegmentThatWentOn) {
     seen.last_checksum = format::Load<uint32_t>(walk.record_bytes(), 0);
   }
   const auto with_seen = [&](void (*change)(SnapshotSegment&)) {
-    IndexSnapshot changed = head_;
+    IndexImage changed = head_;
     SnapshotSegment& row = Earlier(changed, is_long);
     seen.number = row.number;
     row = seen;

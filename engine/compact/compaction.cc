@@ -1,0 +1,497 @@
+#include "engine/compact/compaction.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "engine/compact/key_filters.h"
+#include "engine/log/value_files.h"
+#include "engine/segment/seeded_bug.h"
+#include "engine/segment/segment_scanner.h"
+#include "format/check.h"
+#include "format/key_filter.h"
+#include "format/mask.h"
+#include "format/status_macros.h"
+#include "index/epoch.h"
+
+namespace peat::engine {
+namespace {
+
+using format::ByteView;
+using format::Location;
+using format::Manifest;
+using format::ManifestSegment;
+using format::Record;
+using format::RecordKind;
+using format::SegmentId;
+using index::HashIndex;
+using index::Verdict;
+
+// Records whose looks at the index overlap, under one epoch guard.
+constexpr size_t kMoveGroupSize = 64;
+
+// Slots that move under one hold of a shard's lock: some microseconds.
+constexpr size_t kPublishSize = 64;
+
+}  // namespace
+
+Compaction::Compaction(const CompactionParts& parts,
+                       std::vector<SealedSegment> inputs,
+                       std::vector<SealedSegment> others)
+    : parts_(parts),
+      inputs_(std::move(inputs)),
+      others_(std::move(others)),
+      has_tombstones_(parts.segments->Sum().tombstone_bytes > 0) {
+  PEAT_CHECK(!inputs_.empty());
+}
+
+absl::Status Compaction::Run() {
+  PEAT_RETURN_IF_ERROR(CheckInputs());
+  LetWritersPass();
+  room_ = RoomForRecords();
+  for (uint32_t i = 0; i < inputs_.size(); ++i) {
+    PEAT_RETURN_IF_ERROR(CopyFrom(i));
+  }
+  Reach(CompactionPoint::kScanned);
+  PEAT_RETURN_IF_ERROR(CopyTombstones());
+  PEAT_RETURN_IF_ERROR(FinishOutputs());
+  // All that has superseded anything that was not copied.
+  if (!HasBug(Bug::kSupersededNotDurable)) {
+    PEAT_RETURN_IF_ERROR(parts_.syncer->SyncUpTo(parts_.appender->last_lsn()));
+  }
+  if (HasBug(Bug::kUnlinkBeforeCommit)) {
+    for (const SealedSegment& input : inputs_) {
+      (void)parts_.directory->Unlink(input.segment->file_name());
+    }
+  }
+  if (absl::Status status = Commit(); !status.ok()) {
+    GiveUpOutputs();
+    return status;
+  }
+  Reach(CompactionPoint::kCommitted);
+  Publish();
+  Reach(CompactionPoint::kPublished);
+  SaveKeyFilters();
+  return absl::OkStatus();
+}
+
+// The file may have been cut short or removed behind our back: a mapping of it
+// is then no place to read from.
+absl::Status Compaction::CheckInputs() {
+  for (const SealedSegment& input : inputs_) {
+    const absl::Status status =
+        OpenSegmentFile(*parts_.directory, input.entry,
+                        parts_.manifest->store_id(), OpenMode::kRead)
+            .status();
+    if (absl::IsDataLoss(status)) return SetAside(input, status);
+    PEAT_RETURN_IF_ERROR(status);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Compaction::SetAside(const SealedSegment& input,
+                                  const absl::Status& why) {
+  PEAT_CHECK(absl::IsDataLoss(why));
+  input.segment->SetAside();
+  has_set_aside_ = true;
+  return why;
+}
+
+void Compaction::LetWritersPass() {
+  for (int shard = 0; shard < HashIndex::kShardCount; ++shard) {
+    const HashIndex::ShardLock lock(*parts_.index, shard);
+  }
+}
+
+// What is live only gets less from here on.
+uint64_t Compaction::RoomForRecords() const {
+  int64_t size = 0;
+  for (const SealedSegment& input : inputs_) {
+    size += input.segment->live_bytes();
+  }
+  PEAT_CHECK(size >= 0);
+  return static_cast<uint64_t>(size);
+}
+
+uint64_t Compaction::RoomForTombstones() const {
+  uint64_t all = 0;
+  uint64_t idle = 0;
+  for (const SealedSegment& input : inputs_) {
+    all += NotNegative(input.segment->tombstone_bytes());
+    idle += input.segment->idle_bytes();
+  }
+  // On a full disk the reserve must do, and makes one output.
+  const uint64_t all_fit = parts_.supply->current_segment_size();
+  if (room_ + all <= all_fit) return all;
+  return format::RoundUp<uint64_t>(all - std::min(idle, all),
+                                   format::kRecordAlignment);
+}
+
+absl::Status Compaction::CopyFrom(uint32_t number) {
+  const SealedSegment& input = inputs_[number];
+  const Segment& segment = *input.segment;
+  removed_bytes_ += input.entry.end;
+  // Nobody needs it, so nobody need read it.
+  if (segment.live_bytes() == 0 && segment.tombstone_bytes() == 0 &&
+      segment.value_bytes() == 0) {
+    return absl::OkStatus();
+  }
+  std::vector<std::byte> buffer;
+  const absl::StatusOr<ByteView> bytes = segment.ReadAll(&buffer);
+  if (absl::IsDataLoss(bytes.status())) return SetAside(input, bytes.status());
+  PEAT_RETURN_IF_ERROR(bytes.status());
+  segment.WillNeedAll();
+  SegmentScanner scanner(*bytes, input.entry.salt, format::kSegmentHeaderSize,
+                         input.entry.end);
+  std::vector<Scanned> group;
+  while (scanner.Next() == SegmentScanner::Step::kRecord) {
+    const Record& record = scanner.record();
+    if (record.header.kind == RecordKind::kAuditStub) {
+      PEAT_RETURN_IF_ERROR(KeepStub(number, record));
+    }
+    if (!TakesLsn(record.header.kind)) continue;
+    const uint64_t hash = (*parts_.hasher)(record.key);
+    parts_.index->Prefetch(hash);
+    group.push_back({.hash = hash,
+                     .location = Location(segment.number(), scanner.offset()),
+                     .record = record});
+    if (group.size() < kMoveGroupSize) continue;
+    PEAT_RETURN_IF_ERROR(CopyGroup(number, group));
+    group.clear();
+  }
+  if (scanner.offset() != input.entry.end) {
+    return SetAside(input, segment.DamagedAt(scanner.offset()));
+  }
+  return CopyGroup(number, group);
+}
+
+absl::Status Compaction::CopyGroup(uint32_t input,
+                                   std::span<const Scanned> group) {
+  const index::EpochGuard guard;
+  for (const Scanned& scanned : group) {
+    const Record& record = scanned.record;
+    switch (FateOf(scanned)) {
+      case Fate::kDrop:
+        Drop(record);
+        break;
+      case Fate::kKeep:
+        PEAT_RETURN_IF_ERROR(Keep(input, scanned, kData));
+        break;
+      case Fate::kKeepForAudit:
+        PEAT_RETURN_IF_ERROR(Keep(input, scanned, kAudit));
+        break;
+      case Fate::kLeaveStub:
+        PEAT_RETURN_IF_ERROR(LeaveStub(input, record));
+        Drop(record);
+        break;
+      case Fate::kAskFilters:
+        tombstones_.push_back({.filter_hash = format::FilterHash(record.key),
+                               .lsn = record.header.lsn});
+        tombstone_places_.push_back(
+            {.input = input,
+             .size = static_cast<uint32_t>(RecordSize(record.header)),
+             .offset = scanned.location.offset()});
+        break;
+    }
+  }
+  return absl::OkStatus();
+}
+
+Compaction::Fate Compaction::FateOf(const Scanned& scanned) const {
+  switch (scanned.record.header.kind) {
+    case RecordKind::kTombstone:
+      return IsSuperseded(scanned) || HasBug(Bug::kTombstonesDropped)
+                 ? Fate::kDrop
+                 : Fate::kAskFilters;
+    case RecordKind::kForget:
+      return HasBug(Bug::kMasksDropped) ? Fate::kDrop : Fate::kKeepForAudit;
+    case RecordKind::kDisable:
+    case RecordKind::kEnable:
+      if (IsCurrent(scanned)) return Fate::kKeep;
+      return HasBug(Bug::kMasksDropped) ? Fate::kDrop : Fate::kLeaveStub;
+    default:
+      return IsCurrent(scanned) ? Fate::kKeep : Fate::kDrop;
+  }
+}
+
+bool Compaction::IsCurrent(const Scanned& scanned) const {
+  return parts_.index->FindUnvalidated(
+             scanned.hash, [&scanned](Location candidate) {
+               return candidate == scanned.location ? Verdict::kMatch
+                                                    : Verdict::kOther;
+             }) == Verdict::kMatch;
+}
+
+// The index has the key, so its record is newer.
+bool Compaction::IsSuperseded(const Scanned& tombstone) const {
+  std::string scratch;
+  Record record;
+  return parts_.index->FindUnvalidated(tombstone.hash, [&](Location candidate) {
+    const absl::Status status =
+        parts_.segments->At(candidate.segment())
+            .ReadRecord(candidate.offset(), &scratch, &record);
+    // What cannot be read supersedes nothing.
+    return status.ok() && record.key == tombstone.record.key ? Verdict::kMatch
+                                                             : Verdict::kOther;
+  }) == Verdict::kMatch;
+}
+
+absl::Status Compaction::Keep(uint32_t input, const Scanned& scanned,
+                              Home home) {
+  Record record = scanned.record;
+  if (HasBug(Bug::kMoveWithNewLsn)) {
+    record.header.lsn = parts_.appender->last_lsn() + 1;
+  }
+  PEAT_ASSIGN_OR_RETURN(const uint64_t offset, Append(home, record));
+  const uint64_t value_file_size = ValueFileSize(record);
+  outputs_[home].value_bytes += value_file_size;
+  moves_[static_cast<size_t>(HashIndex::ShardOf(scanned.hash))].push_back(
+      {.hash = scanned.hash,
+       .from = scanned.location,
+       .to_offset = offset,
+       .size = static_cast<uint32_t>(RecordSize(record.header)),
+       .input = input,
+       .value_file_size = value_file_size,
+       .lasting_size = static_cast<uint32_t>(format::LastingSize(
+           record.header.kind, record.key.size(), record.value)),
+       .home = home,
+       .state = StateAfter(record.header.kind)});
+  return absl::OkStatus();
+}
+
+absl::Status Compaction::LeaveStub(uint32_t input, const Record& mask) {
+  const std::string value = format::EncodeAuditStub(mask);
+  Record stub = mask;
+  stub.header.kind = RecordKind::kAuditStub;
+  stub.header.flags = 0;
+  stub.header.value_size = static_cast<uint32_t>(value.size());
+  stub.value = value;
+  return KeepStub(input, stub);
+}
+
+absl::Status Compaction::KeepStub(uint32_t input, const Record& stub) {
+  PEAT_RETURN_IF_ERROR(Append(kAudit, stub).status());
+  stubs_.push_back(
+      {.from = inputs_[input].segment.get(), .bytes = RecordSize(stub.header)});
+  return absl::OkStatus();
+}
+
+absl::StatusOr<uint64_t> Compaction::Append(Home home, const Record& record) {
+  Output& output = outputs_[home];
+  const uint64_t size = RecordSize(record.header);
+  if (output.segment == nullptr) {
+    PEAT_RETURN_IF_ERROR(
+        Create(home, home == kData ? room_ + RoomForTombstones() : room_));
+  }
+  if ((record.header.flags & format::kFlagValueFile) != 0) [[unlikely]] {
+    PEAT_ASSIGN_OR_RETURN(
+        const format::ValueReference reference,
+        format::DecodeValueReference(format::StoredValue(record)));
+    output.value_files.push_back(reference.file);
+  }
+  // What goes to one output will not go to the other.
+  room_ -= std::min(size, room_);
+  if (has_tombstones_ && IsInKeyFilter(record.header.kind)) {
+    output.filter_hashes.push_back(format::FilterHash(record.key));
+  }
+  return output.segment->Append(record);
+}
+
+absl::Status Compaction::Create(Home home, uint64_t size) {
+  PEAT_ASSIGN_OR_RETURN(
+      outputs_[home].segment,
+      OutputSegment::Create({.file_system = parts_.file_system,
+                             .directory = parts_.directory,
+                             .manifest = parts_.manifest,
+                             .supply = parts_.supply},
+                            home == kAudit ? format::SegmentKind::kAudit
+                                           : format::SegmentKind::kCompacted,
+                            size));
+  return absl::OkStatus();
+}
+
+void Compaction::Drop(const Record& record) {
+  if ((record.header.flags & format::kFlagValueFile) == 0) return;
+  const auto reference =
+      format::DecodeValueReference(format::StoredValue(record));
+  if (reference.ok()) dropped_values_.push_back(reference->file);
+}
+
+absl::Status Compaction::CopyTombstones() {
+  FindBlockers(*parts_.directory, parts_.manifest->store_id(), others_,
+               tombstones_);
+  uint64_t size = 0;
+  for (size_t i = 0; i < tombstones_.size(); ++i) {
+    if (tombstones_[i].blocker != 0) size += tombstone_places_[i].size;
+  }
+  if (size == 0) return absl::OkStatus();
+  const OutputSegment* const data = outputs_[kData].segment.get();
+  const Home home =
+      data != nullptr && data->room() >= size ? kData : kTombstones;
+  if (home == kTombstones) PEAT_RETURN_IF_ERROR(Create(home, size));
+  std::string scratch;
+  for (size_t i = 0; i < tombstones_.size(); ++i) {
+    if (tombstones_[i].blocker == 0) continue;
+    const TombstonePlace& place = tombstone_places_[i];
+    const SealedSegment& input = inputs_[place.input];
+    Record record;
+    if (absl::Status status =
+            input.segment->ReadRecord(place.offset, &scratch, &record);
+        !status.ok()) {
+      return absl::IsDataLoss(status) ? SetAside(input, status) : status;
+    }
+    PEAT_RETURN_IF_ERROR(Append(home, record).status());
+  }
+  return absl::OkStatus();
+}
+
+// Makes the outputs durable, names included, and readable.
+absl::Status Compaction::FinishOutputs() {
+  bool has_any = false;
+  for (Output& output : outputs_) {
+    if (output.segment == nullptr) continue;
+    has_any = true;
+    PEAT_RETURN_IF_ERROR(output.segment->Finish());
+    PEAT_ASSIGN_OR_RETURN(output.open,
+                          output.segment->Open(parts_.config->read_method));
+    output.open->AddValueBytes(static_cast<int64_t>(output.value_bytes));
+    for (const SegmentId file : output.value_files) {
+      output.open->AddValueFile(file);
+    }
+    written_bytes_ += output.segment->entry().end;
+  }
+  if (!has_any) return absl::OkStatus();
+  if (absl::Status status = parts_.directory->Sync(); !status.ok()) {
+    // It may have been the name of a log segment that did not get there.
+    return parts_.poison->Set(status);
+  }
+  return parts_.manifest->Reserve(parts_.manifest->Current().segments.size() +
+                                  outputs_.size());
+}
+
+absl::Status Compaction::Commit() {
+  // Before the edit, since it can fail.
+  for (const Output& output : outputs_) {
+    if (output.open == nullptr) continue;
+    PEAT_RETURN_IF_ERROR(parts_.segments->AddCopies(output.open));
+  }
+  index::MutexLock lock(parts_.commit_mutex);
+  return parts_.manifest->Edit([this](Manifest& manifest) {
+    for (const SealedSegment& input : inputs_) {
+      const size_t count =
+          std::erase_if(manifest.segments, [&](const ManifestSegment& entry) {
+            return entry.id == input.entry.id;
+          });
+      PEAT_CHECK(count == 1);
+    }
+    for (const Output& output : outputs_) {
+      if (output.segment == nullptr) continue;
+      AddSegment(manifest, output.segment->entry());
+    }
+    // What was dropped relies on it. So if damage takes it away, together with
+    // the marks that vouch for it, that is noticed.
+    manifest.durable_lsn =
+        std::max(manifest.durable_lsn, parts_.syncer->durable_lsn());
+  });
+}
+
+// The edit has failed. If it was written in part, the outputs may be named.
+void Compaction::GiveUpOutputs() {
+  for (const Output& output : outputs_) {
+    if (output.segment == nullptr) continue;
+    if (parts_.poison->is_set()) output.segment->Keep();
+    if (output.open->number() == 0) continue;
+    parts_.segments->Exchange({&output.open, 1}, {});
+    parts_.segments->Release(*output.open);
+  }
+}
+
+std::vector<std::shared_ptr<Segment>> Compaction::outputs() const {
+  std::vector<std::shared_ptr<Segment>> outputs;
+  for (const Output& output : outputs_) {
+    if (output.open != nullptr) outputs.push_back(output.open);
+  }
+  return outputs;
+}
+
+void Compaction::Publish() {
+  for (const Output& output : outputs_) {
+    if (output.segment != nullptr) output.segment->Keep();
+  }
+  for (int shard = 0; shard < HashIndex::kShardCount; ++shard) {
+    std::span<const Move> moves(moves_[static_cast<size_t>(shard)]);
+    while (!moves.empty()) {
+      const size_t count = std::min(kPublishSize, moves.size());
+      PublishSome(shard, moves.first(count));
+      moves = moves.subspan(count);
+    }
+  }
+  for (LiveMove& stub : stubs_) stub.to = outputs_[kAudit].open.get();
+  parts_.appender->MoveLive(stubs_);
+  // Every slot that led to an input was copied from it, and has moved since or
+  // been overwritten.
+  for (const SealedSegment& input : inputs_) {
+    PEAT_CHECK(input.segment->live_bytes() == 0);
+    PEAT_CHECK(input.segment->live_value_bytes() == 0);
+  }
+}
+
+void Compaction::SaveKeyFilters() {
+  for (Output& output : outputs_) {
+    if (output.segment == nullptr || !has_tombstones_) continue;
+    SaveKeyFilter(*parts_.directory, parts_.manifest->store_id(),
+                  output.segment->entry(), std::move(output.filter_hashes));
+  }
+}
+
+void Compaction::OverwriteSlot(const Move& move, Location to) {
+  std::string scratch;
+  Record moved;
+  Record found;
+  if (!outputs_[move.home]
+           .open->ReadRecord(move.to_offset, &scratch, &moved)
+           .ok()) {
+    return;
+  }
+  const std::string key(moved.key);
+  const HashIndex::Position position =
+      parts_.index->Locate(move.hash, [&](Location candidate) {
+        return parts_.segments->At(candidate.segment())
+                           .ReadRecord(candidate.offset(), &scratch, &found)
+                           .ok() &&
+                       found.key == key
+                   ? Verdict::kMatch
+                   : Verdict::kOther;
+      });
+  parts_.index->Set(move.hash, position, to);
+}
+
+void Compaction::PublishSome(int shard, std::span<const Move> moves) {
+  const index::EpochGuard guard;
+  for (const Move& move : moves) parts_.index->Prefetch(move.hash);
+  std::vector<LiveMove> counts(moves.size());
+  const HashIndex::ShardLock lock(*parts_.index, shard);
+  for (size_t i = 0; i < moves.size(); ++i) {
+    const Move& move = moves[i];
+    Segment& output = *outputs_[move.home].open;
+    const Location to(output.number(), move.to_offset);
+    const bool has_moved = parts_.index->ReplaceIf(move.hash, move.from, to);
+    if (!has_moved && HasBug(Bug::kMoveWithoutCompare)) OverwriteSlot(move, to);
+    if (parts_.config->ordered) {
+      Segment& left = has_moved ? *inputs_[move.input].segment : output;
+      left.stale().Add(has_moved ? move.from.offset() : move.to_offset);
+    }
+    if (has_moved) {
+      inputs_[move.input].segment->mask_counts().Add(move.state, -1);
+      output.mask_counts().Add(move.state, 1);
+    }
+    // Of one that was superseded meanwhile, a mask's stub is still to stay.
+    counts[i] = {.from = inputs_[move.input].segment.get(),
+                 .to = &output,
+                 .bytes = has_moved ? move.size : move.lasting_size,
+                 .value_file_bytes = has_moved ? move.value_file_size : 0};
+  }
+  parts_.appender->MoveLive(counts);
+}
+
+}  // namespace peat::engine

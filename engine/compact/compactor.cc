@@ -1,0 +1,268 @@
+#include "engine/compact/compactor.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/container/flat_hash_set.h"
+#include "engine/log/log_end.h"
+#include "engine/segment/seeded_bug.h"
+#include "format/check.h"
+#include "format/file_name.h"
+#include "format/status_macros.h"
+#include "index/epoch.h"
+
+namespace peat::engine {
+namespace {
+
+using format::ManifestSegment;
+using format::SegmentId;
+using format::SegmentState;
+
+// `log_end` is the last sealed segment of the log, which proves what follows.
+bool MayBeInput(const ManifestSegment& entry, const Segment& segment,
+                SegmentId log_end, const SnapshotAnchors& anchors) {
+  return entry.state == SegmentState::kSealed && entry.id != log_end &&
+         !anchors.Has(entry.id) && !segment.is_set_aside();
+}
+
+}  // namespace
+
+Compactor::Compactor(const CompactionParts& parts, ValueReferences* references,
+                     std::function<absl::Status()> seal)
+    : parts_(parts), references_(references), seal_(std::move(seal)) {}
+
+absl::Status Compactor::CheckGoesOn() const {
+  if (is_stopped_) return absl::FailedPreconditionError("the store is closed");
+  return parts_.poison->status();
+}
+
+absl::StatusOr<Compactor::Step> Compactor::RunOnce() {
+  index::MutexLock lock(&mutex_);
+  PEAT_RETURN_IF_ERROR(CheckGoesOn());
+  Reclaim();
+  if (!parts_.supply->reserve_complete()) {
+    // Without it there may be space enough for what follows all the same.
+    (void)parts_.supply->RefillReserve();
+  }
+  const std::vector<Known> known = KnownSegments();
+  WatchTombstones(known);
+  const std::vector<SegmentFacts> facts = CautiousFactsOf(known);
+  const std::vector<SegmentId> inputs = PickInputs(facts, Goal());
+  if (!inputs.empty()) {
+    const bool was_short_of_space = is_short_of_space_;
+    const absl::Status status = Compact(known, inputs).status();
+    if (is_short_of_space_ && !was_short_of_space) return Step::kDone;
+    PEAT_RETURN_IF_ERROR(status);
+    return Step::kDone;
+  }
+  if (IsOverAllowance(facts, Goal()) && parts_.appender->rolled_count() > 0) {
+    PEAT_RETURN_IF_ERROR(seal_());
+    return parts_.appender->rolled_count() > 0 ? Step::kNothing : Step::kDone;
+  }
+  return retired_.empty() ? Step::kNothing : Step::kWaiting;
+}
+
+absl::Status Compactor::CompactAll() {
+  PEAT_RETURN_IF_ERROR(seal_());
+  absl::Status damage;
+  std::optional<SegmentId> last_id;
+  for (;;) {
+    // Held for one compaction at a time, so that closing need not wait long.
+    index::MutexLock lock(&mutex_);
+    PEAT_RETURN_IF_ERROR(CheckGoesOn());
+    Reclaim();
+    const std::vector<Known> known = KnownSegments();
+    if (!last_id.has_value()) {
+      last_id = known.empty() ? 0 : known.back().entry.id;
+    }
+    const std::vector<SegmentId> inputs =
+        PickForFullPass(CautiousFactsOf(known), Goal(), *last_id);
+    if (inputs.empty()) return damage;
+    const bool was_short_of_space = is_short_of_space_;
+    const absl::StatusOr<bool> is_compacted = Compact(known, inputs);
+    if (is_short_of_space_ && !was_short_of_space) continue;
+    PEAT_RETURN_IF_ERROR(is_compacted.status());
+    if (!*is_compacted) damage.Update(damage_);
+  }
+}
+
+absl::Status Compactor::AtRest(absl::FunctionRef<absl::Status()> work) {
+  index::MutexLock lock(&mutex_);
+  return work();
+}
+
+void Compactor::Stop() {
+  index::MutexLock lock(&mutex_);
+  is_stopped_ = true;
+  Reclaim();
+}
+
+std::vector<SegmentFacts> Compactor::Facts() const {
+  return FactsOf(KnownSegments());
+}
+
+Compactor::Counters Compactor::counters() const {
+  return {.compaction_count = compaction_count_.load(),
+          .written_bytes = written_bytes_.load(),
+          .removed_bytes = removed_bytes_.load()};
+}
+
+CompactionGoal Compactor::Goal() const {
+  const uint64_t size = parts_.supply->current_segment_size();
+  return {
+      .max_space_amplification = parts_.config->max_space_amplification,
+      .space_extra_min = parts_.config->space_extra_min,
+      .segment_size = size,
+      .output_size = is_short_of_space_
+                         ? size
+                         : std::max(size, parts_.config->space_extra_min / 2),
+      .last_lsn = parts_.appender->last_lsn()};
+}
+
+std::vector<Compactor::Known> Compactor::KnownSegments() const {
+  parts_.appender->UpdateEnd();
+  absl::flat_hash_map<SegmentId, std::shared_ptr<Segment>> open;
+  for (std::shared_ptr<Segment>& segment : parts_.segments->All()) {
+    const SegmentId id = segment->identity().id;
+    open[id] = std::move(segment);
+  }
+  std::vector<Known> known;
+  for (const ManifestSegment& entry : parts_.manifest->Current().segments) {
+    const auto found = open.find(entry.id);
+    // One that is being prepared is named before it is open.
+    if (found == open.end()) continue;
+    known.push_back({.entry = entry, .segment = found->second});
+  }
+  return known;
+}
+
+std::vector<SegmentFacts> Compactor::FactsOf(
+    const std::vector<Known>& known) const {
+  const SegmentId log_end = SealedEnd(parts_.manifest->Current()).segment;
+  std::vector<SegmentFacts> facts;
+  for (const Known& one : known) {
+    const Segment& segment = *one.segment;
+    SegmentFacts& fact = facts.emplace_back();
+    fact.id = one.entry.id;
+    fact.kind = one.entry.kind;
+    fact.used_bytes = segment.end();
+    fact.live_bytes = NotNegative(segment.live_bytes());
+    fact.tombstone_bytes = NotNegative(segment.tombstone_bytes());
+    // What lies there is kept for ever, current or not.
+    if (fact.kind == format::SegmentKind::kAudit) {
+      fact.audit_bytes = std::exchange(fact.live_bytes, 0);
+    }
+    fact.value_bytes = NotNegative(segment.value_bytes());
+    fact.live_value_bytes = NotNegative(segment.live_value_bytes());
+    fact.first_lsn = one.entry.first_lsn;
+    fact.last_lsn = one.entry.last_lsn;
+    fact.is_set_aside = segment.is_set_aside();
+    fact.may_be_input =
+        MayBeInput(one.entry, segment, log_end, *parts_.anchors);
+    fact.idle_bytes = segment.idle_bytes();
+  }
+  return facts;
+}
+
+std::vector<SegmentFacts> Compactor::CautiousFactsOf(
+    const std::vector<Known>& known) const {
+  std::vector<SegmentFacts> facts = FactsOf(known);
+  if (is_short_of_space_) {
+    for (SegmentFacts& fact : facts) fact.idle_bytes = 0;
+  }
+  return facts;
+}
+
+absl::StatusOr<bool> Compactor::Compact(const std::vector<Known>& known,
+                                        const std::vector<SegmentId>& ids) {
+  const absl::flat_hash_set<SegmentId> wanted(ids.begin(), ids.end());
+  std::vector<SealedSegment> inputs;
+  std::vector<SealedSegment> others;
+  for (const Known& one : known) {
+    if (one.entry.state != SegmentState::kSealed) continue;
+    (wanted.contains(one.entry.id) ? inputs : others).push_back(one);
+  }
+  PEAT_CHECK(inputs.size() == wanted.size());
+  Compaction compaction(parts_, std::move(inputs), std::move(others));
+  const absl::Status status = compaction.Run();
+  is_short_of_space_ = absl::IsResourceExhausted(status);
+  if (compaction.has_set_aside()) {
+    damage_ = status;
+    return false;
+  }
+  PEAT_RETURN_IF_ERROR(status);
+  Retire(compaction);
+  Reclaim();
+  return true;
+}
+
+void Compactor::Retire(const Compaction& compaction) {
+  Retired retired;
+  for (const SealedSegment& input : compaction.inputs()) {
+    retired.segments.push_back(input.segment);
+  }
+  parts_.segments->Exchange(retired.segments, compaction.outputs());
+  for (const SegmentId file : compaction.dropped_values()) {
+    references_->Remove(file);
+  }
+  retired.value_files = references_->TakeUnreferenced();
+  retired.last_lsn = parts_.appender->last_lsn();
+  retired.stamp = index::EpochStamp();
+  retired_.push_back(std::move(retired));
+  ++compaction_count_;
+  removed_bytes_ += compaction.removed_bytes();
+  written_bytes_ += compaction.written_bytes();
+}
+
+void Compactor::Reclaim() {
+  std::erase_if(held_, [this](const std::shared_ptr<Segment>& segment) {
+    const bool is_free = segment.use_count() == 1;
+    if (is_free) Unlink(*segment);
+    return is_free;
+  });
+  if (retired_.empty()) return ReclaimValues();
+  const uint64_t oldest = index::OldestEpoch();
+  while (!retired_.empty() && retired_.front().stamp < oldest) {
+    for (std::shared_ptr<Segment>& segment : retired_.front().segments) {
+      parts_.segments->Release(*segment);
+      if (segment->is_mapped() || segment.use_count() == 1) {
+        Unlink(*segment);
+      } else {
+        held_.push_back(std::move(segment));
+      }
+    }
+    if (!retired_.front().value_files.empty()) {
+      retired_values_.push_back(
+          {retired_.front().last_lsn, std::move(retired_.front().value_files)});
+    }
+    retired_.pop_front();
+  }
+  ReclaimValues();
+}
+
+void Compactor::ReclaimValues() {
+  const format::Lsn oldest_view = parts_.views->OldestLsn();
+  while (!retired_values_.empty() &&
+         retired_values_.front().last_lsn <= oldest_view) {
+    for (const SegmentId file : retired_values_.front().files) {
+      (void)parts_.directory->Unlink(format::ValueFileName(file));
+    }
+    retired_values_.pop_front();
+  }
+}
+
+// What cannot be removed now is an orphan, and removed at open.
+void Compactor::Unlink(const Segment& segment) const {
+  (void)parts_.directory->Unlink(segment.file_name());
+  (void)parts_.directory->Unlink(format::HintFileName(segment.identity().id));
+}
+
+void Compactor::WatchTombstones(const std::vector<Known>& known) {
+  std::vector<SealedSegment> sealed;
+  for (const Known& one : known) {
+    if (one.entry.state == SegmentState::kSealed) sealed.push_back(one);
+  }
+  tombstones_.Update(*parts_.directory, parts_.manifest->store_id(), sealed);
+}
+
+}  // namespace peat::engine

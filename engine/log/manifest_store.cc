@@ -1,0 +1,201 @@
+#include "engine/log/manifest_store.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+#include "engine/segment/seeded_bug.h"
+#include "format/file_name.h"
+#include "format/status_macros.h"
+
+namespace peat::engine {
+namespace {
+
+using format::ByteView;
+using format::Manifest;
+using format::SegmentId;
+
+constexpr uint64_t kReservedSizeMin = uint64_t{32} << 10;
+
+// Ids that one edit makes available to NewId().
+constexpr SegmentId kIdStride = 256;
+
+// Whether two sound copies may be of one store.
+absl::Status CheckAgree(const Manifest& a, const Manifest& b) {
+  if (a.store_id != b.store_id) {
+    return absl::DataLossError(
+        "MANIFEST-0 and MANIFEST-1 are of different stores");
+  }
+  if (a.generation == b.generation && a != b) {
+    return absl::DataLossError(absl::StrFormat(
+        "MANIFEST-0 and MANIFEST-1 differ in generation %d", a.generation));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<Manifest> ReadManifestCopy(const Directory& directory,
+                                          size_t copy) {
+  const std::string name = format::kManifestFileNames[copy];
+  PEAT_ASSIGN_OR_RETURN(const std::unique_ptr<File> file,
+                        directory.Open(name, OpenMode::kRead));
+  PEAT_ASSIGN_OR_RETURN(const uint64_t file_size, file->Size());
+  const uint64_t size = std::min<uint64_t>(
+      file_size, format::ManifestSize(format::kManifestSegmentCountMax));
+  std::string bytes(size, '\0');
+  PEAT_ASSIGN_OR_RETURN(const size_t got,
+                        file->ReadAt(0, std::as_writable_bytes(std::span(
+                                            bytes.data(), bytes.size()))));
+  absl::StatusOr<Manifest> manifest =
+      format::DecodeManifest(format::AsBytes(bytes).first(got));
+  if (manifest.ok()) return manifest;
+  return absl::Status(
+      manifest.status().code(),
+      absl::StrFormat("%s: %s", name,
+                      std::string(manifest.status().message())));
+}
+
+absl::StatusOr<NewestManifest> ReadManifest(const Directory& directory) {
+  std::optional<NewestManifest> newest;
+  bool both_newest = false;
+  size_t sound_count = 0;
+  absl::Status failure = absl::NotFoundError("no manifest");
+  for (size_t copy = 0; copy < std::size(format::kManifestFileNames); ++copy) {
+    absl::StatusOr<Manifest> manifest = ReadManifestCopy(directory, copy);
+    if (!manifest.ok()) {
+      if (absl::IsUnimplemented(manifest.status())) return manifest.status();
+      if (!absl::IsNotFound(manifest.status())) failure = manifest.status();
+      continue;
+    }
+    ++sound_count;
+    if (newest.has_value()) {
+      PEAT_RETURN_IF_ERROR(CheckAgree(newest->manifest, *manifest));
+      both_newest = newest->manifest.generation == manifest->generation;
+      if (newest->manifest.generation >= manifest->generation) continue;
+    }
+    newest = NewestManifest{.manifest = *std::move(manifest), .copy = copy};
+  }
+  if (newest.has_value()) {
+    newest->both_sound = sound_count == 2;
+    newest->both_newest = both_newest;
+    return *std::move(newest);
+  }
+  if (absl::IsOutOfRange(failure)) {
+    return absl::DataLossError(std::string(failure.message()));
+  }
+  return failure;
+}
+
+ManifestStore::ManifestStore(Directory* directory, NewestManifest current,
+                             Poison* poison)
+    : directory_(directory),
+      poison_(poison),
+      store_id_(current.manifest.store_id),
+      current_(std::move(current.manifest)),
+      newest_copy_(current.copy),
+      is_confirmed_(current.both_newest),
+      names_durable_(current.both_sound),
+      unused_id_(current_.next_id) {}
+
+absl::Status ManifestStore::Reserve(size_t segment_count) {
+  if (segment_count > format::kManifestSegmentCountMax) {
+    return absl::ResourceExhaustedError(
+        absl::StrFormat("manifest has room for %d segments, %d are needed",
+                        format::kManifestSegmentCountMax, segment_count));
+  }
+  const uint64_t size =
+      std::max(kReservedSizeMin,
+               std::bit_ceil<uint64_t>(format::ManifestSize(segment_count)));
+  index::MutexLock lock(&mutex_);
+  if (size <= reserved_size_) return absl::OkStatus();
+  for (const char* const name : format::kManifestFileNames) {
+    absl::StatusOr<std::unique_ptr<File>> file =
+        directory_->Open(name, OpenMode::kReadWrite);
+    if (absl::IsNotFound(file.status())) {
+      file = directory_->Create(name);
+      names_durable_ = false;
+    }
+    PEAT_RETURN_IF_ERROR(file.status());
+    PEAT_ASSIGN_OR_RETURN(const uint64_t old_size, (*file)->Size());
+    if (old_size >= size) continue;
+    PEAT_RETURN_IF_ERROR((*file)->Allocate(size));
+    PEAT_RETURN_IF_ERROR((*file)->Sync());
+  }
+  if (!names_durable_) PEAT_RETURN_IF_ERROR(directory_->Sync());
+  names_durable_ = true;
+  reserved_size_ = size;
+  return absl::OkStatus();
+}
+
+absl::Status ManifestStore::Edit(absl::FunctionRef<void(Manifest&)> change) {
+  index::MutexLock lock(&mutex_);
+  return EditLocked(change);
+}
+
+absl::Status ManifestStore::EditLocked(
+    absl::FunctionRef<void(Manifest&)> change) {
+  if (poison_->is_set()) return poison_->status();
+  Manifest next = current_;
+  change(next);
+  next.generation = current_.generation + 1;
+  PEAT_CHECK(next.store_id == current_.store_id);
+  PEAT_CHECK(next.next_id >= current_.next_id);
+  const std::string bytes = EncodeManifest(next);
+  PEAT_CHECK(bytes.size() <= reserved_size_);
+  // Both are open before either is written: no file handle left is no reason
+  // to poison the store.
+  std::array<std::unique_ptr<File>, 2> copies;
+  for (size_t i = 0; i < copies.size(); ++i) {
+    PEAT_ASSIGN_OR_RETURN(
+        copies[i],
+        directory_->Open(format::kManifestFileNames[i], OpenMode::kReadWrite));
+  }
+  const size_t first =
+      HasBug(Bug::kManifestNewerFirst) ? newest_copy_ : 1 - newest_copy_;
+  for (const size_t i : {first, 1 - first}) {
+    absl::Status status = copies[i]->WriteAt(0, format::AsBytes(bytes));
+    if (status.ok() && !HasBug(Bug::kNoManifestSync)) {
+      status = copies[i]->Sync();
+    }
+    if (!status.ok()) return poison_->Set(status);
+  }
+  current_ = std::move(next);
+  is_confirmed_ = true;
+  return absl::OkStatus();
+}
+
+absl::Status ManifestStore::Confirm() {
+  index::MutexLock lock(&mutex_);
+  if (is_confirmed_ || HasBug(Bug::kManifestUnconfirmed)) {
+    return absl::OkStatus();
+  }
+  return EditLocked([](Manifest&) {});
+}
+
+Manifest ManifestStore::Current() const {
+  index::MutexLock lock(&mutex_);
+  return current_;
+}
+
+absl::StatusOr<SegmentId> ManifestStore::NewId() {
+  index::MutexLock lock(&mutex_);
+  if (HasBug(Bug::kIdReused)) return unused_id_++;
+  if (unused_id_ == current_.next_id) {
+    PEAT_RETURN_IF_ERROR(
+        EditLocked([](Manifest& manifest) { manifest.next_id += kIdStride; }));
+  }
+  PEAT_CHECK(unused_id_ < current_.next_id);
+  return unused_id_++;
+}
+
+uint64_t ManifestStore::disk_bytes() const {
+  index::MutexLock lock(&mutex_);
+  return 2 * reserved_size_;
+}
+
+}  // namespace peat::engine

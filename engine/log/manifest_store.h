@@ -1,0 +1,95 @@
+// The manifest on disk: two preallocated files, both written at each edit.
+//
+// An edit writes the whole manifest, with the next generation, to one file,
+// syncs it, and then does the same to the other. So at every instant one of
+// the two is complete, a torn edit leaves the state before it, and damage to
+// one file, at rest, loses nothing. After a crash between the two, the one that
+// is behind is written first, never the only one that is up to date.
+//
+// Thread-safe.
+
+#ifndef PEAT_ENGINE_LOG_MANIFEST_STORE_H_
+#define PEAT_ENGINE_LOG_MANIFEST_STORE_H_
+
+#include <memory>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/log/poison.h"
+#include "engine/os/file_system.h"
+#include "format/manifest.h"
+#include "index/mutex.h"
+
+namespace peat::engine {
+
+// The newest manifest in a directory, and which of the two files has it.
+struct NewestManifest {
+  format::Manifest manifest;
+  size_t copy = 0;
+  bool both_sound = false;   // each of the two files has a manifest
+  bool both_newest = false;  // and it is the same
+};
+
+// What one of the two files holds (`copy` is 0 or 1), whatever the other does.
+// NotFound, DataLoss or OutOfRange if it is missing, damaged or cut short.
+absl::StatusOr<format::Manifest> ReadManifestCopy(const Directory& directory,
+                                                  size_t copy);
+
+// NotFound if there is no manifest file; DataLoss if no copy is sound, or if
+// the two contradict each other.
+absl::StatusOr<NewestManifest> ReadManifest(const Directory& directory);
+
+class ManifestStore {
+ public:
+  // `current` is what ReadManifest() returned, or for a new store its first
+  // manifest, of which nothing is on disk until Edit(). `directory` and
+  // `poison` must outlive this.
+  ManifestStore(Directory* directory, NewestManifest current, Poison* poison);
+
+  // Acquires disk space for manifests of at least `segment_count` segments,
+  // so that edits need none. ResourceExhausted changes nothing.
+  absl::Status Reserve(size_t segment_count) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Changes the manifest by `change` and makes that durable. Space for it must
+  // have been reserved. A failed write or sync poisons the store.
+  absl::Status Edit(absl::FunctionRef<void(format::Manifest&)> change)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Makes sure that what was read is durable, as an edit does, too. Of an edit
+  // that never reached the second file, the first may be in the page cache
+  // alone: whoever wrote it was killed before the sync, or the sync failed.
+  absl::Status Confirm() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  format::Manifest Current() const ABSL_LOCKS_EXCLUDED(mutex_);
+  const format::StoreId& store_id() const { return store_id_; }
+
+  // A new id: durably never given out before. Takes a manifest edit every so
+  // many calls.
+  absl::StatusOr<format::SegmentId> NewId() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Bytes of disk that the two files take.
+  uint64_t disk_bytes() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  absl::Status EditLocked(absl::FunctionRef<void(format::Manifest&)> change)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  Directory* const directory_;
+  Poison* const poison_;
+  const format::StoreId store_id_;
+  mutable index::Mutex mutex_;
+  format::Manifest current_ ABSL_GUARDED_BY(mutex_);
+  size_t newest_copy_ ABSL_GUARDED_BY(mutex_);  // written last
+  bool is_confirmed_ ABSL_GUARDED_BY(mutex_);
+  // Whoever created a file that no edit has completed may have ended, or
+  // failed, before its name was synced.
+  bool names_durable_ ABSL_GUARDED_BY(mutex_);
+  uint64_t reserved_size_ ABSL_GUARDED_BY(mutex_) = 0;  // of each file
+  format::SegmentId unused_id_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace peat::engine
+
+#endif  // PEAT_ENGINE_LOG_MANIFEST_STORE_H_

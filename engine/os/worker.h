@@ -1,0 +1,62 @@
+// The threads of the background: one small pool for all stores of a process.
+//
+// A store has no thread of its own; it has a BackgroundTask, a synchronous
+// function that some worker calls when the store has asked for it. Tests call
+// that function directly instead.
+//
+// Thread-safe. After fork() the child gets a pool of its own if it needs one.
+
+#ifndef PEAT_ENGINE_OS_WORKER_H_
+#define PEAT_ENGINE_OS_WORKER_H_
+
+#include <chrono>
+#include <functional>
+#include <memory>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+
+namespace peat::engine {
+
+// Tasks that may take long have workers of their own, so that short ones need
+// not wait for them; and so have those that build what callers wait for.
+enum class Lane { kShort, kLong, kBuild };
+
+class BackgroundTask {
+ public:
+  // To be called before the first task of the lane is made, in each process of
+  // a line of forks. ResourceExhausted when no thread can be started.
+  static absl::Status StartWorkers(Lane lane);
+
+  // `run` is called by one worker at a time, never by two.
+  explicit BackgroundTask(std::function<void()> run, Lane lane = Lane::kShort);
+
+  // Ends.
+  ~BackgroundTask();
+  BackgroundTask(const BackgroundTask&) = delete;
+  BackgroundTask& operator=(const BackgroundTask&) = delete;
+
+  // Waits for a run under way; there is none afterwards, whoever asks for one.
+  // Not to be called from a run.
+  void End();
+
+  // Asks for a run, soon; calls before that run begins count as one. Cheap,
+  // never waits for a run.
+  void Wake();
+
+  // Asks for a run once `delay` has passed.
+  void WakeAfter(std::chrono::milliseconds delay);
+
+ private:
+  struct State;
+  std::shared_ptr<State> state_;
+};
+
+// Calls work(0) to work(count - 1), each on a thread of its own but the first,
+// and those for which no thread can be started, which run on the caller's;
+// returns when all have returned.
+void RunInParallel(int count, absl::FunctionRef<void(int)> work);
+
+}  // namespace peat::engine
+
+#endif  // PEAT_ENGINE_OS_WORKER_H_

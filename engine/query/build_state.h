@@ -1,0 +1,44 @@
+// Whether the ordered index of a store is complete: what queries wait for.
+//
+// Shared by the store and its queries, which may outlive it. Thread-safe.
+
+#ifndef PEAT_ENGINE_QUERY_BUILD_STATE_H_
+#define PEAT_ENGINE_QUERY_BUILD_STATE_H_
+
+#include <atomic>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "index/mutex.h"
+
+namespace peat::engine {
+
+class BuildState final {
+ public:
+  // Waits for End(), and returns its status: OK when the index is complete. Not
+  // to be called under an epoch guard.
+  absl::Status Await() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+  bool is_complete() const {
+    return is_complete_.load(std::memory_order_acquire);
+  }
+
+  // The index is complete, or never will be. The first call counts.
+  void End(const absl::Status& status) ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  // Release: who sees it finds the keys in the index.
+  std::atomic<bool> is_complete_{false};
+  mutable index::Mutex mutex_;
+  mutable index::CondVar ended_;
+  bool has_ended_ ABSL_GUARDED_BY(mutex_) = false;
+  // In parts, since a shared absl::Status is counted inside a library that
+  // ThreadSanitizer cannot see.
+  absl::StatusCode code_ ABSL_GUARDED_BY(mutex_) = absl::StatusCode::kOk;
+  std::string message_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace peat::engine
+
+#endif  // PEAT_ENGINE_QUERY_BUILD_STATE_H_

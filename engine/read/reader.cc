@@ -1,0 +1,226 @@
+#include "engine/read/reader.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "engine/log/value_files.h"
+#include "engine/segment/seeded_bug.h"
+#include "format/check.h"
+#include "format/mask.h"
+#include "format/status_macros.h"
+
+namespace peat::engine {
+namespace {
+
+using format::Location;
+using format::RecordKind;
+using index::HashIndex;
+using index::kLookupGroupSize;
+using index::Verdict;
+
+}  // namespace
+
+inline Verdict Reader::Match(std::string_view key, Location location,
+                             Found* found, absl::Status* status) const {
+  found->segment = &parts_.segments->At(location.segment());
+  if (absl::Status read = found->segment->ReadRecord(
+          location.offset(), &found->scratch, &found->record);
+      !read.ok()) [[unlikely]] {
+    *status = std::move(read);
+    return Verdict::kStop;
+  }
+  return found->record.key == key ? Verdict::kMatch : Verdict::kOther;
+}
+
+inline absl::Status Reader::ConcludeRecord(Verdict verdict, const Found& found,
+                                           absl::Status&& status) const {
+  if (verdict == Verdict::kStop) [[unlikely]] {
+    return std::move(status);
+  }
+  // Nothing that is hidden can undo a forget.
+  if (parts_.is_damaged && (verdict == Verdict::kOther ||
+                            (found.record.header.lsn < parts_.hidden_up_to &&
+                             found.record.header.kind != RecordKind::kForget)))
+      [[unlikely]] {
+    return absl::DataLossError(
+        "an unreadable range of the store could hold this key");
+  }
+  if (verdict == Verdict::kOther) return absl::NotFoundError("");
+  PEAT_DCHECK(found.record.header.kind != RecordKind::kTombstone);
+  return absl::OkStatus();
+}
+
+inline absl::Status Reader::Conclude(Verdict verdict, const Found& found,
+                                     absl::Status&& status) const {
+  PEAT_RETURN_IF_ERROR(ConcludeRecord(verdict, found, std::move(status)));
+  if (!IsReadable(StateAfter(found.record.header.kind)) &&
+      !HasBug(Bug::kForgottenVisible)) [[unlikely]] {
+    return absl::NotFoundError("");
+  }
+  return absl::OkStatus();
+}
+
+inline absl::Status Reader::FindRecord(std::string_view key,
+                                       Found* found) const {
+  absl::Status status;
+  const Verdict verdict = parts_.index->Find(
+      (*parts_.hasher)(key),
+      [&](Location location) { return Match(key, location, found, &status); });
+  return ConcludeRecord(verdict, *found, std::move(status));
+}
+
+inline absl::Status Reader::Find(std::string_view key, Found* found) const {
+  absl::Status status;
+  const Verdict verdict = parts_.index->Find(
+      (*parts_.hasher)(key),
+      [&](Location location) { return Match(key, location, found, &status); });
+  return Conclude(verdict, *found, std::move(status));
+}
+
+absl::Status Reader::Get(std::string_view key, std::string* value) const {
+  Found found;
+  PEAT_RETURN_IF_ERROR(Find(key, &found));
+  return CopyValue(found.record, value);
+}
+
+absl::Status Reader::CopyValue(const format::Record& record,
+                               std::string* value) const {
+  const std::string_view stored = format::StoredValue(record);
+  if ((record.header.flags & format::kFlagValueFile) != 0) [[unlikely]] {
+    return CopyReferred(stored, value);
+  }
+  value->assign(stored);
+  return absl::OkStatus();
+}
+
+absl::Status Reader::CopyReferred(std::string_view stored,
+                                  std::string* value) const {
+  PEAT_ASSIGN_OR_RETURN(const format::ValueReference reference,
+                        format::DecodeValueReference(stored));
+  return ReadValueFile(*parts_.directory, parts_.store_id, reference, value);
+}
+
+absl::StatusOr<Pinned> Reader::GetPinned(std::string_view key) const {
+  Found found;
+  PEAT_RETURN_IF_ERROR(Find(key, &found));
+  Pinned pinned;
+  PEAT_RETURN_IF_ERROR(Pin(found, &pinned));
+  return pinned;
+}
+
+inline absl::Status Reader::Pin(const Found& found, Pinned* pinned) const {
+  const bool in_file =
+      (found.record.header.flags & format::kFlagValueFile) != 0;
+  if (!in_file && found.segment->is_mapped()) [[likely]] {
+    pinned->owner = found.segment->shared_from_this();
+    pinned->value = format::StoredValue(found.record);
+    return absl::OkStatus();
+  }
+  auto copy = std::make_shared<std::string>();
+  PEAT_RETURN_IF_ERROR(CopyValue(found.record, copy.get()));
+  pinned->value = *copy;
+  pinned->owner = std::move(copy);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<uint64_t> Reader::ValueSize(std::string_view key) const {
+  Found found;
+  PEAT_RETURN_IF_ERROR(Find(key, &found));
+  const std::string_view stored = format::StoredValue(found.record);
+  if ((found.record.header.flags & format::kFlagValueFile) == 0) {
+    return stored.size();
+  }
+  PEAT_ASSIGN_OR_RETURN(const format::ValueReference reference,
+                        format::DecodeValueReference(stored));
+  return reference.size;
+}
+
+absl::StatusOr<KeyState> Reader::State(std::string_view key) const {
+  Found found;
+  const absl::Status status = FindRecord(key, &found);
+  if (absl::IsNotFound(status)) return KeyState::kAbsent;
+  PEAT_RETURN_IF_ERROR(status);
+  return StateAfter(found.record.header.kind);
+}
+
+absl::Status Reader::Reveal(std::string_view key, std::string* value) const {
+  Found found;
+  PEAT_RETURN_IF_ERROR(FindRecord(key, &found));
+  const RecordKind kind = found.record.header.kind;
+  if (kind != RecordKind::kDisable && kind != RecordKind::kForget) {
+    return absl::NotFoundError("the key is neither disabled nor forgotten");
+  }
+  if (!format::DecodeMask(found.record).has_value()) {
+    return absl::NotFoundError("nothing was stored");
+  }
+  return CopyValue(found.record, value);
+}
+
+void Reader::MultiGet(std::span<const std::string_view> keys,
+                      Answer answer) const {
+  std::array<uint64_t, HashIndex::kShardCount> versions = {};
+  bool settled = false;
+  while (!settled) {
+    for (size_t shard = 0; shard < versions.size(); ++shard) {
+      versions[shard] = parts_.index->BatchVersion(static_cast<int>(shard));
+    }
+    GroupWatch watch(parts_.read_ahead, keys.size());
+    for (size_t first = 0; first < keys.size(); first += kLookupGroupSize) {
+      MultiGetGroup(
+          keys.subspan(first, std::min(kLookupGroupSize, keys.size() - first)),
+          first, watch, answer);
+    }
+    settled = true;
+    for (size_t shard = 0; shard < versions.size(); ++shard) {
+      settled &= parts_.index->BatchVersionIs(static_cast<int>(shard),
+                                              versions[shard]);
+    }
+  }
+}
+
+// In stages, so that the misses of all keys overlap: buckets, then records,
+// then answers.
+void Reader::MultiGetGroup(std::span<const std::string_view> keys, size_t first,
+                           GroupWatch& watch, Answer answer) const {
+  std::array<uint64_t, kLookupGroupSize> hashes = {};
+  std::array<index::Probe, kLookupGroupSize> probes = {};
+  std::array<Location, kLookupGroupSize> hints = {};
+  for (size_t i = 0; i < keys.size(); ++i) {
+    hashes[i] = (*parts_.hasher)(keys[i]);
+    probes[i] = parts_.index->Prepare(hashes[i]);
+  }
+  for (size_t i = 0; i < keys.size(); ++i) {
+    hints[i] = probes[i].PeekAtHome();
+    if (hints[i].is_none()) continue;
+    parts_.segments->At(hints[i].segment()).Prefetch(hints[i].offset());
+  }
+  if (const uint64_t size = watch.record_size(); size > 0) [[unlikely]] {
+    for (const Location hint : std::span(hints).first(keys.size())) {
+      if (hint.is_none()) continue;
+      parts_.segments->At(hint.segment()).WillNeed(hint.offset(), size);
+    }
+    watch.Restart();
+  }
+  uint64_t bytes = 0;
+  Found found;
+  for (size_t i = 0; i < keys.size(); ++i) {
+    absl::Status status;
+    const auto match = [&](Location location) {
+      return Match(keys[i], location, &found, &status);
+    };
+    // The first candidate is nearly always the one.
+    Verdict verdict = hints[i].is_none() ? Verdict::kOther : match(hints[i]);
+    if (verdict == Verdict::kOther) {
+      verdict = parts_.index->FindUnvalidated(hashes[i], match);
+    }
+    status = Conclude(verdict, found, std::move(status));
+    Pinned value;
+    if (status.ok()) status = Pin(found, &value);
+    bytes += keys[i].size() + value.value.size();
+    answer(first + i, std::move(status), std::move(value));
+  }
+  watch.End(keys.size(), bytes);
+}
+
+}  // namespace peat::engine

@@ -1,0 +1,103 @@
+// Every read of a value: enter, ask the index, verify, return.
+//
+// Takes no lock. The caller holds an epoch guard around each call. Thread-safe.
+
+#ifndef PEAT_ENGINE_READ_READER_H_
+#define PEAT_ENGINE_READ_READER_H_
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "engine/read/read_ahead.h"
+#include "engine/segment/key_state.h"
+#include "engine/segment/segment_set.h"
+#include "format/record.h"
+#include "format/segment_header.h"
+#include "index/hash_index.h"
+#include "index/key_hash.h"
+
+namespace peat::engine {
+
+// A value where it lies. Lives as long as `owner` does.
+struct Pinned {
+  std::shared_ptr<const void> owner;
+  std::string_view value;
+};
+
+class Reader {
+ public:
+  // Everything pointed to must outlive this.
+  struct Parts {
+    const index::HashIndex* index;
+    const SegmentSet* segments;
+    const index::KeyHasher* hasher;
+    const Directory* directory;
+    format::StoreId store_id;
+    ReadAhead* read_ahead;
+    // Of a store opened despite damage: lsns up to here may be hidden in what
+    // could not be read, so a miss, and a record that is older, are DataLoss.
+    bool is_damaged = false;
+    format::Lsn hidden_up_to = 0;
+  };
+  explicit Reader(const Parts& parts) : parts_(parts) {}
+
+  absl::Status Get(std::string_view key, std::string* value) const;
+  absl::StatusOr<Pinned> GetPinned(std::string_view key) const;
+
+  // Hands answer i, for each key, to `answer`, all as of one moment with
+  // respect to batches; in case of a batch meanwhile, once more for all keys.
+  using Answer =
+      absl::FunctionRef<void(size_t index, absl::Status status, Pinned value)>;
+  void MultiGet(std::span<const std::string_view> keys, Answer answer) const;
+
+  // NotFound if the key cannot be read. Reads no value file.
+  absl::StatusOr<uint64_t> ValueSize(std::string_view key) const;
+
+  absl::StatusOr<KeyState> State(std::string_view key) const;
+
+  // For the audit alone: the preserved value of a key that is disabled or
+  // forgotten. NotFound if it is neither, or nothing was stored.
+  absl::Status Reveal(std::string_view key, std::string* value) const;
+
+  // The value of a put or mask, from its value file if it has one.
+  absl::Status CopyValue(const format::Record& record,
+                         std::string* value) const;
+  // The value that a reference, as it is stored, refers to.
+  absl::Status CopyReferred(std::string_view stored, std::string* value) const;
+
+ private:
+  // What the index led to. The record's views live as long as the epoch guard
+  // and `scratch`.
+  struct Found {
+    format::Record record;
+    Segment* segment = nullptr;
+    std::string scratch;
+  };
+  // NotFound, DataLoss, or OK with `*found`. Find() finds what callers may
+  // read, FindRecord() also what is forgotten.
+  absl::Status Find(std::string_view key, Found* found) const;
+  absl::Status FindRecord(std::string_view key, Found* found) const;
+  // Compares the record at `location`; sets `*status` when it is damaged.
+  index::Verdict Match(std::string_view key, format::Location location,
+                       Found* found, absl::Status* status) const;
+  // What a look with this outcome means to a caller of FindRecord() and Find().
+  absl::Status ConcludeRecord(index::Verdict verdict, const Found& found,
+                              absl::Status&& status) const;
+  absl::Status Conclude(index::Verdict verdict, const Found& found,
+                        absl::Status&& status) const;
+  absl::Status Pin(const Found& found, Pinned* pinned) const;
+  void MultiGetGroup(std::span<const std::string_view> keys, size_t first,
+                     GroupWatch& watch, Answer answer) const;
+
+  const Parts parts_;
+};
+
+}  // namespace peat::engine
+
+#endif  // PEAT_ENGINE_READ_READER_H_

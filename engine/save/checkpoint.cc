@@ -1,0 +1,67 @@
+#include "engine/save/checkpoint.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "absl/strings/str_format.h"
+#include "engine/log/log_end.h"
+#include "format/check.h"
+#include "format/file_name.h"
+#include "format/status_macros.h"
+
+namespace peat::engine {
+namespace {
+
+using format::Lsn;
+using format::ManifestSegment;
+using format::SegmentId;
+
+// Seals everything up to some lsn, and returns what the store consists of then.
+absl::StatusOr<CopyContents> SealLog(const CheckpointParts& parts) {
+  // Ahead: what is synced, and where writers go on, as soon as the segment has
+  // ended.
+  PEAT_RETURN_IF_ERROR(parts.syncer->SyncUpTo(parts.appender->last_lsn()));
+  PEAT_RETURN_IF_ERROR(parts.supply->PrepareFor(0, Need::kAddData));
+  CopyContents contents;
+  format::Manifest& manifest = contents.manifest;
+  {
+    index::MutexLock lock(parts.commit_mutex);
+    const Lsn ended = parts.appender->EndActive();
+    PEAT_RETURN_IF_ERROR(parts.seal());
+    manifest = parts.manifest->Current();
+    PEAT_CHECK(SealedEnd(manifest).last_lsn >= ended);
+    contents.value_files = parts.references->Files();
+  }
+  std::erase_if(manifest.segments, [](const ManifestSegment& entry) {
+    return entry.state != format::SegmentState::kSealed;
+  });
+  manifest.durable_lsn = SealedEnd(manifest).last_lsn;
+  // A value file may have come since.
+  manifest.next_id = parts.manifest->Current().next_id;
+  return contents;
+}
+
+}  // namespace
+
+absl::StatusOr<CheckpointResult> TakeCheckpoint(
+    const CheckpointParts& parts, const std::filesystem::path& target,
+    const index::EpochGuard&) {
+  PEAT_ASSIGN_OR_RETURN(
+      const std::unique_ptr<StoreCopy> copy,
+      StoreCopy::Begin(*parts.file_system, *parts.directory, target));
+  PEAT_ASSIGN_OR_RETURN(const CopyContents contents, SealLog(parts));
+  PEAT_ASSIGN_OR_RETURN(const CopyResult copied,
+                        copy->Fill(*parts.directory, contents));
+  for (const SegmentId file : copied.missing_value_files) {
+    if (!parts.references->Has(file)) continue;
+    return absl::DataLossError(
+        absl::StrFormat("%s is missing, and a record refers to it",
+                        format::ValueFileName(file)));
+  }
+  PEAT_RETURN_IF_ERROR(copy->Publish());
+  return CheckpointResult{.lsn = contents.manifest.durable_lsn,
+                          .linked_bytes = copied.linked_bytes,
+                          .copied_bytes = copied.copied_bytes};
+}
+
+}  // namespace peat::engine

@@ -1,0 +1,153 @@
+#include "engine/segment/segment_set.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_format.h"
+
+namespace peat::engine {
+
+using format::SegmentNumber;
+
+SegmentSet::~SegmentSet() = default;
+
+absl::Status SegmentSet::Add(std::shared_ptr<Segment> segment) {
+  return AddOwner({.segment = std::move(segment)});
+}
+
+absl::Status SegmentSet::AddCopies(std::shared_ptr<Segment> segment) {
+  return AddOwner({.segment = std::move(segment), .is_copy = true});
+}
+
+absl::Status SegmentSet::AddOwner(Owner owner) {
+  PEAT_CHECK(owner.segment != nullptr);
+  index::MutexLock lock(&mutex_);
+  if (owners_.empty()) owners_.emplace_back();  // number 0 is "none"
+  auto number = static_cast<SegmentNumber>(owners_.size());
+  if (!free_numbers_.empty()) {
+    number = free_numbers_.back();
+    free_numbers_.pop_back();
+    owner.segment->set_has_used_number();
+  } else if (number > format::kSegmentNumberMax) {
+    return absl::ResourceExhaustedError(absl::StrFormat(
+        "all %d segment numbers are taken", format::kSegmentNumberMax));
+  } else {
+    owners_.emplace_back();
+  }
+  Place(std::move(owner), number);
+  return absl::OkStatus();
+}
+
+void SegmentSet::AddNumbered(std::shared_ptr<Segment> segment,
+                             SegmentNumber number) {
+  PEAT_CHECK(number <= format::kSegmentNumberMax);
+  index::MutexLock lock(&mutex_);
+  if (owners_.empty()) owners_.emplace_back();
+  PEAT_CHECK(number >= owners_.size());
+  for (auto gap = static_cast<SegmentNumber>(owners_.size()); gap < number;
+       ++gap) {
+    free_numbers_.push_back(gap);
+  }
+  owners_.resize(number + size_t{1});
+  Place({.segment = std::move(segment)}, number);
+}
+
+void SegmentSet::Place(Owner owner, SegmentNumber number) {
+  std::atomic<Chunk*>& chunk = chunks_[number / kChunkSize];
+  if (chunk.load(std::memory_order_relaxed) == nullptr) {
+    chunk_owners_.push_back(std::make_unique<Chunk>());
+    chunk.store(chunk_owners_.back().get(), std::memory_order_release);
+  }
+  owner.segment->set_number(number);
+  (*chunk.load(std::memory_order_relaxed))[number % kChunkSize].store(
+      owner.segment.get(), std::memory_order_release);
+  PEAT_CHECK(owners_[number].segment == nullptr);
+  owners_[number] = std::move(owner);
+  list_.reset();
+}
+
+void SegmentSet::Exchange(Some retired, Some copies) {
+  index::MutexLock lock(&mutex_);
+  for (const std::shared_ptr<Segment>& segment : retired) {
+    Owner& owner = owners_[segment->number()];
+    PEAT_CHECK(owner.segment == segment);
+    PEAT_CHECK(!owner.is_retired);
+    owner.is_retired = true;
+    segment->stale().AddAll();
+  }
+  for (const std::shared_ptr<Segment>& segment : copies) {
+    PEAT_CHECK(owners_[segment->number()].is_copy);
+    owners_[segment->number()].is_copy = false;
+  }
+  list_.reset();
+}
+
+void SegmentSet::Release(const Segment& segment) {
+  std::shared_ptr<Segment> released;  // outlives the lock: it may unmap a file
+  index::MutexLock lock(&mutex_);
+  const SegmentNumber number = segment.number();
+  PEAT_CHECK(owners_[number].segment.get() == &segment);
+  PEAT_CHECK(owners_[number].is_retired);
+  (*chunks_[number / kChunkSize].load(
+      std::memory_order_relaxed))[number % kChunkSize]
+      .store(nullptr, std::memory_order_release);
+  released = std::move(owners_[number].segment);
+  owners_[number] = {};
+  list_.reset();
+  free_numbers_.push_back(number);
+}
+
+std::shared_ptr<const SegmentSet::List> SegmentSet::TakeList() const {
+  index::MutexLock lock(&mutex_);
+  if (list_ == nullptr) {
+    auto list = std::make_shared<List>();
+    list->reserve(owners_.size());
+    for (const Owner& owner : owners_) {
+      const bool is_listed = !owner.is_retired && !owner.is_copy;
+      list->push_back(is_listed ? owner.segment : nullptr);
+    }
+    list_ = std::move(list);
+  }
+  return list_;
+}
+
+std::vector<std::shared_ptr<Segment>> SegmentSet::All() const {
+  std::vector<std::shared_ptr<Segment>> all;
+  index::MutexLock lock(&mutex_);
+  for (const Owner& owner : owners_) {
+    if (owner.segment != nullptr && !owner.is_retired) {
+      all.push_back(owner.segment);
+    }
+  }
+  return all;
+}
+
+SegmentSet::Totals SegmentSet::Sum() const {
+  Totals sum;
+  int64_t live = 0;
+  int64_t tombstones = 0;
+  int64_t values = 0;
+  int64_t live_values = 0;
+  index::MutexLock lock(&mutex_);
+  for (const Owner& owner : owners_) {
+    if (owner.segment == nullptr || owner.is_retired) continue;
+    sum.used_bytes += owner.segment->end();
+    live += owner.segment->live_bytes();
+    tombstones += owner.segment->tombstone_bytes();
+    sum.idle_bytes += owner.segment->idle_bytes();
+    values += owner.segment->value_bytes();
+    live_values += owner.segment->live_value_bytes();
+  }
+  // While a count moves from one segment to another it may be in neither.
+  const auto not_negative = [](int64_t bytes) {
+    return static_cast<uint64_t>(std::max<int64_t>(bytes, 0));
+  };
+  sum.live_bytes = not_negative(live);
+  sum.tombstone_bytes = not_negative(tombstones);
+  sum.idle_bytes = std::min(sum.idle_bytes, sum.tombstone_bytes);
+  sum.value_bytes = not_negative(values);
+  sum.live_value_bytes = not_negative(live_values);
+  return sum;
+}
+
+}  // namespace peat::engine

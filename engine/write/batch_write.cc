@@ -1,0 +1,261 @@
+// Writer::Write: a batch, all or nothing.
+//
+// All values are hashed, large ones written, and masks made, before any lock.
+// Then all shards of the batch are locked, what is there is looked up, the
+// records are appended as one unit, and the index is moved between BeginPublish
+// and EndPublish, so that no reader sees a part of it. Nothing is read from
+// disk after the append: it could fail, and the unit is in the log by then.
+
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/hash/hash.h"
+#include "absl/strings/str_format.h"
+#include "engine/log/value_files.h"
+#include "engine/write/logged_mask.h"
+#include "engine/write/logged_value.h"
+#include "engine/write/writer.h"
+#include "format/check.h"
+#include "format/mask.h"
+#include "format/status_macros.h"
+
+namespace peat::engine {
+
+using format::Location;
+using format::RecordKind;
+using index::HashIndex;
+using index::Verdict;
+
+class Writer::Batch {
+ public:
+  Batch(Writer* writer, std::span<const BatchOperation> operations)
+      : writer_(*writer) {
+    uint64_t size = 0;
+    for (const BatchOperation& operation : operations) {
+      Step& step = steps_.emplace_back();
+      const uint64_t hash = (*writer_.parts_.hasher)(operation.key);
+      step.operation = operation.operation;
+      MakePayload(operation, &step);
+      step.key = KeyOf(hash, operation.key);
+      shard_bits_ |= uint64_t{1} << HashIndex::ShardOf(hash);
+      adds_data_ |= !RemovesData(operation.operation);
+      size += step.value != nullptr
+                  ? step.value->record().size()
+                  : format::RecordSize(operation.key.size(),
+                                       operation.reason.size());
+    }
+    is_too_large_ = size > kBatchSizeMax;
+  }
+
+  bool is_too_large() const { return is_too_large_; }
+  Need need() const { return adds_data_ ? Need::kAddData : Need::kRemoveData; }
+
+  // Writes large values, makes masks, and brings what will be looked at under
+  // the locks into memory.
+  absl::Status Prepare() {
+    for (const Step& step : steps_) {
+      if (step.value != nullptr) PEAT_RETURN_IF_ERROR(step.value->Prepare());
+    }
+    for (const Key& key : keys_) writer_.parts_.index->Prefetch(key.hash);
+    PEAT_RETURN_IF_ERROR(LookAtAll());
+    // What it says is said again under the locks, and counts there.
+    (void)ChooseRecords();
+    return absl::OkStatus();
+  }
+
+  // Bytes that Try() could not append.
+  uint64_t logged_size() const { return Appender::BatchSize(records_); }
+
+  absl::StatusOr<Attempt> Try(format::Lsn* lsn, bool* wake) {
+    const HashIndex::ManyShardsLock lock(*writer_.parts_.index, shard_bits_);
+    PEAT_RETURN_IF_ERROR(LookAtAll());
+    PEAT_RETURN_IF_ERROR(ChooseRecords());
+    if (records_.empty()) return Attempt::kDone;
+    if (logged_size() > kBatchSizeMax) return TooLarge();  // masks hold values
+    std::vector<Appended> appended(records_.size());
+    if (!Append(appended, wake)) return Attempt::kNeedsSegment;
+    *lsn = appended.back().lsn;
+    for (const Step& step : steps_) {
+      if (step.value != nullptr) step.value->Keep(*lsn);
+      if (step.mask != nullptr) step.mask->Keep(*lsn);
+    }
+    Publish(appended);
+    return Attempt::kDone;
+  }
+
+  static absl::Status TooLarge() {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "batch is larger than %d bytes encoded", kBatchSizeMax));
+  }
+
+ private:
+  // A distinct key, what was there before the batch, and the last record of it
+  // in the batch.
+  struct Key {
+    uint64_t hash = 0;
+    std::string_view bytes = {};
+    Seen seen = {};
+    KeyState state = KeyState::kAbsent;  // as the batch goes on
+    LoggedMask::Source value = {};       // that a mask would preserve
+    size_t value_record = SIZE_MAX;  // in records_, of the put that wrote it
+    size_t last_record = SIZE_MAX;   // in records_; SIZE_MAX: none
+  };
+  // Of its payloads one at most: none for a delete.
+  struct Step {
+    Operation operation = Operation::kPut;
+    size_t key = 0;  // in keys_
+    std::unique_ptr<LoggedValue> value;
+    std::unique_ptr<LoggedMask> mask;
+  };
+
+  void MakePayload(const BatchOperation& operation, Step* step) {
+    const RecordKind kind = RecordKindOf(operation.operation);
+    if (kind == RecordKind::kPut) {
+      step->value = std::make_unique<LoggedValue>(&writer_, operation.key,
+                                                  operation.value);
+    } else if (format::IsMask(kind)) {
+      step->mask = std::make_unique<LoggedMask>(&writer_, kind, operation.key,
+                                                operation.reason);
+    }
+  }
+
+  size_t KeyOf(uint64_t hash, std::string_view bytes) {
+    const auto [it, inserted] = key_numbers_.try_emplace(bytes, keys_.size());
+    if (inserted) {
+      Key& key = keys_.emplace_back();
+      key.hash = hash;
+      key.bytes = bytes;
+    }
+    return it->second;
+  }
+
+  absl::Status LookAtAll() {
+    for (Key& key : keys_) {
+      key.seen = Seen();
+      PEAT_RETURN_IF_ERROR(writer_.Look(key.hash, key.bytes, &key.seen));
+      key.state = key.seen.state;
+      key.value = LoggedMask::SourceOf(key.seen);
+      key.value_record = SIZE_MAX;
+      key.last_record = SIZE_MAX;
+    }
+    return absl::OkStatus();
+  }
+
+  // The records of all operations that write something, or the answer to the
+  // first that may not be done.
+  absl::Status ChooseRecords() {
+    records_.clear();
+    for (Step& step : steps_) {
+      Key& key = keys_[step.key];
+      const Ruling ruling = RulingOn(step.operation, key.state);
+      if (ruling == Ruling::kNoChange) continue;
+      if (ruling != Ruling::kProceed) return StatusOf(ruling, key.state);
+      PEAT_ASSIGN_OR_RETURN(AppendRecord record, RecordOf(step, key));
+      if (key.last_record != SIZE_MAX) {
+        records_[key.last_record].is_current = false;
+      } else if (key.seen.has_record) {
+        writer_.Supersede(key.seen, &record);
+      }
+      key.state = StateAfter(record.kind);
+      key.last_record = records_.size();
+      if (record.kind == RecordKind::kPut) {
+        key.value_record = records_.size();
+        key.value = {.has_value = true,
+                     .value = record.value,
+                     .in_file = (record.flags & format::kFlagValueFile) != 0,
+                     .lsn_counts_back = true};
+      }
+      records_.push_back(record);
+    }
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<AppendRecord> RecordOf(Step& step, const Key& key) {
+    if (step.value != nullptr) return step.value->record();
+    if (step.mask == nullptr) return LoggedTombstone(key.bytes).record();
+    LoggedMask::Source source;
+    if (IsReadable(key.state)) source = key.value;
+    // A value of this batch has no lsn yet, but a place in it.
+    if (source.lsn_counts_back) source.lsn = records_.size() - key.value_record;
+    PEAT_RETURN_IF_ERROR(step.mask->Prepare(source));
+    return step.mask->record();
+  }
+
+  bool Append(std::span<Appended> appended, bool* wake) {
+    Appender& appender = *writer_.parts_.appender;
+    if (records_.size() == 1) {
+      return appender.Append(records_[0], &appended[0], wake);
+    }
+    return appender.AppendBatch(records_, appended, wake);
+  }
+
+  void Publish(std::span<const Appended> appended) {
+    HashIndex& index = *writer_.parts_.index;
+    MarkUnindexed(appended);
+    index.BeginPublish(shard_bits_);
+    for (const Key& key : keys_) {
+      if (key.last_record == SIZE_MAX) continue;
+      const bool existed = key.seen.has_record;
+      // By its location: needs no look at the record.
+      const Location old_location = key.seen.position.location;
+      const HashIndex::Position position =
+          index.Locate(key.hash, [&](Location location) {
+            return existed && location == old_location ? Verdict::kMatch
+                                                       : Verdict::kOther;
+          });
+      PEAT_CHECK((position.verdict == Verdict::kMatch) == existed);
+      AppendRecord& record = records_[key.last_record];
+      if (existed) record.superseded_lsn = key.seen.record.header.lsn;
+      // A key that is born and dies in the batch never gets into the index.
+      if (record.kind == RecordKind::kTombstone && !existed) continue;
+      writer_.PointTo(key.hash, position, record, appended[key.last_record]);
+      writer_.CountMasks(key.seen, key.state,
+                         appended[key.last_record].location);
+    }
+    index.EndPublish(shard_bits_);
+  }
+
+  // What a later record of the batch superseded never gets into the index.
+  void MarkUnindexed(std::span<const Appended> appended) {
+    if (writer_.parts_.ordered == nullptr) return;
+    for (size_t i = 0; i < records_.size(); ++i) {
+      if (!records_[i].is_current)
+        writer_.MarkStale(nullptr, appended[i].location);
+    }
+  }
+
+  Writer& writer_;
+  std::deque<Step> steps_;
+  std::deque<Key> keys_;  // never moved: a Seen looks into itself
+  absl::flat_hash_map<std::string_view, size_t, absl::Hash<std::string_view>,
+                      std::equal_to<std::string_view>>
+      key_numbers_;
+  std::vector<AppendRecord> records_;
+  uint64_t shard_bits_ = 0;
+  bool adds_data_ = false;
+  bool is_too_large_ = false;
+};
+
+absl::Status Writer::Write(std::span<const BatchOperation> operations) {
+  PEAT_RETURN_IF_ERROR(parts_.poison->status());
+  if (operations.empty()) return absl::OkStatus();
+  Batch batch(this, operations);
+  if (batch.is_too_large()) return Batch::TooLarge();
+  PEAT_RETURN_IF_ERROR(CheckWritable(batch.need()));
+  PEAT_RETURN_IF_ERROR(batch.Prepare());
+  for (;;) {
+    PEAT_RETURN_IF_ERROR(CheckWritable(batch.need()));
+    format::Lsn lsn = 0;
+    bool wake = false;
+    PEAT_ASSIGN_OR_RETURN(const Attempt attempt, batch.Try(&lsn, &wake));
+    if (attempt == Attempt::kDone) {
+      return Acknowledge(lsn, batch.logged_size(), wake);
+    }
+    PEAT_RETURN_IF_ERROR(
+        parts_.supply->PrepareFor(batch.logged_size(), batch.need()));
+  }
+}
+
+}  // namespace peat::engine

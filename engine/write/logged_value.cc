@@ -1,0 +1,42 @@
+#include "engine/write/logged_value.h"
+
+#include <utility>
+
+#include "format/file_name.h"
+#include "format/status_macros.h"
+
+namespace peat::engine {
+
+void LoggedValue::BeginLarge() {
+  large_ = std::make_unique<Large>();
+  large_->value = std::exchange(record_.value, {});
+  large_->reference.resize(format::kValueReferenceSize);
+  record_.value = large_->reference;
+  record_.flags = format::kFlagValueFile;
+}
+
+absl::Status LoggedValue::PrepareLarge() {
+  if (large_->written.file != nullptr) return absl::OkStatus();
+  const Writer::Parts& parts = writer_->parts_;
+  PEAT_ASSIGN_OR_RETURN(large_->written,
+                        WriteValueFile(*parts.file_system, *parts.directory,
+                                       *parts.manifest, large_->value));
+  parts.references->Add(large_->written.reference.file);
+  large_->reference = EncodeValueReference(large_->written.reference);
+  record_.value = large_->reference;
+  record_.value_file_size = large_->value.size();
+  record_.value_file = large_->written.reference.file;
+  record_.payload_hash = format::PayloadHash(record_.key, record_.value);
+  parts.appender->AddValueFile(large_->written.file, large_->value.size());
+  return absl::OkStatus();
+}
+
+void LoggedValue::EndLarge() {
+  if (large_->written.file == nullptr || large_->kept) return;
+  writer_->parts_.references->Remove(large_->written.reference.file);
+  // What cannot be removed now is an orphan, and removed at open.
+  (void)writer_->parts_.directory->Unlink(
+      format::ValueFileName(large_->written.reference.file));
+}
+
+}  // namespace peat::engine

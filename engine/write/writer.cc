@@ -1,0 +1,283 @@
+#include "engine/write/writer.h"
+
+#include <utility>
+
+#include "engine/log/value_files.h"
+#include "engine/segment/seeded_bug.h"
+#include "engine/write/logged_mask.h"
+#include "engine/write/logged_value.h"
+#include "format/check.h"
+#include "format/mask.h"
+#include "format/status_macros.h"
+
+namespace peat::engine {
+
+using format::Location;
+using format::Lsn;
+using format::RecordKind;
+using index::HashIndex;
+using index::Verdict;
+
+template <typename MakePayload, typename Decide>
+absl::Status Writer::Apply(Operation operation, std::string_view key,
+                           MakePayload make_payload, Decide decide) {
+  if (parts_.poison->is_set()) [[unlikely]] {
+    return parts_.poison->status();
+  }
+  const Need need = RemovesData(operation) ? Need::kRemoveData : Need::kAddData;
+  const uint64_t hash = (*parts_.hasher)(key);
+  const int shard = HashIndex::ShardOf(hash);
+  parts_.index->Prefetch(hash);
+  decltype(auto) payload = make_payload();
+  for (bool has_decided = false;; has_decided = true) {
+    const uint64_t version = parts_.index->BatchVersion(shard);
+    Seen seen;
+    PEAT_RETURN_IF_ERROR(Look(hash, key, &seen));
+    const Ruling ruling = RulingOn(operation, seen.state);
+    bool writes = ruling == Ruling::kProceed;
+    absl::Status status;
+    if (!writes && ruling != Ruling::kNoChange) [[unlikely]] {
+      status = StatusOf(ruling, seen.state);
+    } else if (!HasBug(Bug::kDecidedOnce) || !has_decided) {
+      status = decide(seen, &writes);
+    }
+    if (!writes || !status.ok()) {
+      // What was seen counts only if it was not half of a batch.
+      if (parts_.index->BatchVersionIs(shard, version)) return status;
+      continue;
+    }
+    PEAT_RETURN_IF_ERROR(CheckWritable(need));
+    PEAT_RETURN_IF_ERROR(payload.Prepare(seen));
+    AppendRecord record = payload.record();
+    if (seen.has_record) Supersede(seen, &record);
+    Appended appended;
+    bool wake = false;
+    switch (TryAppend(hash, seen, record, &appended, &wake)) {
+      case Attempt::kDone:
+        payload.Keep(appended.lsn);
+        return Acknowledge(appended.lsn, record.size(), wake);
+      case Attempt::kChanged:
+        continue;
+      case Attempt::kNeedsSegment:
+        PEAT_RETURN_IF_ERROR(parts_.supply->PrepareFor(record.size(), need));
+        continue;
+    }
+  }
+}
+
+absl::Status Writer::Put(std::string_view key, std::string_view value) {
+  return Apply(
+      Operation::kPut, key, [&] { return LoggedValue(this, key, value); },
+      [](const Seen&, bool*) { return absl::OkStatus(); });
+}
+
+absl::StatusOr<bool> Writer::PutIfAbsent(std::string_view key,
+                                         std::string_view value) {
+  bool inserted = false;
+  PEAT_RETURN_IF_ERROR(Apply(
+      Operation::kPutIfAbsent, key,
+      [&] { return LoggedValue(this, key, value); },
+      [&](const Seen& seen, bool*) {
+        inserted = seen.state == KeyState::kAbsent;
+        return absl::OkStatus();
+      }));
+  return inserted;
+}
+
+absl::StatusOr<std::optional<std::string>> Writer::Update(
+    std::string_view key, std::string_view value) {
+  bool existed = false;
+  std::string previous;
+  PEAT_RETURN_IF_ERROR(Apply(
+      Operation::kUpdate, key, [&] { return LoggedValue(this, key, value); },
+      [&](const Seen& seen, bool*) {
+        existed = seen.state == KeyState::kLive;
+        if (!existed) return absl::OkStatus();
+        return parts_.reader->CopyValue(seen.record, &previous);
+      }));
+  if (!existed) return std::nullopt;
+  return std::optional<std::string>(std::move(previous));
+}
+
+absl::StatusOr<bool> Writer::CompareAndSet(
+    std::string_view key, std::optional<std::string_view> expected,
+    std::string_view desired) {
+  bool is_equal = false;
+  PEAT_RETURN_IF_ERROR(Apply(
+      Operation::kCompareAndSet, key,
+      [&] { return LoggedValue(this, key, desired); },
+      [&](const Seen& seen, bool* writes) {
+        const bool exists = seen.state == KeyState::kLive;
+        is_equal = exists == expected.has_value();
+        if (is_equal && exists) {
+          std::string value;
+          PEAT_RETURN_IF_ERROR(parts_.reader->CopyValue(seen.record, &value));
+          is_equal = value == *expected;
+        }
+        *writes = is_equal;
+        return absl::OkStatus();
+      }));
+  return is_equal;
+}
+
+absl::StatusOr<bool> Writer::Delete(std::string_view key) {
+  bool existed = false;
+  PEAT_RETURN_IF_ERROR(Apply(
+      Operation::kDelete, key, [&] { return LoggedTombstone(key); },
+      [&](const Seen& seen, bool*) {
+        existed = seen.state == KeyState::kLive;
+        return absl::OkStatus();
+      }));
+  return existed;
+}
+
+absl::Status Writer::ApplyMask(Operation operation, std::string_view key,
+                               LoggedMask& mask) {
+  return Apply(
+      operation, key, [&]() -> LoggedMask& { return mask; },
+      [&](const Seen& seen, bool*) {
+        mask.SetLsnBefore(seen.has_record ? seen.record.header.lsn : 0);
+        return absl::OkStatus();
+      });
+}
+
+absl::Status Writer::Disable(std::string_view key, std::string_view reason) {
+  LoggedMask mask(this, RecordKind::kDisable, key, reason);
+  return ApplyMask(Operation::kDisable, key, mask);
+}
+
+absl::Status Writer::Enable(std::string_view key, std::string_view reason) {
+  LoggedMask mask(this, RecordKind::kEnable, key, reason);
+  return ApplyMask(Operation::kEnable, key, mask);
+}
+
+absl::StatusOr<ForgetReceipt> Writer::Forget(std::string_view key,
+                                             std::string_view reason) {
+  LoggedMask mask(this, RecordKind::kForget, key, reason);
+  PEAT_RETURN_IF_ERROR(ApplyMask(Operation::kForget, key, mask));
+  ForgetReceipt receipt{.lsn = mask.lsn()};
+  if (!mask.was_logged()) return receipt;
+  receipt.key_digest = DigestOf(key);
+  receipt.value_digest = mask.value_digest();
+  return receipt;
+}
+
+void Writer::Supersede(const Seen& seen, AppendRecord* record) const {
+  record->superseded = &parts_.segments->At(seen.position.location.segment());
+  record->superseded_lsn = seen.record.header.lsn;
+  record->superseded_size =
+      RecordSize(seen.record.header) -
+      format::LastingSize(seen.record.header.kind, seen.record.key.size(),
+                          seen.record.value);
+  record->superseded_value_file_size = ValueFileSize(seen.record);
+}
+
+absl::Status Writer::Look(uint64_t hash, std::string_view key,
+                          Seen* seen) const {
+  absl::Status status;
+  seen->position = parts_.index->Locate(hash, [&](Location location) {
+    status = parts_.segments->At(location.segment())
+                 .ReadRecord(location.offset(), &seen->scratch, &seen->record);
+    if (!status.ok()) return Verdict::kStop;
+    return seen->record.key == key || HasBug(Bug::kKeyNotCompared)
+               ? Verdict::kMatch
+               : Verdict::kOther;
+  });
+  seen->has_record = seen->position.verdict == Verdict::kMatch;
+  if (seen->has_record) seen->state = StateAfter(seen->record.header.kind);
+  return status;
+}
+
+Writer::Attempt Writer::TryAppend(uint64_t hash, const Seen& seen,
+                                  const AppendRecord& record,
+                                  Appended* appended, bool* wake) {
+  const HashIndex::ShardLock lock(*parts_.index, HashIndex::ShardOf(hash));
+  if (!parts_.index->IsCurrent(hash, seen.position)) return Attempt::kChanged;
+  if (HasBug(Bug::kIndexBeforeAppend) && seen.has_record &&
+      record.kind == RecordKind::kTombstone) {
+    parts_.index->Erase(hash, seen.position);
+    return parts_.appender->Append(record, appended, wake)
+               ? Attempt::kDone
+               : Attempt::kNeedsSegment;
+  }
+  if (!parts_.appender->Append(record, appended, wake)) {
+    return Attempt::kNeedsSegment;
+  }
+  if constexpr (kHasWritePoints) {
+    if (parts_.at_write_point != nullptr) parts_.at_write_point();
+  }
+  PointTo(hash, seen.position, record, *appended);
+  CountMasks(seen, StateAfter(record.kind), appended->location);
+  return Attempt::kDone;
+}
+
+void Writer::CountMasks(const Seen& seen, KeyState after, Location to) const {
+  const auto is_masked = [](KeyState state) {
+    return state == KeyState::kDisabled || state == KeyState::kForgotten;
+  };
+  if (is_masked(seen.state)) [[unlikely]] {
+    parts_.mask_counts->Add(seen.state, -1);
+    parts_.segments->At(seen.position.location.segment())
+        .mask_counts()
+        .Add(seen.state, -1);
+  }
+  if (is_masked(after)) [[unlikely]] {
+    parts_.mask_counts->Add(after, 1);
+    parts_.segments->At(to.segment()).mask_counts().Add(after, 1);
+  }
+}
+
+void Writer::PointTo(uint64_t hash, const HashIndex::Position& position,
+                     const AppendRecord& record, const Appended& appended) {
+  const bool is_new = position.verdict != Verdict::kMatch;
+  if (!is_new && record.superseded_lsn <= appended.newest_view) [[unlikely]] {
+    parts_.views->Save(
+        {.key = record.key,
+         .segment = &parts_.segments->At(position.location.segment()),
+         .offset = position.location.offset(),
+         .lsn = record.superseded_lsn,
+         .until = appended.lsn});
+  }
+  if (!is_new && parts_.ordered != nullptr) {
+    MarkStale(record.superseded, position.location);
+  }
+  if (record.kind == RecordKind::kTombstone) {
+    PEAT_CHECK(!is_new);
+    parts_.index->Erase(hash, position);
+    if (parts_.ordered != nullptr) parts_.ordered->Erase(record.key);
+    return;
+  }
+  parts_.index->Set(hash, position, appended.location);
+  if (parts_.ordered == nullptr) return;
+  const bool is_listed = IsReadable(StateAfter(record.kind));
+  if (is_new && is_listed) {
+    parts_.ordered->Insert(record.key, appended.location);
+  } else if (!is_listed) {
+    parts_.ordered->Erase(record.key);
+  }
+}
+
+void Writer::MarkStale(Segment* segment, Location location) {
+  if (HasBug(Bug::kStaleUnmarked)) return;
+  if (segment == nullptr) segment = &parts_.segments->At(location.segment());
+  segment->stale().Add(location.offset());
+}
+
+absl::Status Writer::CheckWritable(Need need) {
+  if (parts_.poison->is_set()) return parts_.poison->status();
+  if (need == Need::kRemoveData || parts_.supply->reserve_complete()) {
+    return absl::OkStatus();
+  }
+  return parts_.supply->RefillReserve();
+}
+
+absl::Status Writer::Acknowledge(Lsn lsn, uint64_t bytes, bool wake) {
+  if (wake) parts_.wake_background();
+  parts_.throttle->Pay(bytes);
+  if (parts_.sync_policy == SyncPolicy::kEveryWrite) {
+    return parts_.syncer->SyncUpTo(lsn);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace peat::engine
