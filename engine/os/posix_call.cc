@@ -33,6 +33,15 @@ absl::StatusCode CodeOf(int error) {
   }
 }
 
+void OccupyStandardDescriptors() {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+    if (fcntl(fd, F_GETFD) != -1) continue;
+    const int lowest = ::open("/", O_PATH | O_CLOEXEC);
+    // Another thread was faster.
+    if (lowest > STDERR_FILENO) (void)close(lowest);
+  }
+}
+
 }  // namespace
 
 absl::Status PosixStatus(int error, std::string_view call,
@@ -54,12 +63,24 @@ void Descriptor::Close() {
   fd_ = -1;
 }
 
+Descriptor OpenDescriptor(absl::FunctionRef<int()> open) {
+  OccupyStandardDescriptors();
+  const int fd = RetryOnSignal(open);
+  // The program has closed another one just now, or there was none left.
+  if (fd < 0 || fd > STDERR_FILENO) return Descriptor(fd);
+  const int higher = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  const int error = errno;
+  (void)close(fd);
+  errno = error;
+  return Descriptor(higher);
+}
+
 int OpenRegular(int directory, const std::string& name, int flags,
                 Descriptor* out) {
   // O_NONBLOCK: opening a fifo must not wait for its other end.
   const int all_flags = flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-  Descriptor fd(RetryOnSignal(
-      [&] { return openat(directory, name.c_str(), all_flags, 0600); }));
+  Descriptor fd = OpenDescriptor(
+      [&] { return openat(directory, name.c_str(), all_flags, 0600); });
   if (!fd.is_open()) return errno;
   struct stat status = {};
   if (fstat(fd.get(), &status) != 0) return errno;

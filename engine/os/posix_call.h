@@ -7,6 +7,7 @@
 #define PEAT_ENGINE_OS_POSIX_CALL_H_
 
 #include <sys/types.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
@@ -14,7 +15,9 @@
 #include <string_view>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
+#include "format/check.h"
 
 namespace peat::engine {
 
@@ -31,11 +34,14 @@ auto RetryOnSignal(Call call) {
   return result;
 }
 
-// Owns a file descriptor. Movable; externally synchronised.
+// Owns a file descriptor, which is never that of standard input, output or
+// error: OpenDescriptor() makes it. Movable; externally synchronised.
 class Descriptor final {
  public:
   Descriptor() = default;
-  explicit Descriptor(int fd) : fd_(fd) {}
+  explicit Descriptor(int fd) : fd_(fd) {
+    PEAT_CHECK(fd < 0 || fd > STDERR_FILENO);
+  }
   Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
   Descriptor& operator=(Descriptor&& other) noexcept {
     if (this != &other) {
@@ -57,6 +63,15 @@ class Descriptor final {
  private:
   int fd_ = -1;
 };
+
+// Owns the descriptor that `open` returns; not open, with errno set, if that
+// fails. Every call of engine/os/ that makes a descriptor is made here: a
+// process may have been started with 0, 1 or 2 closed, the kernel gives their
+// numbers to whatever is opened next, and what the program then prints to its
+// standard error would be written into a segment. So what is closed of them is
+// occupied first, by a descriptor that can neither be read nor written and
+// stays; moving the file's own would leave a moment in which it can be hit.
+Descriptor OpenDescriptor(absl::FunctionRef<int()> open);
 
 // Opens `name` in `directory`, or fails; the descriptor is of a regular file,
 // closed on exec, and was not reached through a symbolic link. `flags` as of

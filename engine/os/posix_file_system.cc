@@ -391,16 +391,14 @@ absl::StatusOr<bool> PosixDirectory::IsSame(const Directory& other) const {
 
 absl::StatusOr<std::vector<std::string>> PosixDirectory::List() const {
   // A descriptor of its own: a copy of fd_ would share its position.
-  const int fd = RetryOnSignal([&] {
+  Descriptor fd = OpenDescriptor([&] {
     return openat(fd_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   });
-  if (fd < 0) return PosixStatus(errno, "open", path_);
-  const std::unique_ptr<DIR, int (*)(DIR*)> stream(fdopendir(fd), &closedir);
-  if (stream == nullptr) {
-    const int error = errno;
-    Descriptor(fd).Close();
-    return PosixStatus(error, "fdopendir", path_);
-  }
+  if (!fd.is_open()) return PosixStatus(errno, "open", path_);
+  const std::unique_ptr<DIR, int (*)(DIR*)> stream(fdopendir(fd.get()),
+                                                   &closedir);
+  if (stream == nullptr) return PosixStatus(errno, "fdopendir", path_);
+  (void)fd.Release();  // the stream's
   std::vector<std::string> names;
   while (true) {
     errno = 0;
@@ -417,8 +415,8 @@ absl::StatusOr<std::vector<std::string>> PosixDirectory::List() const {
 }
 
 absl::StatusOr<Descriptor> OpenDirectoryFd(const std::string& path) {
-  Descriptor fd(RetryOnSignal(
-      [&] { return open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); }));
+  Descriptor fd = OpenDescriptor(
+      [&] { return open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
   if (fd.is_open()) return fd;
   if (errno == ENOTDIR) {
     return absl::InvalidArgumentError(

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <atomic>
+#include <csignal>
 #include <deque>
 #include <map>
 #include <utility>
@@ -18,7 +19,21 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// A thread that may fail to start, which std::thread tells by throwing.
+// The signals that a store's thread leaves to the application's threads: all
+// but those that an instruction of the thread itself brings about, which would
+// otherwise end the process past the application's handler.
+sigset_t SignalsToBlock() {
+  sigset_t signals;
+  sigfillset(&signals);
+  for (const int own :
+       {SIGABRT, SIGBUS, SIGFPE, SIGILL, SIGSEGV, SIGSYS, SIGTRAP}) {
+    sigdelset(&signals, own);
+  }
+  return signals;
+}
+
+// A thread that may fail to start, which std::thread tells by throwing. It
+// takes none of the signals that are sent to the process.
 bool StartThread(std::function<void()> body, pthread_t* thread) {
   auto owned = std::make_unique<std::function<void()>>(std::move(body));
   const auto run = [](void* argument) -> void* {
@@ -27,7 +42,13 @@ bool StartThread(std::function<void()> body, pthread_t* thread) {
     (*mine)();
     return nullptr;
   };
-  if (pthread_create(thread, nullptr, run, owned.get()) != 0) return false;
+  // A new thread has its creator's mask from its first instruction on.
+  const sigset_t blocked = SignalsToBlock();
+  sigset_t mask_before = {};
+  PEAT_CHECK(pthread_sigmask(SIG_BLOCK, &blocked, &mask_before) == 0);
+  const int error = pthread_create(thread, nullptr, run, owned.get());
+  PEAT_CHECK(pthread_sigmask(SIG_SETMASK, &mask_before, nullptr) == 0);
+  if (error != 0) return false;
   (void)owned.release();  // the thread's
   return true;
 }

@@ -2,7 +2,8 @@
 //
 // A store has no thread of its own; it has a BackgroundTask, a synchronous
 // function that some worker calls when the store has asked for it. Tests call
-// that function directly instead.
+// that function directly instead. No thread of a store takes a signal that is
+// sent to the process: those are the application's.
 //
 // Thread-safe. After fork() the child gets a pool of its own if it needs one.
 

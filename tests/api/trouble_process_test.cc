@@ -4,6 +4,9 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <csignal>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -211,6 +214,72 @@ TEST_F(TroubleProcessTest, TheLimitOnFileSizesIsAClearStatus) {
     EXPECT_THAT(Read(*store, "k"), Optional(std::string("v")));
     EXPECT_EQ(Read(*store, "0"), value);
   }
+}
+
+// The numbers 0 to 2 that `set` has a bit for.
+std::vector<int> StandardDescriptors(int set) {
+  std::vector<int> descriptors;
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if ((set & (1 << fd)) != 0) descriptors.push_back(fd);
+  }
+  return descriptors;
+}
+
+// Uses a store whose process had `closed` closed; 0, or what went wrong.
+int UseStoreWithout(const std::vector<int>& closed,
+                    const std::filesystem::path& path) {
+  for (const int fd : closed) close(fd);
+  const auto store = Store::Open(path);
+  if (!store.ok()) return 1;
+  for (int i = 0; i < 40; ++i) {
+    if (!(*store)->Put(std::to_string(i), std::string(100'000, 'v')).ok()) {
+      return 2;
+    }
+    for (const int fd : closed) {
+      if (write(fd, "printed", 7) != -1 || errno != EBADF) return 3;
+    }
+  }
+  if (!(*store)->Put("large", std::string(3 << 20, 'v')).ok()) return 4;
+  if (!(*store)->Checkpoint(path.string() + "_copy").ok()) return 5;
+  return (*store)->Close().ok() ? 0 : 6;
+}
+
+TEST_F(TroubleProcessTest, NoFileOfAStoreHasAStandardDescriptor) {
+  PEAT_SKIP_UNDER_TSAN();
+  for (int set = 1; set < 8; ++set) {
+    SCOPED_TRACE(set);
+    const std::filesystem::path path = dir_.path() / std::to_string(set);
+
+    EXPECT_EQ(RunInChild([&] {
+                return UseStoreWithout(StandardDescriptors(set), path);
+              }),
+              0);
+
+    const auto store = Store::Open(path);
+    ASSERT_OK(store);
+    EXPECT_EQ((*store)->GetStats().key_count, 41u);
+  }
+}
+
+TEST_F(TroubleProcessTest, TheThreadsOfAStoreTakeNoSignalOfTheApplication) {
+  PEAT_SKIP_UNDER_TSAN();
+  EXPECT_EQ(RunInChild([&] {
+              // Its threads begin while the application blocks no signal.
+              const auto store = TryOpen({.ordered = true});
+              if (!store.ok()) return 1;
+              sigset_t all;
+              sigfillset(&all);
+              if (pthread_sigmask(SIG_BLOCK, &all, nullptr) != 0) return 2;
+              for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1,
+                                       SIGALRM, SIGCHLD, SIGRTMIN}) {
+                if (kill(getpid(), signal) != 0) return 3;
+                sigset_t pending;
+                sigpending(&pending);
+                if (sigismember(&pending, signal) != 1) return 4;
+              }
+              return (*store)->Put("k", "v").ok() ? 0 : 5;
+            }),
+            0);
 }
 
 }  // namespace
