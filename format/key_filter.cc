@@ -22,9 +22,6 @@ constexpr size_t kFingerprintsOffset = 16;
 
 constexpr uint32_t kSliceBitsMax = 18;
 
-// Each fails once in some thousand times at most.
-constexpr int kSeedCountMax = 100;
-
 // Sorts numbers that are as good as random: half the time of std::sort alone.
 void SortScattered(std::vector<uint64_t>* numbers) {
   constexpr size_t kPerBucket = 8;
@@ -54,37 +51,46 @@ uint64_t FingerprintCount(uint64_t slice_bits, uint64_t slice_count) {
 
 uint64_t FilterHash(std::string_view key) { return PayloadHash(key, {}); }
 
-KeyFilter::KeyFilter(std::vector<uint64_t> hashes) {
-  if (hashes.empty()) return;
+std::optional<KeyFilter> KeyFilter::Build(const std::vector<uint64_t>& hashes,
+                                          int attempt_count_max) {
+  KeyFilter filter;
+  if (hashes.empty()) return filter;
   std::vector<uint64_t> mixed(hashes.size());
-  for (int i = 0; i < kSeedCountMax; ++i) {
-    ++seed_;
+  for (int i = 0; i < attempt_count_max; ++i) {
+    ++filter.seed_;
     mixed.resize(hashes.size());
-    std::ranges::transform(hashes, mixed.begin(),
-                           [this](uint64_t hash) { return Mix(hash); });
+    std::ranges::transform(hashes, mixed.begin(), [&filter](uint64_t hash) {
+      return filter.Mix(hash);
+    });
     // In this order keys are near each other, too. And the same key must not
     // come twice.
     SortScattered(&mixed);
     mixed.erase(std::unique(mixed.begin(), mixed.end()), mixed.end());
-    ChooseSize(mixed.size());
-    if (Fill(mixed)) return;
+    if (i == 0) {
+      filter.ChooseSize(mixed.size());
+    } else {
+      filter.Grow();
+    }
+    if (filter.Fill(mixed)) return filter;
   }
-  PEAT_CHECK(false);
+  return std::nullopt;
 }
 
-// By the formulas that the authors of the paper found to work.
+// The size of a slice is what the authors of the paper found to work: with
+// smaller ones, two keys have all three places in common too often. How many
+// keys a slice can take in the middle of many is 0.918 of its places at most;
+// what must be left free beyond that was measured, as the share of attempts
+// that fail at every step of the size.
 void KeyFilter::ChooseSize(size_t key_count) {
+  constexpr double kLoadMax = 0.895;
   const double keys = std::max(static_cast<double>(key_count), 2.0);
   slice_bits_ =
       std::min(static_cast<uint32_t>(std::log(keys) / std::log(3.33) + 2.25),
                kSliceBitsMax);
-  const double factor =
-      std::max(1.125, 0.875 + 0.25 * std::log(1e6) / std::log(keys));
-  const auto capacity = static_cast<uint64_t>(keys * factor);
-  const uint64_t slices =
-      (capacity + (uint64_t{1} << slice_bits_) - 1) >> slice_bits_;
-  slice_count_ = slices > 3 ? slices - 2 : 1;
-  fingerprints_.resize(FingerprintCount(slice_bits_, slice_count_));
+  const auto slice = static_cast<double>(uint64_t{1} << slice_bits_);
+  const double slices = keys / slice;
+  slice_count_ =
+      static_cast<uint64_t>(std::ceil(slices / (kLoadMax - slices / slice)));
 }
 
 // A place at which only one key is left can be given what makes that key's
@@ -95,7 +101,7 @@ bool KeyFilter::Fill(const std::vector<uint64_t>& keys) {
     uint64_t mixed = 0;  // of all keys that are left there, by exclusive or
     uint32_t count = 0;
   };
-  std::vector<Load> loads(fingerprints_.size());
+  std::vector<Load> loads(FingerprintCount(slice_bits_, slice_count_));
   std::vector<size_t> single;
   const auto flip = [&loads](size_t place, uint64_t mixed, uint32_t by) {
     loads[place].mixed ^= mixed;
@@ -125,7 +131,7 @@ bool KeyFilter::Fill(const std::vector<uint64_t>& keys) {
     }
   }
   if (taken.size() != keys.size()) return false;
-  std::ranges::fill(fingerprints_, uint16_t{0});
+  fingerprints_.assign(loads.size(), 0);
   for (size_t i = taken.size(); i-- > 0;) {
     const Places places = PlacesOf(taken[i].mixed);
     fingerprints_[taken[i].place] = static_cast<uint16_t>(

@@ -1,5 +1,6 @@
-// A key filter: 18 to 21 bits for each key of a segment that say "surely not in
-// it" or, of one absent key in 65,536, "perhaps".
+// A key filter: 18 to 22 bits for each key of a segment (more for each of less
+// than 10,000) that say "surely not in it" or, of one absent key in 65,536,
+// "perhaps".
 //
 // A binary fuse filter of three-wise, 16-bit fingerprints: Graf and Lemire,
 // "Binary fuse filters: fast and smaller than xor filters", 2022. FORMAT.md is
@@ -13,6 +14,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,9 +31,17 @@ class KeyFilter final {
  public:
   // Of no key.
   KeyFilter() = default;
+
+  // How often Build() tries. One attempt in 20 fails at most, at any number of
+  // keys, and each gets more room than the one before.
+  static constexpr int kAttemptCountMax = 64;
+
   // Of the keys with these hashes, some of which may be the same. Costs some
-  // 100 ns a key, and 30 bytes of memory.
-  explicit KeyFilter(std::vector<uint64_t> hashes);
+  // 100 ns a key, and 30 bytes of memory. Nullopt after so many attempts, which
+  // only hashes that were made for it can bring about.
+  static std::optional<KeyFilter> Build(
+      const std::vector<uint64_t>& hashes,
+      int attempt_count_max = kAttemptCountMax);
 
   // False: the key is not among them.
   bool MayContain(uint64_t hash) const {
@@ -72,7 +82,9 @@ class KeyFilter final {
     return static_cast<uint64_t>((Wide{a} * b) >> 64);
   }
 
+  // The size of the first attempt, and of the one after.
   void ChooseSize(size_t key_count);
+  void Grow() { slice_count_ += 1 + slice_count_ / 16; }
   // Of mixed hashes. False: another seed may do.
   bool Fill(const std::vector<uint64_t>& keys);
 

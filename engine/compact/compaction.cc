@@ -440,7 +440,7 @@ void Compaction::SaveKeyFilters() {
   for (Output& output : outputs_) {
     if (output.segment == nullptr || !has_tombstones_) continue;
     SaveKeyFilter(*parts_.directory, parts_.manifest->store_id(),
-                  output.segment->entry(), std::move(output.filter_hashes));
+                  output.segment->entry(), output.filter_hashes);
   }
 }
 

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_format.h"
 #include "engine/segment/seeded_bug.h"
 #include "engine/segment/segment_scanner.h"
 #include "format/file_name.h"
@@ -42,6 +44,12 @@ absl::StatusOr<KeyFilter> ReadHint(const Directory& directory,
   return KeyFilter::Decode(section);
 }
 
+// Its keys were chosen so that no filter of them can be made: it can hold any.
+absl::Status NoFilter(const ManifestSegment& entry) {
+  return absl::InternalError(absl::StrFormat(
+      "no key filter of %s can be made", format::SegmentFileName(entry.id)));
+}
+
 absl::StatusOr<KeyFilter> MakeFilter(const ManifestSegment& entry,
                                      const Segment& segment) {
   std::vector<std::byte> buffer;
@@ -57,7 +65,9 @@ absl::StatusOr<KeyFilter> MakeFilter(const ManifestSegment& entry,
   if (scanner.offset() != entry.end) {
     return segment.DamagedAt(scanner.offset());
   }
-  return KeyFilter(std::move(hashes));
+  std::optional<KeyFilter> made = KeyFilter::Build(hashes);
+  if (!made.has_value()) return NoFilter(entry);
+  return *std::move(made);
 }
 
 // Not synced: whatever a crash leaves of it does not match its checksums.
@@ -106,8 +116,10 @@ bool HasKeyFilter(const Directory& directory, const StoreId& store_id,
 }
 
 void SaveKeyFilter(Directory& directory, const StoreId& store_id,
-                   const ManifestSegment& entry, std::vector<uint64_t> hashes) {
-  Save(directory, store_id, entry, KeyFilter(std::move(hashes)));
+                   const ManifestSegment& entry,
+                   const std::vector<uint64_t>& hashes) {
+  const std::optional<KeyFilter> made = KeyFilter::Build(hashes);
+  if (made.has_value()) Save(directory, store_id, entry, *made);
 }
 
 }  // namespace peat::engine

@@ -25,7 +25,8 @@
 namespace peat::engine {
 
 // `segment` is the one that `entry` describes, sealed. DataLoss when neither
-// its hint file nor the segment itself is sound: it can hold any key then. A
+// its hint file nor the segment itself is sound, Internal when no filter of its
+// keys can be made: it can hold any key then. A
 // hint file that cannot be written is no error.
 absl::StatusOr<format::KeyFilter> FindKeyFilter(
     Directory& directory, const format::StoreId& store_id,
@@ -43,7 +44,7 @@ bool HasKeyFilter(const Directory& directory, const format::StoreId& store_id,
 // Makes it of the FilterHash of each key that is in it. A failure is no error.
 void SaveKeyFilter(Directory& directory, const format::StoreId& store_id,
                    const format::ManifestSegment& entry,
-                   std::vector<uint64_t> hashes);
+                   const std::vector<uint64_t>& hashes);
 
 }  // namespace peat::engine
 

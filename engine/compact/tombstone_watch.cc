@@ -67,7 +67,7 @@ absl::StatusOr<std::vector<Tombstone>> SampleOf(Directory& directory,
     return from.segment->DamagedAt(scanner.offset());
   }
   if (!has_filter) {
-    SaveKeyFilter(directory, store_id, from.entry, std::move(filter_hashes));
+    SaveKeyFilter(directory, store_id, from.entry, filter_hashes);
   }
   return sample;
 }

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <fstream>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -176,7 +177,9 @@ void ExpectSameHintFile(const Line& title, const std::string& bytes) {
             bytes);
   const std::vector<uint64_t> hashes = {FilterHash("apple"),
                                         FilterHash("pear")};
-  EXPECT_EQ(KeyFilter(hashes).Encode(), AsString(section));
+  const std::optional<KeyFilter> built = KeyFilter::Build(hashes);
+  ASSERT_TRUE(built.has_value());
+  EXPECT_EQ(built->Encode(), AsString(section));
 }
 
 TEST(FormatSpecTest, HasAHexDumpOfEachStructure) {

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,17 +23,23 @@ std::vector<uint64_t> Hashes(int begin, int end) {
   return hashes;
 }
 
+KeyFilter FilterOf(const std::vector<uint64_t>& hashes) {
+  const std::optional<KeyFilter> filter = KeyFilter::Build(hashes);
+  EXPECT_TRUE(filter.has_value());
+  return filter.value_or(KeyFilter());
+}
+
 TEST(KeyFilterTest, ContainsEveryKeyItWasMadeOf) {
   for (const int count : {1, 2, 3, 4, 5, 10, 100, 1000, 50'000, 400'000}) {
     SCOPED_TRACE(count);
     const std::vector<uint64_t> hashes = Hashes(0, count);
-    const KeyFilter filter(hashes);
+    const KeyFilter filter = FilterOf(hashes);
     for (const uint64_t hash : hashes) ASSERT_TRUE(filter.MayContain(hash));
   }
 }
 
 TEST(KeyFilterTest, ExcludesAlmostAllOtherKeys) {
-  const KeyFilter filter(Hashes(0, 50'000));
+  const KeyFilter filter = FilterOf(Hashes(0, 50'000));
   int found = 0;
   for (const uint64_t hash : Hashes(100'000, 200'000)) {
     found += filter.MayContain(hash) ? 1 : 0;
@@ -49,7 +56,7 @@ TEST(KeyFilterTest, OfNoKeyContainsNone) {
 
 TEST(KeyFilterTest, IsTheSameDecoded) {
   const std::vector<uint64_t> hashes = Hashes(0, 1000);
-  const std::string encoded = KeyFilter(hashes).Encode();
+  const std::string encoded = FilterOf(hashes).Encode();
 
   ASSERT_OK_AND_ASSIGN(const KeyFilter decoded,
                        KeyFilter::Decode(AsBytes(encoded)));
@@ -60,16 +67,16 @@ TEST(KeyFilterTest, IsTheSameDecoded) {
 
 TEST(KeyFilterTest, TakesTheSameKeyTwice) {
   std::vector<uint64_t> hashes = Hashes(0, 100);
-  const std::string encoded = KeyFilter(hashes).Encode();
+  const std::string encoded = FilterOf(hashes).Encode();
 
   for (int i = 0; i < 100; ++i) hashes.push_back(hashes[0]);
 
-  EXPECT_EQ(KeyFilter(hashes).Encode(), encoded);
+  EXPECT_EQ(FilterOf(hashes).Encode(), encoded);
 }
 
 TEST(KeyFilterTest, TakesAtMost21BitsAKey) {
   for (const int count : {10'000, 100'000, 400'000}) {
-    EXPECT_LE(KeyFilter(Hashes(0, count)).Encode().size() * 8,
+    EXPECT_LE(FilterOf(Hashes(0, count)).Encode().size() * 8,
               static_cast<size_t>(count) * 21);
   }
 }
@@ -79,13 +86,49 @@ TEST(KeyFilterTest, IsMadeOfAnyHashes) {
   for (uint64_t step : {uint64_t{1}, uint64_t{1} << 32, uint64_t{1} << 50}) {
     std::vector<uint64_t> hashes;
     for (uint64_t i = 0; i < 5000; ++i) hashes.push_back(i * step);
-    const KeyFilter filter(hashes);
+    const KeyFilter filter = FilterOf(hashes);
     for (const uint64_t hash : hashes) ASSERT_TRUE(filter.MayContain(hash));
   }
 }
 
+// Undoes what the filter does to a hash before it looks at it.
+uint64_t Unmix(uint64_t mixed, uint64_t seed) {
+  mixed ^= mixed >> 33;
+  mixed *= 0x9CB4B2F8129337DB;  // the inverse of 0xC4CEB9FE1A85EC53
+  mixed ^= mixed >> 33;
+  mixed *= 0x4F74430C22A54005;  // the inverse of 0xFF51AFD7ED558CCD
+  mixed ^= mixed >> 33;
+  return mixed - seed;
+}
+
+// All of which have the same three places in a filter of the first seed,
+// whatever its size: the bits that say them are the same.
+std::vector<uint64_t> HashesThatCollide(uint64_t count) {
+  std::vector<uint64_t> hashes;
+  for (uint64_t i = 0; i < count; ++i) hashes.push_back(Unmix(i << 40, 1));
+  return hashes;
+}
+
+TEST(KeyFilterTest, GrowsWhenAnAttemptFails) {
+  const std::vector<uint64_t> hashes = HashesThatCollide(1000);
+
+  const KeyFilter filter = FilterOf(hashes);
+
+  for (const uint64_t hash : hashes) ASSERT_TRUE(filter.MayContain(hash));
+  const std::string encoded = filter.Encode();
+  EXPECT_GT(encoded.size(), FilterOf(Hashes(0, 1000)).Encode().size());
+  EXPECT_EQ(Load<uint64_t>(AsBytes(encoded), 0), 2u);  // the seed
+  ASSERT_OK_AND_ASSIGN(const KeyFilter decoded,
+                       KeyFilter::Decode(AsBytes(encoded)));
+  for (const uint64_t hash : hashes) ASSERT_TRUE(decoded.MayContain(hash));
+}
+
+TEST(KeyFilterTest, IsNoneWhenEveryAttemptFails) {
+  EXPECT_FALSE(KeyFilter::Build(HashesThatCollide(1000), 1).has_value());
+}
+
 TEST(KeyFilterTest, TakesNoOtherSizeThanItsHeadSays) {
-  const std::string encoded = KeyFilter(Hashes(0, 40)).Encode();
+  const std::string encoded = FilterOf(Hashes(0, 40)).Encode();
   for (size_t size = 0; size < encoded.size(); ++size) {
     SCOPED_TRACE(size);
     EXPECT_THAT(KeyFilter::Decode(AsBytes(encoded).first(size)),
@@ -94,7 +137,7 @@ TEST(KeyFilterTest, TakesNoOtherSizeThanItsHeadSays) {
 }
 
 TEST(KeyFilterTest, TakesNoHeadThatCannotBe) {
-  std::string encoded = KeyFilter(Hashes(0, 40)).Encode();
+  std::string encoded = FilterOf(Hashes(0, 40)).Encode();
   encoded[8] = 60;  // slice_bits
   EXPECT_THAT(KeyFilter::Decode(AsBytes(encoded)),
               StatusIs(absl::StatusCode::kDataLoss));
