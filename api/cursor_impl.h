@@ -22,9 +22,8 @@ class Cursor::Impl {
   const std::unique_ptr<engine::Cursor> cursor_;
 };
 
-inline std::unique_ptr<Cursor> Wrap(std::unique_ptr<engine::Cursor> cursor) {
-  return std::make_unique<Cursor>(
-      std::make_unique<Cursor::Impl>(std::move(cursor)));
+inline Cursor Wrap(std::unique_ptr<engine::Cursor> cursor) {
+  return Cursor(std::make_unique<Cursor::Impl>(std::move(cursor)));
 }
 
 }  // namespace peat

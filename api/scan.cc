@@ -28,18 +28,18 @@ using AddChange = absl::FunctionRef<absl::StatusOr<uint64_t>(
 // Changes the keys of `query`, in batches.
 absl::Status ChangeAll(Store& store, Query query, AddChange add) {
   query.keys_only = true;
-  const std::unique_ptr<Cursor> cursor = store.Scan(query);
+  Cursor cursor = store.Scan(query);
   WriteBatch batch;
   uint64_t batch_bytes = 0;
-  for (; cursor->Valid(); cursor->Next()) {
-    PEAT_ASSIGN_OR_RETURN(const uint64_t bytes, add(cursor->key(), &batch));
+  for (; cursor.Valid(); cursor.Next()) {
+    PEAT_ASSIGN_OR_RETURN(const uint64_t bytes, add(cursor.key(), &batch));
     batch_bytes += bytes;
     if (batch.size() < kBatchKeys && batch_bytes < kBatchBytes) continue;
     PEAT_RETURN_IF_ERROR(store.Write(batch));
     batch.Clear();
     batch_bytes = 0;
   }
-  PEAT_RETURN_IF_ERROR(cursor->status());
+  PEAT_RETURN_IF_ERROR(cursor.status());
   return batch.size() == 0 ? absl::OkStatus() : store.Write(batch);
 }
 
@@ -57,7 +57,7 @@ absl::StatusOr<uint64_t> DeleteAll(Store& store, Query query) {
 
 }  // namespace
 
-std::unique_ptr<Cursor> Store::Scan(const Query& query) const {
+Cursor Store::Scan(const Query& query) const {
   return Wrap(impl_->engine().Scan(Reduce(query)));
 }
 

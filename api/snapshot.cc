@@ -16,7 +16,7 @@ absl::Status Snapshot::Get(std::string_view key, std::string* value) const {
   return impl_->snapshot().Get(key, value);
 }
 
-std::unique_ptr<Cursor> Snapshot::Scan(const Query& query) const {
+Cursor Snapshot::Scan(const Query& query) const {
   return Wrap(impl_->snapshot().Scan(Reduce(query)));
 }
 

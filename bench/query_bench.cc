@@ -64,10 +64,10 @@ double Nanoseconds(uint64_t count, const std::function<void()>& work) {
 }
 
 uint64_t Drain(const Store& store, const Query& query, uint64_t* sum) {
-  const std::unique_ptr<Cursor> cursor = store.Scan(query);
+  Cursor cursor = store.Scan(query);
   uint64_t count = 0;
-  for (; cursor->Valid(); cursor->Next(), ++count) *sum += Sum(cursor->value());
-  Check(cursor->status());
+  for (; cursor.Valid(); cursor.Next(), ++count) *sum += Sum(cursor.value());
+  Check(cursor.status());
   return count;
 }
 
@@ -122,9 +122,9 @@ void RunRanges(const QueryArguments& arguments) {
           &sum);
   });
   all.emplace_back("Peat, no limit set", [&](std::string_view from) {
-    const auto cursor = store->Scan({.from = std::string(from)});
-    for (int i = 0; i < kRange && cursor->Valid(); ++i, cursor->Next()) {
-      sum += Sum(cursor->value());
+    Cursor cursor = store->Scan({.from = std::string(from)});
+    for (int i = 0; i < kRange && cursor.Valid(); ++i, cursor.Next()) {
+      sum += Sum(cursor.value());
     }
   });
   std::vector<Rival> rivals;

@@ -42,15 +42,15 @@ absl::Status Prepare(ScanArguments& arguments) {
 }
 
 absl::Status Print(const Store& store, const ScanArguments& arguments) {
-  const std::unique_ptr<Cursor> cursor = store.Scan(arguments.query);
+  Cursor cursor = store.Scan(arguments.query);
   std::string text;
-  for (const auto [key, value] : *cursor) {
+  for (const auto [key, value] : cursor) {
     PEAT_RETURN_IF_ERROR(arguments.query.keys_only
                              ? WriteKey(key, arguments.format, &text)
                              : WritePair(key, value, arguments.format, &text));
     PEAT_RETURN_IF_ERROR(WriteOutput(text));
   }
-  PEAT_RETURN_IF_ERROR(cursor->status());
+  PEAT_RETURN_IF_ERROR(cursor.status());
   return FlushOutput();
 }
 

@@ -16,10 +16,12 @@ namespace peat {
 // or compacted meanwhile; except that a key that is forgotten meanwhile is not
 // shown any more.
 //
-//   std::unique_ptr<peat::Cursor> cursor = store.Scan({.prefix =
-//   "window/17/"}); for (; cursor->Valid(); cursor->Next()) Use(cursor->key(),
-//   cursor->value()); if (!cursor->status().ok()) return cursor->status();  //
-//   not the end
+//   peat::Cursor cursor = store.Scan({.prefix = "window/17/"});
+//   for (const auto [key, value] : cursor) Use(key, value);
+//   if (!cursor.status().ok()) return cursor.status();  // not the end
+//
+// A loop over the call itself, `for (const auto [key, value] :
+// store.Scan({}))`, is correct, too, but cannot tell an error from the end.
 //
 // An open cursor never blocks writers. It costs memory in proportion to the
 // keys changed since it was opened, and keeps segments that compaction has
@@ -57,7 +59,7 @@ class Cursor {
     std::string_view value;
   };
 
-  // For range-based loops, once: `for (const auto [key, value] : *cursor)`.
+  // For range-based loops, once: `for (const auto [key, value] : cursor)`.
   // Look at status() behind the loop.
   class Iterator {
    public:

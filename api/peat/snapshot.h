@@ -35,7 +35,7 @@ class Snapshot {
   absl::Status Get(std::string_view key, std::string* value) const;
 
   // As Store::Scan().
-  std::unique_ptr<Cursor> Scan(const Query& query) const;
+  Cursor Scan(const Query& query) const;
 
  private:
   std::unique_ptr<Impl> impl_;

@@ -138,10 +138,10 @@ class Store {
 
   // --- Queries.
 
-  // The pairs of `query` as of now. Never null; what went wrong is in the
-  // cursor's status. peat/query.h says what which query costs; opening a cursor
-  // takes a microsecond or two.
-  std::unique_ptr<Cursor> Scan(const Query& query) const;
+  // The pairs of `query` as of now. What went wrong is in the cursor's status.
+  // peat/query.h says what which query costs; opening a cursor takes a
+  // microsecond or two.
+  Cursor Scan(const Query& query) const;
 
   // The store as of now, for Get() and several cursors. Never null; what went
   // wrong is in the status of each of its calls.

@@ -61,10 +61,10 @@ class PeatSession final : public Session {
   void FinishLoad() override { CheckPeat(store_->Compact()); }
 
   void Scan(std::string_view from, int count, UsePair use) override {
-    const std::unique_ptr<Cursor> cursor = store_->Scan(
+    Cursor cursor = store_->Scan(
         {.from = std::string(from), .limit = static_cast<uint64_t>(count)});
-    for (; cursor->Valid(); cursor->Next()) use(cursor->key(), cursor->value());
-    CheckPeat(cursor->status());
+    for (; cursor.Valid(); cursor.Next()) use(cursor.key(), cursor.value());
+    CheckPeat(cursor.status());
   }
 
  private:

@@ -37,11 +37,11 @@ class StoreCheckpointTest : public StoreFixture {
 
   static Pairs PairsOf(const Store& store) {
     Pairs pairs;
-    const std::unique_ptr<Cursor> cursor = store.Scan({});
-    for (const auto [key, value] : *cursor) {
+    Cursor cursor = store.Scan({});
+    for (const auto [key, value] : cursor) {
       pairs.emplace(std::string(key), std::string(value));
     }
-    EXPECT_OK(cursor->status());
+    EXPECT_OK(cursor.status());
     return pairs;
   }
 

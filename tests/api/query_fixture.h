@@ -25,6 +25,7 @@ inline Pairs Drain(Cursor& cursor) {
   EXPECT_OK(cursor.status());
   return pairs;
 }
+inline Pairs Drain(Cursor&& cursor) { return Drain(cursor); }
 
 struct QueryVariant {
   const char* name;
@@ -57,7 +58,7 @@ class QueryTest : public StoreFixture,
     for (const std::string& key : keys) Put(key, "value of " + key);
   }
 
-  Pairs Scan(const Query& query) { return Drain(*store_->Scan(query)); }
+  Pairs Scan(const Query& query) { return Drain(store_->Scan(query)); }
   std::vector<std::string> Keys(const Query& query) {
     std::vector<std::string> keys;
     for (auto& [key, value] : Scan(query)) keys.push_back(std::move(key));

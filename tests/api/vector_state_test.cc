@@ -121,7 +121,7 @@ TEST_F(VectorStateTest, IsClearBehindReadsOfLongValues) {
   ExpectClear("GetPinned", [&] { ASSERT_OK(store->GetPinned("key")); });
   ExpectClear("MultiGet", [&] { ASSERT_OK(store->MultiGet(keys, results)); });
   ExpectClear("State", [&] { ASSERT_OK(store->State("key")); });
-  ExpectClear("Scan", [&] { ASSERT_OK(store->Scan({})->status()); });
+  ExpectClear("Scan", [&] { ASSERT_OK(store->Scan({}).status()); });
   ExpectClear("Snapshot",
               [&] { ASSERT_OK(store->OpenSnapshot()->Get("key", &value)); });
 }

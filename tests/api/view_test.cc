@@ -48,15 +48,15 @@ TEST_P(ViewTest, ShowsTheStoreAsItWas) {
     return Pair(key, "value of " + key);
   };
   for (const bool reverse : {false, true}) {
-    Pairs pairs = Drain(*snapshot->Scan({.from = "", .reverse = reverse}));
+    Pairs pairs = Drain(snapshot->Scan({.from = "", .reverse = reverse}));
     if (reverse) std::reverse(pairs.begin(), pairs.end());
     EXPECT_THAT(pairs, ElementsAre(old("again"), old("changed"), old("deleted"),
                                    old("kept")));
   }
-  EXPECT_THAT(Drain(*snapshot->Scan({})),
+  EXPECT_THAT(Drain(snapshot->Scan({})),
               UnorderedElementsAre(old("again"), old("changed"), old("deleted"),
                                    old("kept")));
-  EXPECT_THAT(Drain(*snapshot->Scan({.keys = {"added", "deleted"}})),
+  EXPECT_THAT(Drain(snapshot->Scan({.keys = {"added", "deleted"}})),
               ElementsAre(old("deleted")));
   std::string value;
   ASSERT_OK(snapshot->Get("deleted", &value));
@@ -78,18 +78,18 @@ TEST_P(ViewTest, KeepsWhatOlderSnapshotsNeedWhenNewerOnesClose) {
   Delete("a");
   Delete("b");
 
-  EXPECT_THAT(Drain(*first->Scan({})),
+  EXPECT_THAT(Drain(first->Scan({})),
               UnorderedElementsAre(Pair("a", "1"), Pair("b", "1")));
-  EXPECT_THAT(Drain(*second->Scan({.from = ""})),
+  EXPECT_THAT(Drain(second->Scan({.from = ""})),
               ElementsAre(Pair("a", "2"), Pair("b", "1")));
-  EXPECT_THAT(Drain(*third->Scan({.from = ""})),
+  EXPECT_THAT(Drain(third->Scan({.from = ""})),
               ElementsAre(Pair("a", "3"), Pair("b", "3")));
   second.reset();
   EXPECT_EQ(store_->GetStats().view_count, 2U);
-  EXPECT_THAT(Drain(*first->Scan({.from = ""})),
+  EXPECT_THAT(Drain(first->Scan({.from = ""})),
               ElementsAre(Pair("a", "1"), Pair("b", "1")));
   third.reset();
-  EXPECT_THAT(Drain(*first->Scan({.from = ""})),
+  EXPECT_THAT(Drain(first->Scan({.from = ""})),
               ElementsAre(Pair("a", "1"), Pair("b", "1")));
   EXPECT_EQ(store_->GetStats().view_saved_count, 2U);
 }
@@ -98,7 +98,7 @@ TEST_P(ViewTest, CostsNothingOnceAllViewsAreClosed) {
   PutAll({"a", "b", "c"});
   {
     const auto snapshot = store_->OpenSnapshot();
-    const auto cursor = store_->Scan({.from = ""});
+    Cursor cursor = store_->Scan({.from = ""});
     Put("a", "new");
     Put("a", "newer");
     Delete("b");
@@ -118,9 +118,9 @@ TEST_P(ViewTest, CostsNothingOnceAllViewsAreClosed) {
 TEST_P(ViewTest, LetsGoOfItsViewAtTheEnd) {
   PutAll({"a", "b"});
 
-  const auto cursor = store_->Scan({});
+  Cursor cursor = store_->Scan({});
   EXPECT_EQ(store_->GetStats().view_count, 1U);
-  Drain(*cursor);
+  Drain(cursor);
 
   EXPECT_EQ(store_->GetStats().view_count, 0U);
 }
@@ -134,8 +134,8 @@ TEST_P(ViewTest, FindsManyKeysThatWereDeletedSince) {
     if (key.back() != '7') Delete(key);
   }
 
-  Pairs up = Drain(*snapshot->Scan({.from = "", .keys_only = true}));
-  Pairs down = Drain(*snapshot->Scan({.keys_only = true, .reverse = true}));
+  Pairs up = Drain(snapshot->Scan({.from = "", .keys_only = true}));
+  Pairs down = Drain(snapshot->Scan({.keys_only = true, .reverse = true}));
   ASSERT_EQ(up.size(), keys.size());
   for (size_t i = 0; i < up.size(); ++i) EXPECT_EQ(up[i].first, keys[i]);
   std::reverse(down.begin(), down.end());
@@ -148,9 +148,9 @@ TEST_P(ViewTest, DoesNotShowWhatIsForgottenMeanwhile) {
   for (int i = 100; i < 200; ++i) keys.push_back("key" + std::to_string(i));
   PutAll(keys);
   const auto snapshot = store_->OpenSnapshot();
-  const auto cursor = store_->Scan({.from = ""});
-  const auto log = store_->Scan({});
-  ASSERT_EQ(cursor->key(), "key100");
+  Cursor cursor = store_->Scan({.from = ""});
+  Cursor log = store_->Scan({});
+  ASSERT_EQ(cursor.key(), "key100");
   Put("key105", "overwritten first");
   Delete("key106");
 
@@ -158,14 +158,14 @@ TEST_P(ViewTest, DoesNotShowWhatIsForgottenMeanwhile) {
     ASSERT_OK(store_->Forget(key));
   }
 
-  for (Cursor* one : {cursor.get(), log.get()}) {
+  for (Cursor* one : {&cursor, &log}) {
     std::vector<std::string> seen;
     for (; one->Valid(); one->Next()) seen.emplace_back(one->key());
     EXPECT_OK(one->status());
     EXPECT_EQ(seen.size(), 96U);
     EXPECT_THAT(seen, ::testing::Not(::testing::Contains("key101")));
   }
-  EXPECT_EQ(Drain(*snapshot->Scan({.reverse = true})).size(), 96U);
+  EXPECT_EQ(Drain(snapshot->Scan({.reverse = true})).size(), 96U);
   std::string value;
   EXPECT_THAT(snapshot->Get("key105", &value), StatusIs(StatusCode::kNotFound));
   EXPECT_THAT(Keys({.keys = {"key101", "key102"}}), ElementsAre("key102"));
@@ -185,7 +185,7 @@ TEST_P(ViewTest, ShowsDisabledKeysWithTheirValues) {
       ElementsAre(Pair("a", "value of a"), Pair("b", "value of b"),
                   Pair("c", "value of c"), Pair("large", large));
   EXPECT_THAT(Scan({.from = ""}), expected);
-  EXPECT_THAT(Drain(*snapshot->Scan({.from = ""})), expected);
+  EXPECT_THAT(Drain(snapshot->Scan({.from = ""})), expected);
   EXPECT_THAT(store_->DeletePrefix(""),
               StatusIs(StatusCode::kFailedPrecondition));
 }
@@ -196,10 +196,10 @@ TEST_P(ViewTest, FailsOnAClosedStore) {
   PutAll({"a"});
   ASSERT_OK(store_->Close());
 
-  const auto cursor = store_->Scan({});
-  EXPECT_FALSE(cursor->Valid());
-  cursor->Next();
-  EXPECT_THAT(cursor->status(), StatusIs(StatusCode::kFailedPrecondition));
+  Cursor cursor = store_->Scan({});
+  EXPECT_FALSE(cursor.Valid());
+  cursor.Next();
+  EXPECT_THAT(cursor.status(), StatusIs(StatusCode::kFailedPrecondition));
   std::string value;
   EXPECT_THAT(store_->OpenSnapshot()->Get("a", &value),
               StatusIs(StatusCode::kFailedPrecondition));
@@ -211,19 +211,19 @@ TEST_P(ViewTest, OutlivesItsStore) {
   std::vector<std::string> keys;
   for (int i = 0; i < 1000; ++i) keys.push_back("key" + std::to_string(i));
   PutAll(keys);
-  const auto cursor = store_->Scan({});
-  const auto sorted = store_->Scan({.from = ""});
+  Cursor cursor = store_->Scan({});
+  Cursor sorted = store_->Scan({.from = ""});
   const auto snapshot = store_->OpenSnapshot();
   Put("key1", "new");
-  cursor->Next();
-  const std::string key(cursor->key());
+  cursor.Next();
+  const std::string key(cursor.key());
 
   store_.reset();
 
-  ASSERT_TRUE(cursor->Valid());
-  EXPECT_EQ(cursor->key(), key);  // what it shows stays
-  EXPECT_EQ(cursor->value(), "value of " + key);
-  for (Cursor* one : {cursor.get(), sorted.get()}) {
+  ASSERT_TRUE(cursor.Valid());
+  EXPECT_EQ(cursor.key(), key);  // what it shows stays
+  EXPECT_EQ(cursor.value(), "value of " + key);
+  for (Cursor* one : {&cursor, &sorted}) {
     one->Next();
     EXPECT_FALSE(one->Valid());
     EXPECT_THAT(one->status(), StatusIs(StatusCode::kFailedPrecondition));
@@ -231,7 +231,7 @@ TEST_P(ViewTest, OutlivesItsStore) {
   std::string value;
   EXPECT_THAT(snapshot->Get("key1", &value),
               StatusIs(StatusCode::kFailedPrecondition));
-  EXPECT_FALSE(snapshot->Scan({})->Valid());
+  EXPECT_FALSE(snapshot->Scan({}).Valid());
 }
 
 TEST_P(ViewTest, FailsInAForkedChild) {
@@ -240,20 +240,20 @@ TEST_P(ViewTest, FailsInAForkedChild) {
   auto snapshot = store_->OpenSnapshot();
 
   EXPECT_EQ(::peat::testing::RunInChild([&] {
-              cursor->Next();
-              const bool failed = !cursor->Valid() && !cursor->status().ok() &&
-                                  !snapshot->Scan({})->status().ok();
-              cursor.reset();
+              cursor.Next();
+              const bool failed = !cursor.Valid() && !cursor.status().ok() &&
+                                  !snapshot->Scan({}).status().ok();
+              { const Cursor ended = std::move(cursor); }
               snapshot.reset();
               return failed ? 0 : 1;
             }),
             0);
-  EXPECT_EQ(Drain(*cursor).size(), 2U);
+  EXPECT_EQ(Drain(cursor).size(), 2U);
 }
 
 TEST_P(ViewTest, MovesCursors) {
   PutAll({"a", "b"});
-  Cursor first = std::move(*store_->Scan({.from = ""}));
+  Cursor first = store_->Scan({.from = ""});
   Cursor second = std::move(first);
 
   EXPECT_FALSE(first.Valid());  // NOLINT(bugprone-use-after-move)

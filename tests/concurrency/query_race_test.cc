@@ -44,12 +44,12 @@ std::string Account(uint64_t i) { return "account/" + std::to_string(i); }
 
 // The sum over what `query` lists, which is all accounts.
 void ExpectWhole(const Snapshot& snapshot, const Query& query) {
-  const std::unique_ptr<Cursor> cursor = snapshot.Scan(query);
+  Cursor cursor = snapshot.Scan(query);
   int sum = 0;
-  for (const auto [key, value] : *cursor) {
+  for (const auto [key, value] : cursor) {
     if (key.starts_with("account/")) sum += std::stoi(std::string(value));
   }
-  ASSERT_OK(cursor->status());
+  ASSERT_OK(cursor.status());
   ASSERT_EQ(sum, kAccountCount * kStart);
 }
 
@@ -101,12 +101,12 @@ TEST_P(QueryRaceTest, EveryScanOfTheBankSumsToTheConstant) {
       ExpectWhole(*snapshot, {});
       ExpectWhole(*snapshot, {.prefix = "account/", .reverse = true});
       // Not through the snapshot: one of its own.
-      const auto cursor = store_->Scan({.from = "account/"});
+      Cursor cursor = store_->Scan({.from = "account/"});
       int sum = 0;
-      for (const auto [key, value] : *cursor) {
+      for (const auto [key, value] : cursor) {
         sum += std::stoi(std::string(value));
       }
-      ASSERT_OK(cursor->status());
+      ASSERT_OK(cursor.status());
       ASSERT_EQ(sum, kAccountCount * kStart);
     }
   });
@@ -138,12 +138,12 @@ TEST_P(QueryRaceTest, AThreadsOwnViewShowsItsOwnWritesUpToItsOpening) {
         ASSERT_OK(store_->Put(prefix + static_cast<char>('a' + key), "later"));
       }
       std::array<int, 30> seen = {};
-      const auto cursor = snapshot->Scan({.prefix = prefix});
-      for (const auto [key, value] : *cursor) {
+      Cursor cursor = snapshot->Scan({.prefix = prefix});
+      for (const auto [key, value] : cursor) {
         seen[static_cast<size_t>(key[prefix.size()] - 'a')] =
             std::stoi(std::string(value));
       }
-      ASSERT_OK(cursor->status());
+      ASSERT_OK(cursor.status());
       ASSERT_EQ(seen, values);
       for (size_t key = 0; key < values.size(); key += 2) {
         ASSERT_OK(store_->Delete(prefix + static_cast<char>('a' + key)));
@@ -168,10 +168,10 @@ TEST_P(QueryRaceTest, ClosesBesideCursors) {
     }
     ++ready;
     for (bool is_open = true; is_open;) {
-      const auto cursor = store_->Scan({.from = "key"});
+      Cursor cursor = store_->Scan({.from = "key"});
       int count = 0;
-      for (; cursor->Valid(); cursor->Next()) ++count;
-      is_open = cursor->status().ok();
+      for (; cursor.Valid(); cursor.Next()) ++count;
+      is_open = cursor.status().ok();
       EXPECT_TRUE(count == 500 || !is_open) << count;
     }
   });

@@ -218,7 +218,7 @@ class CanaryCallTest : public ::testing::Test {
     }
   }
 
-  void HearAll(Cursor& cursor) {
+  void HearAll(Cursor cursor) {
     for (; cursor.Valid(); cursor.Next()) {
       Hear(cursor.key());
       Hear(cursor.value());
@@ -260,8 +260,8 @@ class CanaryCallTest : public ::testing::Test {
          {Query{}, Query{.prefix = key}, Query{.keys = {key, "other"}},
           Query{.from = key, .keys_only = true},
           Query{.reverse = true, .limit = 3}}) {
-      HearAll(*store.Scan(query));
-      HearAll(*store.OpenSnapshot()->Scan(query));
+      HearAll(store.Scan(query));
+      HearAll(store.OpenSnapshot()->Scan(query));
     }
     Hear(store.OpenSnapshot()->Get(key, &value));
     Hear(value);
@@ -357,22 +357,22 @@ TEST_F(CanaryCallTest, ViewsOfTheTimeBeforeDoNotSayIt) {
     ASSERT_OK(store->Put(KeyOf(number), ValueOf(number)));
   }
   const std::unique_ptr<Snapshot> snapshot = store->OpenSnapshot();
-  const std::unique_ptr<Cursor> forward = store->Scan({.from = ""});
-  const std::unique_ptr<Cursor> all = store->Scan({});
+  Cursor forward = store->Scan({.from = ""});
+  Cursor all = store->Scan({});
   ASSERT_OK(store->ForgetAll("key/"));
 
   // A pair that a cursor stands at stays until it is moved on.
-  for (Cursor* cursor : {forward.get(), all.get()}) {
+  for (Cursor* cursor : {&forward, &all}) {
     ASSERT_EQ(cursor->key(), "before them all");
-    HearAll(*cursor);
+    HearAll(std::move(*cursor));
   }
   for (size_t number = 0; number < kCanaryCount; ++number) {
     std::string value;
     Hear(snapshot->Get(KeyOf(number), &value));
     Hear(value);
   }
-  HearAll(*snapshot->Scan({}));
-  HearAll(*snapshot->Scan({.reverse = true}));
+  HearAll(snapshot->Scan({}));
+  HearAll(snapshot->Scan({.reverse = true}));
 
   EXPECT_THAT(CanariesIn(said()), IsEmpty());
 }

@@ -116,7 +116,7 @@ class ColdStoreTest : public StoreFixture {
     }
     store_ = Open({.ordered = true});
     // Waits for the ordered index.
-    EXPECT_TRUE(store_->Scan({.limit = 1})->Valid());
+    EXPECT_TRUE(store_->Scan({.limit = 1}).Valid());
   }
 
   // How often `read` waits for the disk, nothing of the store being in memory.
@@ -164,9 +164,8 @@ TEST_F(ColdStoreTest, AsksForAGroupAtOnce) {
   });
   const int64_t by_range = FaultsOf([&] {
     int count = 0;
-    for (const auto cursor = store_->Scan({}); cursor->Valid();
-         cursor->Next()) {
-      EXPECT_EQ(cursor->value().size(), 3000u);
+    for (const auto [key, value] : store_->Scan({})) {
+      EXPECT_EQ(value.size(), 3000u);
       ++count;
     }
     EXPECT_EQ(count, kKeyCount);

@@ -92,8 +92,7 @@ class OfflineFixture : public ::testing::Test {
                     .value = testing::Read(store, key).value_or("")};
     }
     size_t readable = 0;
-    const std::unique_ptr<Cursor> cursor = store.Scan({});
-    for (const auto [key, value] : *cursor) {
+    for (const auto [key, value] : store.Scan({})) {
       EXPECT_TRUE(shown.contains(std::string(key)));
       ++readable;
     }
