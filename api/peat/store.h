@@ -55,6 +55,10 @@
 #ifndef PEAT_API_PEAT_STORE_H_
 #define PEAT_API_PEAT_STORE_H_
 
+#if __cplusplus < 202002L
+#error "Peat needs C++20: compile with -std=c++20"
+#endif
+
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -73,6 +77,7 @@
 #include "peat/query.h"
 #include "peat/snapshot.h"
 #include "peat/stats.h"
+#include "peat/version.h"
 #include "peat/write_batch.h"
 
 namespace peat {

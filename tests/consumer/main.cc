@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "peat/audit.h"
 #include "peat/store.h"
+#include "peat/version.h"
 
 namespace {
 
@@ -31,7 +32,22 @@ absl::Status ForgetAndAudit(peat::Store& store, const std::string& directory) {
                            : absl::InternalError("the receipt does not fit");
 }
 
+// Header, package and numbers tell one version.
+absl::Status CheckVersion() {
+  std::string numbers = std::to_string(PEAT_VERSION_MAJOR);
+  numbers += "." + std::to_string(PEAT_VERSION_MINOR);
+  numbers += "." + std::to_string(PEAT_VERSION_PATCH);
+  if (numbers != PEAT_VERSION_STRING) return absl::InternalError(numbers);
+#ifdef CONSUMER_PACKAGE_VERSION
+  if (numbers != CONSUMER_PACKAGE_VERSION) {
+    return absl::InternalError(CONSUMER_PACKAGE_VERSION);
+  }
+#endif
+  return absl::OkStatus();
+}
+
 absl::Status Run(const std::string& directory) {
+  if (absl::Status version = CheckVersion(); !version.ok()) return version;
   absl::StatusOr<std::unique_ptr<peat::Store>> store =
       peat::Store::Open(directory);
   if (!store.ok()) return store.status();

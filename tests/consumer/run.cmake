@@ -1,7 +1,8 @@
 # Installs BUILD_DIR (of configuration CONFIG) into WORK_DIR, builds the consumer
-# against it with CXX_COMPILER, and runs it. Fails if one of these fails, if the
-# package exports anything but peat::peat, or if the man pages and the completion
-# are not those of the installed command.
+# against it with CXX_COMPILER, by CMake and by pkg-config, and runs it. Fails if
+# one of these fails, if the package exports anything but peat::peat, if the man
+# pages and the completion are not those of the installed command, or if anything
+# is left when it is uninstalled.
 cmake_minimum_required(VERSION 3.25)
 
 function(run)
@@ -24,6 +25,21 @@ run(${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR} -B ${WORK_DIR}/build -G Ninja
 run(${CMAKE_COMMAND} --build ${WORK_DIR}/build)
 run(${WORK_DIR}/build/consumer ${WORK_DIR}/store)
 run(${WORK_DIR}/prefix/bin/peat get ${WORK_DIR}/store key)
+
+find_program(PKG_CONFIG pkg-config)
+if(PKG_CONFIG)
+  file(GLOB_RECURSE package ${WORK_DIR}/prefix/*/peat.pc)
+  cmake_path(GET package PARENT_PATH package_dir)
+  execute_process(
+    COMMAND ${CMAKE_COMMAND} -E env PKG_CONFIG_PATH=${package_dir}
+      ${PKG_CONFIG} --cflags --libs peat
+    OUTPUT_VARIABLE flags OUTPUT_STRIP_TRAILING_WHITESPACE
+    COMMAND_ERROR_IS_FATAL ANY)
+  separate_arguments(flags UNIX_COMMAND "${flags}")
+  run(${CXX_COMPILER} -std=c++20 ${CMAKE_CURRENT_LIST_DIR}/main.cc
+      -o ${WORK_DIR}/by_pkg_config ${flags})
+  run(${WORK_DIR}/by_pkg_config ${WORK_DIR}/store_by_pkg_config)
+endif()
 
 # What the completion offers, and what the command itself lists.
 execute_process(
@@ -71,3 +87,9 @@ foreach(page IN LISTS pages)
     endif()
   endif()
 endforeach()
+
+run(${CMAKE_COMMAND} --build ${BUILD_DIR} --target uninstall)
+file(GLOB_RECURSE left LIST_DIRECTORIES FALSE ${WORK_DIR}/prefix/*)
+if(left)
+  message(FATAL_ERROR "left behind: ${left}")
+endif()

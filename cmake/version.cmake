@@ -1,0 +1,15 @@
+# Sets PEAT_VERSION to what the public header says.
+function(peat_read_version)
+  set(header ${CMAKE_CURRENT_SOURCE_DIR}/api/peat/version.h)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${header})
+  set(parts)
+  foreach(part MAJOR MINOR PATCH)
+    file(STRINGS ${header} line REGEX "^#define PEAT_VERSION_${part} ")
+    string(REGEX MATCH "[0-9]+$" number "${line}")
+    list(APPEND parts ${number})
+  endforeach()
+  list(JOIN parts "." version)
+  set(PEAT_VERSION ${version} PARENT_SCOPE)
+endfunction()
+
+peat_read_version()
