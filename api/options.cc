@@ -45,6 +45,12 @@ absl::StatusOr<engine::Config> Validate(const Options& options) {
       return absl::InvalidArgumentError("read_method is not a ReadMethod");
   }
   using std::chrono::milliseconds;
+  if (options.lock_wait < milliseconds(0) ||
+      options.lock_wait > milliseconds(3'600'000)) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "lock_wait is %d ms, not 0 to 3600000", options.lock_wait.count()));
+  }
+  config.lock_wait = options.lock_wait;
   if (options.sync_interval < milliseconds(1) ||
       options.sync_interval > milliseconds(3'600'000)) {
     return absl::InvalidArgumentError(

@@ -38,6 +38,64 @@ uint64_t MillisecondsSince(std::chrono::steady_clock::time_point begin) {
           .count());
 }
 
+// A store's directory, which nobody else writes to.
+struct LockedDirectory {
+  std::unique_ptr<Directory> directory;
+  std::unique_ptr<DirectoryLock> lock;
+};
+
+// Makes the directory if there is none and there may be.
+absl::StatusOr<LockedDirectory> LockDirectory(FileSystem& file_system,
+                                              const std::filesystem::path& path,
+                                              const Config& config) {
+  absl::StatusOr<std::unique_ptr<Directory>> directory =
+      file_system.OpenDirectory(path);
+  if (absl::IsNotFound(directory.status()) && config.create_if_missing) {
+    const absl::Status created = file_system.CreateDirectory(path);
+    if (!absl::IsAlreadyExists(created)) PEAT_RETURN_IF_ERROR(created);
+    directory = file_system.OpenDirectory(path);
+  }
+  PEAT_RETURN_IF_ERROR(directory.status());
+  // Before the lock: nothing is created in a directory of somebody else.
+  PEAT_ASSIGN_OR_RETURN(const Contents contents, Inspect(**directory));
+  if (contents != Contents::kStore && !config.create_if_missing) {
+    return absl::NotFoundError("there is no store");
+  }
+  absl::StatusOr<std::unique_ptr<DirectoryLock>> lock =
+      (*directory)->Lock(format::kLockFileName);
+  if (HasBug(Bug::kLockDropped) && !lock.ok()) {
+    (void)(*directory)->Unlink(format::kLockFileName);
+  }
+  PEAT_RETURN_IF_ERROR(lock.status());
+  return LockedDirectory{*std::move(directory), *std::move(lock)};
+}
+
+// As LockDirectory(), until nobody has the lock or config.lock_wait is over.
+// Each attempt opens the directory again: whoever had the lock may have put
+// another one in its place.
+absl::StatusOr<LockedDirectory> AwaitLock(FileSystem& file_system,
+                                          const std::filesystem::path& path,
+                                          const Config& config) {
+  using std::chrono::milliseconds;
+  constexpr milliseconds kPauseMin{1};
+  constexpr milliseconds kPauseMax{100};
+  const auto deadline = config.now() + config.lock_wait;
+  for (milliseconds pause = kPauseMin;;
+       pause = std::min(2 * pause, kPauseMax)) {
+    absl::StatusOr<LockedDirectory> locked =
+        LockDirectory(file_system, path, config);
+    if (!absl::IsUnavailable(locked.status())) return locked;
+    if (config.lock_wait == milliseconds(0)) return locked;
+    const auto left = deadline - config.now();
+    if (left <= left.zero()) {
+      return absl::UnavailableError(absl::StrFormat("%s, after %d ms",
+                                                    locked.status().message(),
+                                                    config.lock_wait.count()));
+    }
+    config.sleep(std::min(pause, std::chrono::ceil<milliseconds>(left)));
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Engine>> Engine::Open(
@@ -68,34 +126,17 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::OpenToWrite(
       PEAT_RETURN_IF_ERROR(BackgroundTask::StartWorkers(Lane::kBuild));
     }
   }
-  absl::StatusOr<std::unique_ptr<Directory>> directory =
-      file_system.OpenDirectory(path);
-  if (absl::IsNotFound(directory.status()) && config.create_if_missing) {
-    const absl::Status created = file_system.CreateDirectory(path);
-    if (!absl::IsAlreadyExists(created)) PEAT_RETURN_IF_ERROR(created);
-    directory = file_system.OpenDirectory(path);
-  }
-  PEAT_RETURN_IF_ERROR(directory.status());
-  // Before the lock: nothing is created in a directory of somebody else.
-  PEAT_ASSIGN_OR_RETURN(Contents contents, Inspect(**directory));
-  if (contents != Contents::kStore && !config.create_if_missing) {
-    return absl::NotFoundError("there is no store");
-  }
-  absl::StatusOr<std::unique_ptr<DirectoryLock>> locked =
-      (*directory)->Lock(format::kLockFileName);
-  if (HasBug(Bug::kLockDropped) && !locked.ok()) {
-    (void)(*directory)->Unlink(format::kLockFileName);
-  }
-  PEAT_RETURN_IF_ERROR(locked.status());
-  PEAT_ASSIGN_OR_RETURN(contents, Inspect(**directory));
+  PEAT_ASSIGN_OR_RETURN(LockedDirectory locked,
+                        AwaitLock(file_system, path, config));
+  PEAT_ASSIGN_OR_RETURN(const Contents contents, Inspect(*locked.directory));
   NewestManifest manifest;
   if (contents == Contents::kStore) {
-    PEAT_ASSIGN_OR_RETURN(manifest, ReadManifest(**directory));
+    PEAT_ASSIGN_OR_RETURN(manifest, ReadManifest(*locked.directory));
   } else {
     manifest.manifest = NewManifest(file_system);
   }
   std::unique_ptr<Engine> engine(
-      new Engine(file_system, *std::move(directory), config, manifest));
+      new Engine(file_system, std::move(locked.directory), config, manifest));
   if (contents != Contents::kStore) {
     // Once more for the directory's own name: whoever made it may have been
     // killed before it was durable.
@@ -104,7 +145,7 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::OpenToWrite(
     PEAT_RETURN_IF_ERROR(engine->manifest_.Reserve(0));
     PEAT_RETURN_IF_ERROR(engine->manifest_.Edit([](Manifest&) {}));
   }
-  PEAT_RETURN_IF_ERROR(engine->RecoverToWrite(*std::move(locked)));
+  PEAT_RETURN_IF_ERROR(engine->RecoverToWrite(std::move(locked.lock)));
   return engine;
 }
 

@@ -52,6 +52,13 @@ struct Options {
   // a mistake, such as a wrong mount.
   bool create_if_missing = true;
 
+  // How long Open() waits for the directory's lock if another process, or
+  // another store of this one, has it: milliseconds, at most 3,600,000.
+  // Default: 0, which fails at once, with Unavailable and a message that names
+  // the process. Set it where one process takes a store over from another. The
+  // kReadOnly modes take no lock.
+  std::chrono::milliseconds lock_wait{0};
+
   // Default: explicit. Change it when callers cannot say when to flush.
   SyncPolicy sync = SyncPolicy::kExplicit;
 

@@ -137,7 +137,8 @@ class Directory {
   virtual absl::Status Sync() = 0;
 
   // Takes the exclusive lock of `name`, which is created if missing and never
-  // unlinked. Unavailable if any process, this one included, has it. Opened
+  // unlinked. Unavailable if any process, this one included, has it; the
+  // message names the process, where the system tells. Never waits. Opened
   // with O_CLOEXEC; a forked child loses its copy without releasing the lock.
   virtual absl::StatusOr<std::unique_ptr<DirectoryLock>> Lock(
       const std::string& name) = 0;

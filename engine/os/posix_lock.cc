@@ -9,9 +9,11 @@
 #include <unistd.h>
 
 #include <mutex>
+#include <string_view>
 
 #include "absl/strings/str_format.h"
 #include "engine/os/fork.h"
+#include "engine/os/lock_holder.h"
 #include "engine/os/posix_call.h"
 #include "format/check.h"
 
@@ -102,9 +104,19 @@ void AfterForkInChild() {
   return error;
 }();
 
-absl::Status HeldStatus(const std::string& name, const char* by) {
+absl::Status HeldStatus(const std::string& name, std::string_view by) {
   return absl::UnavailableError(
-      absl::StrFormat("%s is locked by %s process", name, by));
+      absl::StrFormat("%s is locked by %s", name, by));
+}
+
+constexpr std::string_view kThisProcess = "this process";
+
+// Creates the file if there is none, without opening it: where that has to wait
+// for the volume, nothing else waits. What fails shows when it is opened.
+void CreateLockFile(int directory, const std::string& name) {
+  if (mknodat(directory, name.c_str(), S_IFREG | 0600, 0) != 0) return;
+  // The umask may have taken away bits that we need.
+  (void)fchmodat(directory, name.c_str(), 0600, 0);
 }
 
 // Creates the file with mode 0600 if there is none.
@@ -119,26 +131,33 @@ int OpenLockFile(int directory, const std::string& name, Descriptor* out) {
 
 absl::StatusOr<std::unique_ptr<DirectoryLock>> LockPosixFile(
     int directory, const std::string& name) {
+  struct stat status = {};
+  if (fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
+    CreateLockFile(directory, name);
+  }
+  // Of a file that is there, no call below waits for a frozen volume; whoever
+  // forks, opens or closes a store on another one would wait along.
   const std::lock_guard<std::mutex> hold(registry_mutex);
   // Asked before the file is opened: with locks of the fcntl kind, closing a
   // second descriptor would drop the lock.
-  struct stat status = {};
   if (fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
       PosixDirectoryLock::IsHeld(IdentityOf(status))) {
-    return HeldStatus(name, "this");
+    return HeldStatus(name, kThisProcess);
   }
   Descriptor fd;
   if (const int error = OpenLockFile(directory, name, &fd); error != 0) {
     return PosixStatus(error, "open", name);
   }
+  if (fstat(fd.get(), &status) != 0) return PosixStatus(errno, "fstat", name);
   if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno == EWOULDBLOCK) return HeldStatus(name, "another");
+    if (errno == EWOULDBLOCK) {
+      return HeldStatus(name, DescribeLockHolder(status));
+    }
     return PosixStatus(errno, "flock", name);
   }
-  if (fstat(fd.get(), &status) != 0) return PosixStatus(errno, "fstat", name);
   // Someone may have renamed files in between.
   if (PosixDirectoryLock::IsHeld(IdentityOf(status))) {
-    return HeldStatus(name, "this");
+    return HeldStatus(name, kThisProcess);
   }
   return std::make_unique<PosixDirectoryLock>(std::move(fd),
                                               IdentityOf(status));

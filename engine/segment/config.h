@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <thread>
 
 #include "format/location.h"
 
@@ -47,6 +48,7 @@ inline uint64_t WallClock() {
 struct Config {
   Access access = Access::kReadWrite;
   bool create_if_missing = true;
+  std::chrono::milliseconds lock_wait{0};
   SyncPolicy sync = SyncPolicy::kExplicit;
   std::chrono::milliseconds sync_interval{100};
   ReadMethod read_method = ReadMethod::kMapped;
@@ -64,7 +66,8 @@ struct Config {
   // recovery uses, a hash so weak that keys collide (bits that are kept; 0: the
   // real one), the memory that a query on a store without order may take, how
   // many keys the building of an ordered index lists at a time, what time it
-  // is (since some instant; and since 1970-01-01 UTC, in microseconds),
+  // is (since some instant; and since 1970-01-01 UTC, in microseconds), how
+  // to let time pass,
   // and what happens amid a compaction.
   uint64_t segment_size_min = format::kSegmentSizeMin;
   uint64_t segment_size_max = format::kSegmentSizeMax;
@@ -77,6 +80,8 @@ struct Config {
   std::function<std::chrono::steady_clock::time_point()> now =
       std::chrono::steady_clock::now;
   std::function<uint64_t()> wall_clock = WallClock;
+  std::function<void(std::chrono::milliseconds)> sleep =
+      [](std::chrono::milliseconds time) { std::this_thread::sleep_for(time); };
   std::function<void(CompactionPoint)> at_compaction_point = {};
   // Between the moment that an index image shows and the writing of it.
   std::function<void()> at_snapshot_point = {};

@@ -248,6 +248,17 @@ TEST(OptionsTest, RefusesWhatIsOutOfRange) {
   }
 }
 
+TEST(OptionsTest, WaitsForTheLockNoLongerThanAnHour) {
+  using std::chrono::milliseconds;
+  for (const int wait : {0, 1, 3'600'000}) {
+    EXPECT_OK(Validate({.lock_wait = milliseconds(wait)}));
+  }
+  for (const int wait : {-1, 3'600'001}) {
+    EXPECT_THAT(Validate({.lock_wait = milliseconds(wait)}),
+                StatusIs(kInvalid, "lock_wait"));
+  }
+}
+
 TEST(OptionsTest, RefusesWhatIsNoneOfAnEnumeration) {
   EXPECT_THAT(Validate({.mode = static_cast<OpenMode>(9)}),
               StatusIs(kInvalid, "mode"));
