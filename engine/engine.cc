@@ -41,86 +41,38 @@ absl::Status ForeignStatus() {
 
 }  // namespace
 
-Engine::Log::Log(Engine& engine, std::unique_ptr<DirectoryLock> directory_lock,
-                 const LogEnd& end)
+Engine::Log::Log(Core& core, std::unique_ptr<DirectoryLock> directory_lock,
+                 const LogEnd& end, const CurrentSnapshot& found)
     : lock(std::move(directory_lock)),
       appender(end),
-      supply({.file_system = &engine.file_system_,
-              .directory = engine.directory_.get(),
-              .manifest = &engine.manifest_,
-              .segments = &engine.segments_,
-              .appender = &appender,
-              .poison = &engine.poison_,
-              .config = engine.config_,
-              .seal = [this] { return housekeeping.SyncAndSeal(); }}),
-      syncer(engine.directory_.get(), &appender, &engine.manifest_,
-             &engine.poison_, end.last_lsn),
-      writer({.file_system = &engine.file_system_,
-              .directory = engine.directory_.get(),
-              .manifest = &engine.manifest_,
-              .index = &engine.index_,
-              .hasher = &engine.hasher_,
-              .segments = &engine.segments_,
-              .appender = &appender,
-              .supply = &supply,
-              .syncer = &syncer,
-              .reader = &*engine.reader_,
-              .poison = &engine.poison_,
-              .views = &engine.views_,
-              .ordered = engine.ordered_.get(),
-              .mask_counts = engine.mask_counts_.get(),
-              .references = &references,
-              .throttle = &throttle,
-              .sync_policy = engine.config_.sync,
-              .wall_clock = engine.config_.wall_clock,
-              .wake_background =
-                  [this, &engine] {
-                    if (!supply_task.has_value()) return;
-                    supply_task->Wake();
-                    sync_task->Wake();
-                    if (engine.index_.WantsCollapse()) index_task->Wake();
-                    if (compaction_task.has_value()) compaction_task->Wake();
-                  },
-              .at_write_point = engine.config_.at_write_point}),
-      housekeeping({.appender = &appender,
-                    .supply = &supply,
-                    .syncer = &syncer,
-                    .manifest = &engine.manifest_,
-                    .index = &engine.index_,
-                    .poison = &engine.poison_,
-                    .segments = &engine.segments_,
-                    .throttle = &throttle,
-                    .config = engine.config_,
-                    .flush_later =
-                        [this, &engine] {
-                          if (!sync_task.has_value()) return;
-                          sync_task->WakeAfter(engine.config_.sync_interval);
-                        }}),
-      compactor({.file_system = &engine.file_system_,
-                 .directory = engine.directory_.get(),
-                 .manifest = &engine.manifest_,
-                 .segments = &engine.segments_,
-                 .index = &engine.index_,
-                 .hasher = &engine.hasher_,
-                 .appender = &appender,
-                 .supply = &supply,
-                 .syncer = &syncer,
-                 .poison = &engine.poison_,
-                 .views = &engine.views_,
-                 .config = &engine.config_,
-                 .anchors = &anchors,
-                 .commit_mutex = &commit_mutex},
-                &references, [this] { return housekeeping.SyncAndSeal(); }),
-      saver({.directory = engine.directory_.get(),
-             .manifest = &engine.manifest_,
-             .segments = &engine.segments_,
-             .index = &engine.index_,
-             .hasher = &engine.hasher_,
-             .appender = &appender,
-             .compactor = &compactor,
-             .anchors = &anchors,
-             .config = &engine.config_},
-            engine.found_snapshot_) {}
+      supply(core),
+      syncer(core.directory, &appender, core.manifest, core.poison,
+             end.last_lsn),
+      sealer(core),
+      writer(core),
+      housekeeping(core),
+      anchors{.current = found.log_segment},
+      compactor(core),
+      saver(core, &compactor, found) {
+  core.appender = &appender;
+  core.supply = &supply;
+  core.syncer = &syncer;
+  core.sealer = &sealer;
+  core.references = &references;
+  core.throttle = &throttle;
+  core.anchors = &anchors;
+  core.commit_mutex = &commit_mutex;
+  core.wake_background = [this, index = core.index] {
+    if (!supply_task.has_value()) return;
+    supply_task->Wake();
+    sync_task->Wake();
+    if (index->WantsCollapse()) index_task->Wake();
+    if (compaction_task.has_value()) compaction_task->Wake();
+  };
+  core.flush_later = [this, interval = core.config->sync_interval] {
+    if (sync_task.has_value()) sync_task->WakeAfter(interval);
+  };
+}
 
 void Engine::Log::StartBackground(Engine& engine) {
   if (!engine.config_.background_threads) return;
@@ -185,7 +137,18 @@ Engine::Engine(FileSystem& file_system, std::unique_ptr<Directory> directory,
       config_(Effective(config)),
       manifest_(directory_.get(), manifest, &poison_),
       hasher_(MakeHasher(config, manifest.manifest)),
-      views_(&segments_, &index_, gate_) {}
+      views_(&segments_, &index_, gate_),
+      core_{.file_system = &file_system_,
+            .directory = directory_.get(),
+            .config = &config_,
+            .poison = &poison_,
+            .manifest = &manifest_,
+            .hasher = &hasher_,
+            .segments = &segments_,
+            .index = &index_,
+            .views = &views_,
+            .mask_counts = mask_counts_.get(),
+            .read_ahead = &read_ahead_} {}
 
 Engine::~Engine() {
   PEAT_CHECK(!is_foreign());
@@ -218,7 +181,7 @@ absl::Status Engine::CloseLog() {
   }
   if (status.ok()) {
     log_->appender.EndActive();
-    status = log_->housekeeping.Seal();
+    status = log_->sealer.Seal();
   }
   if (status.ok()) status = log_->supply.GiveUpPrepared();
   // Without one the next open reads the log.
@@ -381,17 +344,7 @@ absl::StatusOr<CheckpointResult> Engine::Checkpoint(
   const index::EpochGuard guard;
   if (!IsWritable(guard)) return WhyNot();
   PEAT_RETURN_IF_ERROR(poison_.status());
-  return TakeCheckpoint(
-      {.file_system = &file_system_,
-       .directory = directory_.get(),
-       .manifest = &manifest_,
-       .appender = &log_->appender,
-       .supply = &log_->supply,
-       .syncer = &log_->syncer,
-       .references = &log_->references,
-       .commit_mutex = &log_->commit_mutex,
-       .seal = [this] { return log_->housekeeping.SyncAndSeal(); }},
-      target, guard);
+  return TakeCheckpoint(core_, target, guard);
 }
 
 absl::StatusOr<Lsn> Engine::Flush() {

@@ -41,9 +41,11 @@
 #include "engine/compact/compactor.h"
 #include "engine/housekeeping.h"
 #include "engine/log/appender.h"
+#include "engine/log/core.h"
 #include "engine/log/group_commit.h"
 #include "engine/log/manifest_store.h"
 #include "engine/log/poison.h"
+#include "engine/log/sealer.h"
 #include "engine/log/segment_allocator.h"
 #include "engine/log/value_references.h"
 #include "engine/os/file_system.h"
@@ -57,6 +59,7 @@
 #include "engine/query/query.h"
 #include "engine/query/segment_sources.h"
 #include "engine/query/snapshot.h"
+#include "engine/read/read_ahead.h"
 #include "engine/read/reader.h"
 #include "engine/read/view_reader.h"
 #include "engine/read/views.h"
@@ -160,8 +163,9 @@ class Engine {
  private:
   // What only a store that is written to has, in the order of construction.
   struct Log {
-    Log(Engine& engine, std::unique_ptr<DirectoryLock> directory_lock,
-        const LogEnd& end);
+    // Makes `core` whole.
+    Log(Core& core, std::unique_ptr<DirectoryLock> directory_lock,
+        const LogEnd& end, const CurrentSnapshot& found);
 
     void StartBackground(Engine& engine);
     void EndBackground();
@@ -170,12 +174,13 @@ class Engine {
     Appender appender;
     SegmentAllocator supply;
     GroupCommit syncer;
+    Sealer sealer;
     ValueReferences references;
     Throttle throttle;
     Writer writer;
     Housekeeping housekeeping;
     index::Mutex commit_mutex;
-    SnapshotAnchors anchors;
+    ImageAnchors anchors;
     Compactor compactor;
     IndexImageWriter saver;
     std::optional<CompactionLoop> compaction_loop;
@@ -246,6 +251,7 @@ class Engine {
   std::unique_ptr<index::OrderedIndex> ordered_;  // null: there is none
   std::optional<OrderedBuilder> ordered_builder_;
   ReadAhead read_ahead_;
+  Core core_;  // points to what stands above, and to the log
   std::optional<ViewReader> view_reader_;
   std::optional<Reader> reader_;
   std::unique_ptr<Log> log_;  // null: to read only
@@ -256,7 +262,6 @@ class Engine {
   std::atomic<bool> closed_{false};
   index::Mutex close_mutex_;
   bool close_done_ ABSL_GUARDED_BY(close_mutex_) = false;
-  absl::Status close_status_ ABSL_GUARDED_BY(close_mutex_);
 };
 
 }  // namespace peat::engine

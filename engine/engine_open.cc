@@ -179,7 +179,7 @@ absl::Status Engine::RecoverToWrite(std::unique_ptr<DirectoryLock> lock) {
   }
   RemoveOrphans(*directory_, manifest_.Current(), references,
                 found_snapshot_.name);
-  log_ = std::make_unique<Log>(*this, std::move(lock), end);
+  log_ = std::make_unique<Log>(core_, std::move(lock), end, found_snapshot_);
   log_->references.Reset(std::move(references));
   views_.SetAppender(&log_->appender);
   for (const ManifestSegment& entry : unused) {
@@ -252,31 +252,19 @@ absl::Status Engine::ReplayInto(const std::vector<ReplaySource>& sources,
   open_stats_.bytes_replayed = result.byte_count;
   open_stats_.damaged = std::move(result.damaged);
   open_stats_.last_lsn = std::max(open_stats_.last_lsn, result.last_lsn);
-  reader_.emplace(Reader::Parts{.index = &index_,
-                                .segments = &segments_,
-                                .hasher = &hasher_,
-                                .directory = directory_.get(),
-                                .store_id = manifest_.store_id(),
-                                .read_ahead = &read_ahead_,
-                                .is_damaged = !open_stats_.damaged.empty(),
-                                .hidden_up_to = result.hidden_up_to});
-  view_reader_.emplace(ViewReader::Parts{.index = &index_,
-                                         .segments = &segments_,
-                                         .hasher = &hasher_,
-                                         .views = &views_,
-                                         .read_ahead = &read_ahead_,
-                                         .hidden_up_to = result.hidden_up_to});
+  reader_.emplace(core_,
+                  Reader::Gaps{.is_damaged = !open_stats_.damaged.empty(),
+                               .hidden_up_to = result.hidden_up_to});
+  core_.reader = &*reader_;
+  view_reader_.emplace(core_, result.hidden_up_to);
   return BeginOrdered();
 }
 
 absl::Status Engine::BeginOrdered() {
   if (!config_.ordered) return absl::OkStatus();
   ordered_ = std::make_unique<index::OrderedIndex>();
-  ordered_builder_.emplace(OrderedBuilder::Parts{.index = &index_,
-                                                 .segments = &segments_,
-                                                 .hasher = &hasher_,
-                                                 .ordered = ordered_.get(),
-                                                 .config = &config_});
+  core_.ordered = ordered_.get();
+  ordered_builder_.emplace(core_);
   // Beside a writer whose compaction removes files, only Open() can begin anew.
   const bool is_later =
       config_.access == Access::kReadWrite && config_.background_threads;

@@ -5,15 +5,18 @@
 #include <vector>
 
 #include "engine/compact/compaction_policy.h"
+#include "engine/log/group_commit.h"
+#include "engine/log/poison.h"
+#include "engine/log/sealer.h"
+#include "engine/log/segment_allocator.h"
+#include "engine/segment/segment_set.h"
+#include "engine/write/throttle.h"
 #include "format/check.h"
-#include "format/status_macros.h"
 #include "index/epoch.h"
+#include "index/hash_index.h"
 
 namespace peat::engine {
 namespace {
-
-using format::Manifest;
-using format::ManifestSegment;
 
 // More than this is synced without being asked for, so that a tail stays short.
 constexpr uint64_t kUnsyncedMax = uint64_t{32} << 20;
@@ -92,7 +95,7 @@ void Housekeeping::TouchUpTo(const LogFile& file, uint64_t from, uint64_t to) {
 void Housekeeping::RunSync() {
   if (parts_.poison->is_set()) return;
   const Appender::Progress progress = parts_.appender->TakeProgress();
-  const bool is_interval = parts_.config.sync == SyncPolicy::kInterval;
+  const bool is_interval = parts_.config->sync == SyncPolicy::kInterval;
   const bool is_dirty =
       parts_.appender->last_lsn() > parts_.syncer->durable_lsn();
   const bool is_full =
@@ -115,7 +118,7 @@ void Housekeeping::RunSync() {
   if (parts_.index->WantsShrink()) parts_.index->Shrink();
   // So that the first write after a flush starts the clock.
   if (is_interval) parts_.appender->WakeAfter(1);
-  (void)Seal();  // tried again at the next look
+  (void)parts_.sealer->Seal();  // tried again at the next look
 }
 
 void Housekeeping::StartWriteback(LogFile& log, uint64_t end) {
@@ -127,17 +130,17 @@ void Housekeeping::StartWriteback(LogFile& log, uint64_t end) {
 }
 
 bool Housekeeping::FlushIsDue() {
-  const std::chrono::steady_clock::time_point now = parts_.config.now();
+  const std::chrono::steady_clock::time_point now = parts_.config->now();
   if (!dirty_since_.has_value()) {
     dirty_since_ = now;
     parts_.flush_later();
     return false;
   }
-  return now - *dirty_since_ >= parts_.config.sync_interval;
+  return now - *dirty_since_ >= parts_.config->sync_interval;
 }
 
 void Housekeeping::WatchSpace() {
-  const Config& config = parts_.config;
+  const Config& config = *parts_.config;
   if (!config.background_compaction) return;
   parts_.appender->UpdateEnd();
   const SegmentSet::Totals totals = parts_.segments->Sum();
@@ -148,51 +151,6 @@ void Housekeeping::WatchSpace() {
                  .segment_size = parts_.supply->current_segment_size()},
                 totals.live_bytes + totals.tombstone_bytes - totals.idle_bytes +
                     totals.live_value_bytes));
-}
-
-absl::Status Housekeeping::SyncAndSeal() {
-  PEAT_RETURN_IF_ERROR(parts_.syncer->SyncUpTo(parts_.appender->last_lsn()));
-  return Seal();
-}
-
-absl::Status Housekeeping::Seal() {
-  index::MutexLock lock(&seal_mutex_);
-  std::vector<std::shared_ptr<LogFile>> synced =
-      parts_.appender->SyncedRolled();
-  // The appender hears of a sync before the syncer tells it to others.
-  while (!synced.empty() &&
-         synced.back()->last_lsn > parts_.syncer->durable_lsn()) {
-    synced.pop_back();
-  }
-  if (synced.empty()) return absl::OkStatus();
-  for (const std::shared_ptr<LogFile>& log : synced) {
-    PEAT_CHECK(log->first_lsn != 0);
-    PEAT_RETURN_IF_ERROR(log->file->Truncate(log->end));
-    if (absl::Status status = log->file->Sync(); !status.ok()) {
-      return parts_.poison->Set(status);
-    }
-  }
-  const auto seal = [&synced](Manifest& manifest) {
-    for (const std::shared_ptr<LogFile>& log : synced) {
-      const format::SegmentId id = log->segment->identity().id;
-      const auto entry = std::find_if(
-          manifest.segments.begin(), manifest.segments.end(),
-          [id](const ManifestSegment& one) { return one.id == id; });
-      PEAT_CHECK(entry != manifest.segments.end());
-      PEAT_CHECK(entry->state == format::SegmentState::kOpen);
-      entry->state = format::SegmentState::kSealed;
-      entry->end = log->end;
-      entry->first_lsn = log->first_lsn;
-      entry->last_lsn = log->last_lsn;
-      entry->last_checksum = log->last_checksum;
-    }
-  };
-  PEAT_RETURN_IF_ERROR(parts_.manifest->Edit(seal));
-  for (const std::shared_ptr<LogFile>& log : synced) {
-    log->mapping->ExpectRandomReads();
-  }
-  parts_.appender->ReleaseRolled(synced.size());
-  return absl::OkStatus();
 }
 
 }  // namespace peat::engine

@@ -17,52 +17,22 @@
 
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <optional>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/status/status.h"
 #include "engine/log/appender.h"
-#include "engine/log/group_commit.h"
-#include "engine/log/manifest_store.h"
-#include "engine/log/poison.h"
-#include "engine/log/segment_allocator.h"
-#include "engine/segment/config.h"
-#include "engine/segment/segment_set.h"
-#include "engine/write/throttle.h"
-#include "index/hash_index.h"
+#include "engine/log/core.h"
 
 namespace peat::engine {
 
 class Housekeeping {
  public:
-  // Everything pointed to must outlive this.
-  struct Parts {
-    Appender* appender;
-    SegmentAllocator* supply;
-    GroupCommit* syncer;
-    ManifestStore* manifest;
-    index::HashIndex* index;
-    Poison* poison;
-    const SegmentSet* segments;
-    Throttle* throttle;
-    Config config;
-    std::function<void()> flush_later;  // asks for RunSync in sync_interval
-  };
-  explicit Housekeeping(const Parts& parts) : parts_(parts) {}
+  explicit Housekeeping(const Core& core) : parts_(core) {}
 
   void RunSupply();
   void RunSync();
 
-  // Seals the rolled segments that are synced: cuts their spare space and
-  // names their ends in the manifest. Any thread.
-  absl::Status Seal() ABSL_LOCKS_EXCLUDED(seal_mutex_);
-
   // Tells the throttle how much space is used. Any thread.
   void WatchSpace();
-
-  // Syncs the log first. Any thread.
-  absl::Status SyncAndSeal() ABSL_LOCKS_EXCLUDED(seal_mutex_);
 
  private:
   // How far the active segment's pages have been touched.
@@ -77,8 +47,7 @@ class Housekeeping {
   bool FlushIsDue();
   void TouchUpTo(const LogFile& file, uint64_t from, uint64_t to);
 
-  const Parts parts_;
-  index::Mutex seal_mutex_;
+  const Core& parts_;
   // Of RunSupply.
   Touched touched_;
   uint64_t appended_before_ = 0;

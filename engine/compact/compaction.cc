@@ -5,7 +5,13 @@
 #include <utility>
 
 #include "engine/compact/key_filters.h"
+#include "engine/log/group_commit.h"
+#include "engine/log/manifest_store.h"
+#include "engine/log/poison.h"
+#include "engine/log/segment_allocator.h"
 #include "engine/log/value_files.h"
+#include "engine/os/file_system.h"
+#include "engine/read/views.h"
 #include "engine/segment/seeded_bug.h"
 #include "engine/segment/segment_scanner.h"
 #include "format/check.h"
@@ -13,6 +19,8 @@
 #include "format/mask.h"
 #include "format/status_macros.h"
 #include "index/epoch.h"
+#include "index/key_hash.h"
+#include "index/mutex.h"
 
 namespace peat::engine {
 namespace {
@@ -35,13 +43,12 @@ constexpr size_t kPublishSize = 64;
 
 }  // namespace
 
-Compaction::Compaction(const CompactionParts& parts,
-                       std::vector<SealedSegment> inputs,
+Compaction::Compaction(const Core& core, std::vector<SealedSegment> inputs,
                        std::vector<SealedSegment> others)
-    : parts_(parts),
+    : parts_(core),
       inputs_(std::move(inputs)),
       others_(std::move(others)),
-      has_tombstones_(parts.segments->Sum().tombstone_bytes > 0) {
+      has_tombstones_(core.segments->Sum().tombstone_bytes > 0) {
   PEAT_CHECK(!inputs_.empty());
 }
 
@@ -300,10 +307,7 @@ absl::StatusOr<uint64_t> Compaction::Append(Home home, const Record& record) {
 absl::Status Compaction::Create(Home home, uint64_t size) {
   PEAT_ASSIGN_OR_RETURN(
       outputs_[home].segment,
-      OutputSegment::Create({.file_system = parts_.file_system,
-                             .directory = parts_.directory,
-                             .manifest = parts_.manifest,
-                             .supply = parts_.supply},
+      OutputSegment::Create(parts_,
                             home == kAudit ? format::SegmentKind::kAudit
                                            : format::SegmentKind::kCompacted,
                             size));

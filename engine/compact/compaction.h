@@ -39,53 +39,19 @@
 #include "engine/compact/output_segment.h"
 #include "engine/compact/tombstones.h"
 #include "engine/log/appender.h"
-#include "engine/log/group_commit.h"
-#include "engine/log/manifest_store.h"
-#include "engine/log/poison.h"
-#include "engine/log/segment_allocator.h"
-#include "engine/os/file_system.h"
-#include "engine/read/views.h"
+#include "engine/log/core.h"
 #include "engine/segment/config.h"
 #include "engine/segment/key_state.h"
 #include "engine/segment/segment_set.h"
 #include "format/record.h"
 #include "index/hash_index.h"
-#include "index/key_hash.h"
-#include "index/mutex.h"
 
 namespace peat::engine {
-
-// The log segments in which index images end, the one that there is and the
-// one that is being made; 0: none. They prove the snapshots, and must stay.
-struct SnapshotAnchors {
-  bool Has(format::SegmentId id) const { return id == current || id == next; }
-  std::atomic<format::SegmentId> current{0};
-  std::atomic<format::SegmentId> next{0};
-};
-
-// Everything pointed to must outlive what is made with it.
-struct CompactionParts {
-  FileSystem* file_system;
-  Directory* directory;
-  ManifestStore* manifest;
-  SegmentSet* segments;
-  index::HashIndex* index;
-  const index::KeyHasher* hasher;
-  Appender* appender;
-  SegmentAllocator* supply;
-  GroupCommit* syncer;
-  Poison* poison;
-  const Views* views;
-  const Config* config;
-  const SnapshotAnchors* anchors;
-  // Held during the manifest edit that commits a compaction.
-  index::Mutex* commit_mutex;
-};
 
 class Compaction final {
  public:
   // `others`: every other sealed segment of the store.
-  Compaction(const CompactionParts& parts, std::vector<SealedSegment> inputs,
+  Compaction(const Core& core, std::vector<SealedSegment> inputs,
              std::vector<SealedSegment> others);
 
   // OK: the inputs are out of the manifest, and no slot leads to them.
@@ -183,7 +149,7 @@ class Compaction final {
     }
   }
 
-  const CompactionParts parts_;
+  const Core& parts_;
   const std::vector<SealedSegment> inputs_;
   const std::vector<SealedSegment> others_;
   // Filters will be asked for.

@@ -4,7 +4,14 @@
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
+#include "engine/log/appender.h"
 #include "engine/log/log_end.h"
+#include "engine/log/manifest_store.h"
+#include "engine/log/poison.h"
+#include "engine/log/sealer.h"
+#include "engine/log/segment_allocator.h"
+#include "engine/log/value_references.h"
+#include "engine/read/views.h"
 #include "engine/segment/seeded_bug.h"
 #include "format/check.h"
 #include "format/file_name.h"
@@ -20,16 +27,12 @@ using format::SegmentState;
 
 // `log_end` is the last sealed segment of the log, which proves what follows.
 bool MayBeInput(const ManifestSegment& entry, const Segment& segment,
-                SegmentId log_end, const SnapshotAnchors& anchors) {
+                SegmentId log_end, const ImageAnchors& anchors) {
   return entry.state == SegmentState::kSealed && entry.id != log_end &&
          !anchors.Has(entry.id) && !segment.is_set_aside();
 }
 
 }  // namespace
-
-Compactor::Compactor(const CompactionParts& parts, ValueReferences* references,
-                     std::function<absl::Status()> seal)
-    : parts_(parts), references_(references), seal_(std::move(seal)) {}
 
 absl::Status Compactor::CheckGoesOn() const {
   if (is_stopped_) return absl::FailedPreconditionError("the store is closed");
@@ -56,14 +59,14 @@ absl::StatusOr<Compactor::Step> Compactor::RunOnce() {
     return Step::kDone;
   }
   if (IsOverAllowance(facts, Goal()) && parts_.appender->rolled_count() > 0) {
-    PEAT_RETURN_IF_ERROR(seal_());
+    PEAT_RETURN_IF_ERROR(parts_.sealer->SyncAndSeal());
     return parts_.appender->rolled_count() > 0 ? Step::kNothing : Step::kDone;
   }
   return retired_.empty() ? Step::kNothing : Step::kWaiting;
 }
 
 absl::Status Compactor::CompactAll() {
-  PEAT_RETURN_IF_ERROR(seal_());
+  PEAT_RETURN_IF_ERROR(parts_.sealer->SyncAndSeal());
   absl::Status damage;
   std::optional<SegmentId> last_id;
   for (;;) {
@@ -203,9 +206,9 @@ void Compactor::Retire(const Compaction& compaction) {
   }
   parts_.segments->Exchange(retired.segments, compaction.outputs());
   for (const SegmentId file : compaction.dropped_values()) {
-    references_->Remove(file);
+    parts_.references->Remove(file);
   }
-  retired.value_files = references_->TakeUnreferenced();
+  retired.value_files = parts_.references->TakeUnreferenced();
   retired.last_lsn = parts_.appender->last_lsn();
   retired.stamp = index::EpochStamp();
   retired_.push_back(std::move(retired));

@@ -24,17 +24,14 @@
 #include "engine/compact/compaction.h"
 #include "engine/compact/compaction_policy.h"
 #include "engine/compact/tombstone_watch.h"
-#include "engine/log/value_references.h"
+#include "engine/log/core.h"
 #include "index/mutex.h"
 
 namespace peat::engine {
 
 class Compactor final {
  public:
-  // `references` counts what segments refer to. `seal` syncs and seals what
-  // the log has rolled.
-  Compactor(const CompactionParts& parts, ValueReferences* references,
-            std::function<absl::Status()> seal);
+  explicit Compactor(const Core& core) : parts_(core) {}
 
   enum class Step {
     kNothing,  // there is nothing to do now
@@ -104,9 +101,7 @@ class Compactor final {
   void WatchTombstones(const std::vector<Known>& known)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  const CompactionParts parts_;
-  ValueReferences* const references_;
-  const std::function<absl::Status()> seal_;
+  const Core& parts_;
 
   // Held during a compaction, I/O included; taken with no other lock held.
   index::Mutex mutex_;

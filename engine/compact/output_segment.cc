@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "engine/log/manifest_store.h"
+#include "engine/log/segment_allocator.h"
 #include "engine/segment/seeded_bug.h"
 #include "format/check.h"
 #include "format/file_name.h"
@@ -26,7 +28,7 @@ constexpr uint64_t kBufferSize = uint64_t{256} << 10;
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<OutputSegment>> OutputSegment::Create(
-    const Parts& parts, format::SegmentKind kind, uint64_t size) {
+    const Core& parts, format::SegmentKind kind, uint64_t size) {
   const uint64_t capacity = format::kSegmentHeaderSize + size;
   PEAT_CHECK(IsValidCapacity(kind, capacity));
   PEAT_ASSIGN_OR_RETURN(const SegmentId id, parts.manifest->NewId());
@@ -45,7 +47,7 @@ absl::StatusOr<std::unique_ptr<OutputSegment>> OutputSegment::Create(
       new OutputSegment(parts, entry, std::move(acquired.file)));
 }
 
-OutputSegment::OutputSegment(const Parts& parts, const ManifestSegment& entry,
+OutputSegment::OutputSegment(const Core& parts, const ManifestSegment& entry,
                              std::unique_ptr<File> file)
     : parts_(parts), entry_(entry), file_(std::move(file)) {
   buffer_ = format::EncodeSegmentHeader({.kind = entry.kind,

@@ -15,8 +15,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "engine/log/manifest_store.h"
-#include "engine/log/segment_allocator.h"
+#include "engine/log/core.h"
 #include "engine/os/file_system.h"
 #include "engine/segment/config.h"
 #include "engine/segment/segment.h"
@@ -27,18 +26,10 @@ namespace peat::engine {
 
 class OutputSegment final {
  public:
-  // Everything pointed to must outlive this.
-  struct Parts {
-    FileSystem* file_system;
-    Directory* directory;
-    ManifestStore* manifest;
-    SegmentAllocator* supply;
-  };
-
   // Acquires disk space for records of `size` bytes. ResourceExhausted when
   // there is none and compaction's reserve does not suffice.
   static absl::StatusOr<std::unique_ptr<OutputSegment>> Create(
-      const Parts& parts, format::SegmentKind kind, uint64_t size);
+      const Core& parts, format::SegmentKind kind, uint64_t size);
 
   // Gives up the file unless Keep() was called.
   ~OutputSegment();
@@ -64,11 +55,11 @@ class OutputSegment final {
   void Keep() { is_kept_ = true; }
 
  private:
-  OutputSegment(const Parts& parts, const format::ManifestSegment& entry,
+  OutputSegment(const Core& parts, const format::ManifestSegment& entry,
                 std::unique_ptr<File> file);
   absl::Status WriteBuffer();
 
-  const Parts parts_;
+  const Core& parts_;
   format::ManifestSegment entry_;
   std::unique_ptr<File> file_;
   std::string buffer_;            // what is not written yet

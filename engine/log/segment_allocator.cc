@@ -7,7 +7,12 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "engine/log/appender.h"
+#include "engine/log/manifest_store.h"
+#include "engine/log/poison.h"
+#include "engine/log/sealer.h"
 #include "engine/segment/seeded_bug.h"
+#include "engine/segment/segment_set.h"
 #include "format/check.h"
 #include "format/file_name.h"
 #include "format/segment_header.h"
@@ -34,9 +39,9 @@ uint64_t RandomSalt(FileSystem& file_system) {
   return salt;
 }
 
-SegmentAllocator::SegmentAllocator(const Parts& parts)
-    : parts_(parts),
-      store_id_(parts.manifest->Current().store_id),
+SegmentAllocator::SegmentAllocator(const Core& core)
+    : parts_(core),
+      store_id_(core.manifest->Current().store_id),
       large_value_size_(LargeValueSize(current_segment_size())) {}
 
 uint64_t SegmentAllocator::SegmentSize(uint64_t live_bytes,
@@ -47,7 +52,7 @@ uint64_t SegmentAllocator::SegmentSize(uint64_t live_bytes,
 
 absl::Status SegmentAllocator::PrepareFor(uint64_t size, Need need) {
   if (parts_.appender->rolled_count() >= kRolledMax) {
-    PEAT_RETURN_IF_ERROR(parts_.seal());
+    PEAT_RETURN_IF_ERROR(parts_.sealer->SyncAndSeal());
   }
   index::MutexLock lock(&mutex_);
   // Several writers may have found none; the first of them has made one.
@@ -204,7 +209,7 @@ absl::Status SegmentAllocator::Offer(const SegmentIdentity& identity,
   auto log = std::make_shared<LogFile>();
   log->mapping = mapping.get();
   log->file = std::move(file);
-  if (parts_.config.read_method == ReadMethod::kMapped) {
+  if (parts_.config->read_method == ReadMethod::kMapped) {
     log->segment = std::make_shared<Segment>(identity, std::move(mapping));
   } else {
     log->own_mapping = std::move(mapping);

@@ -24,12 +24,11 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
-#include "engine/log/appender.h"
-#include "engine/log/manifest_store.h"
-#include "engine/log/poison.h"
+#include "engine/log/core.h"
 #include "engine/os/file_system.h"
 #include "engine/segment/config.h"
 #include "engine/segment/segment_set.h"
+#include "format/manifest.h"
 #include "index/mutex.h"
 
 namespace peat::engine {
@@ -39,29 +38,17 @@ enum class Need { kAddData, kRemoveData };
 
 class SegmentAllocator {
  public:
-  // Everything pointed to must outlive this.
-  struct Parts {
-    FileSystem* file_system;
-    Directory* directory;
-    ManifestStore* manifest;
-    SegmentSet* segments;
-    Appender* appender;
-    Poison* poison;
-    Config config;
-    std::function<absl::Status()>
-        seal;  // syncs the log, and seals its segments
-  };
   // Log segments that wait to be sealed, each with a file handle. When there
   // are more, none is prepared ahead, and a writer that needs one seals them.
   static constexpr size_t kRolledMax = 128;
 
-  explicit SegmentAllocator(const Parts& parts);
+  explicit SegmentAllocator(const Core& core);
 
   // The segment size for a store of `live_bytes`: the power of two at or below
   // a 64th of them, within the bounds.
   static uint64_t SegmentSize(uint64_t live_bytes, const Config& config);
   uint64_t current_segment_size() const {
-    return SegmentSize(parts_.segments->LiveBytes(), parts_.config);
+    return SegmentSize(parts_.segments->LiveBytes(), *parts_.config);
   }
 
   // Values over this size go to files of their own. As of the last segment
@@ -137,7 +124,7 @@ class SegmentAllocator {
                      std::unique_ptr<Mapping> mapping)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
-  const Parts parts_;
+  const Core& parts_;
 
   // Held while a segment is being prepared, I/O included; taken with no other
   // lock held.

@@ -10,6 +10,8 @@
 #include "format/record.h"
 #include "format/status_macros.h"
 #include "index/epoch.h"
+#include "index/key_hash.h"
+#include "index/ordered_index.h"
 
 namespace peat::engine {
 namespace {

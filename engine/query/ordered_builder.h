@@ -30,28 +30,19 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "engine/log/core.h"
 #include "engine/query/build_state.h"
 #include "engine/segment/config.h"
 #include "engine/segment/segment_set.h"
 #include "format/location.h"
 #include "index/hash_index.h"
-#include "index/key_hash.h"
-#include "index/ordered_index.h"
 
 namespace peat::engine {
 
 class OrderedBuilder final {
  public:
-  // Everything pointed to must outlive this.
-  struct Parts {
-    index::HashIndex* index;
-    const SegmentSet* segments;
-    const index::KeyHasher* hasher;
-    index::OrderedIndex* ordered;
-    const Config* config;
-  };
-  explicit OrderedBuilder(const Parts& parts)
-      : parts_(parts), state_(std::make_shared<BuildState>()) {}
+  explicit OrderedBuilder(const Core& core)
+      : parts_(core), state_(std::make_shared<BuildState>()) {}
 
   // Fills the index and says so to state(). DataLoss when a record is damaged.
   // Takes 8 bytes of memory a key, 128 MiB at most, and up to 24 MiB for those
@@ -104,7 +95,7 @@ class OrderedBuilder final {
   bool is_stopped() const { return stopped_.load(std::memory_order_acquire); }
   void AtPoint(BuildPoint point) const;
 
-  const Parts parts_;
+  const Core& parts_;
   const std::shared_ptr<BuildState> state_;
   // Release: who sees it finds the state ended.
   std::atomic<bool> stopped_{false};

@@ -5,10 +5,12 @@
 #include <utility>
 
 #include "engine/log/value_files.h"
+#include "engine/read/read_ahead.h"
 #include "engine/segment/seeded_bug.h"
 #include "format/check.h"
 #include "format/mask.h"
 #include "format/status_macros.h"
+#include "index/key_hash.h"
 
 namespace peat::engine {
 namespace {
@@ -39,9 +41,9 @@ inline absl::Status Reader::ConcludeRecord(Verdict verdict, const Found& found,
     return std::move(status);
   }
   // Nothing that is hidden can undo a forget.
-  if (parts_.is_damaged && (verdict == Verdict::kOther ||
-                            (found.record.header.lsn < parts_.hidden_up_to &&
-                             found.record.header.kind != RecordKind::kForget)))
+  if (gaps_.is_damaged && (verdict == Verdict::kOther ||
+                           (found.record.header.lsn < gaps_.hidden_up_to &&
+                            found.record.header.kind != RecordKind::kForget)))
       [[unlikely]] {
     return absl::DataLossError(
         "an unreadable range of the store could hold this key");
@@ -98,7 +100,8 @@ absl::Status Reader::CopyReferred(std::string_view stored,
                                   std::string* value) const {
   PEAT_ASSIGN_OR_RETURN(const format::ValueReference reference,
                         format::DecodeValueReference(stored));
-  return ReadValueFile(*parts_.directory, parts_.store_id, reference, value);
+  return ReadValueFile(*parts_.directory, parts_.manifest->store_id(),
+                       reference, value);
 }
 
 absl::StatusOr<Pinned> Reader::GetPinned(std::string_view key) const {

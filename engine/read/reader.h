@@ -14,13 +14,13 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "engine/log/core.h"
 #include "engine/read/read_ahead.h"
 #include "engine/segment/key_state.h"
 #include "engine/segment/segment_set.h"
 #include "format/record.h"
 #include "format/segment_header.h"
 #include "index/hash_index.h"
-#include "index/key_hash.h"
 
 namespace peat::engine {
 
@@ -32,20 +32,13 @@ struct Pinned {
 
 class Reader {
  public:
-  // Everything pointed to must outlive this.
-  struct Parts {
-    const index::HashIndex* index;
-    const SegmentSet* segments;
-    const index::KeyHasher* hasher;
-    const Directory* directory;
-    format::StoreId store_id;
-    ReadAhead* read_ahead;
-    // Of a store opened despite damage: lsns up to here may be hidden in what
-    // could not be read, so a miss, and a record that is older, are DataLoss.
+  // What the log is known to lack: whether anything, and the lsns up to which
+  // it may be.
+  struct Gaps {
     bool is_damaged = false;
     format::Lsn hidden_up_to = 0;
   };
-  explicit Reader(const Parts& parts) : parts_(parts) {}
+  Reader(const Core& core, const Gaps& gaps) : parts_(core), gaps_(gaps) {}
 
   absl::Status Get(std::string_view key, std::string* value) const;
   absl::StatusOr<Pinned> GetPinned(std::string_view key) const;
@@ -95,7 +88,8 @@ class Reader {
   void MultiGetGroup(std::span<const std::string_view> keys, size_t first,
                      GroupWatch& watch, Answer answer) const;
 
-  const Parts parts_;
+  const Core& parts_;
+  const Gaps gaps_;
 };
 
 }  // namespace peat::engine

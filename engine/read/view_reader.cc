@@ -6,10 +6,12 @@
 #include <span>
 
 #include "absl/strings/str_format.h"
+#include "engine/read/read_ahead.h"
 #include "engine/segment/key_state.h"
 #include "engine/segment/seeded_bug.h"
 #include "format/check.h"
 #include "format/status_macros.h"
+#include "index/key_hash.h"
 
 namespace peat::engine {
 namespace {
@@ -87,7 +89,7 @@ absl::Status ViewReader::Find(const View& view, std::string_view key,
   if (verdict == Verdict::kMatch) {
     if (IsForgotten(found->record)) return Answer::kAbsent;
     const format::Lsn lsn = found->record.header.lsn;
-    if (lsn < parts_.hidden_up_to) return Answer::kAbsent;
+    if (lsn < hidden_up_to_) return Answer::kAbsent;
     if (lsn <= view.lsn()) [[likely]] {
       found->owner.reset();
       if (!view.Holds(*found->segment)) [[unlikely]] {
@@ -117,7 +119,7 @@ inline Segment* ViewReader::SegmentIfCurrent(const View& view,
                                              std::string_view key,
                                              Location hint) const {
   // What was hidden by damage counts as superseding all that is older.
-  if (parts_.hidden_up_to != 0) [[unlikely]] {
+  if (hidden_up_to_ != 0) [[unlikely]] {
     return nullptr;
   }
   Segment* const segment = view.SegmentAt(hint.segment());
@@ -262,7 +264,7 @@ absl::StatusOr<bool> ViewReader::Shows(const View& view, const Segment& segment,
                                        uint64_t offset, uint64_t hash,
                                        const Record& record) const {
   const format::Lsn lsn = record.header.lsn;
-  if (lsn > view.lsn() || lsn < parts_.hidden_up_to) return false;
+  if (lsn > view.lsn() || lsn < hidden_up_to_) return false;
   const Location here(segment.number(), offset);
   bool may_be_moved = false;
   if (parts_.index->FindUnvalidated(hash, [&](Location location) {

@@ -18,7 +18,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
-#include "engine/read/read_ahead.h"
+#include "engine/log/core.h"
 #include "engine/read/views.h"
 #include "engine/segment/segment_set.h"
 #include "format/record.h"
@@ -30,18 +30,10 @@ namespace peat::engine {
 
 class ViewReader final {
  public:
-  // Everything pointed to must outlive this.
-  struct Parts {
-    const index::HashIndex* index;
-    const SegmentSet* segments;
-    const index::KeyHasher* hasher;
-    const Views* views;
-    ReadAhead* read_ahead;
-    // Of a store opened despite damage: what is older may have been superseded
-    // by what could not be read, and is not shown.
-    format::Lsn hidden_up_to = 0;
-  };
-  explicit ViewReader(const Parts& parts) : parts_(parts) {}
+  // Lsns up to `hidden_up_to` may be among what could not be read; 0:
+  // everything was.
+  ViewReader(const Core& core, format::Lsn hidden_up_to)
+      : parts_(core), hidden_up_to_(hidden_up_to) {}
 
   // A record that a view shows. Its views live as long as the view and `owner`;
   // those of a segment that is not mapped, as long as `scratch`.
@@ -113,7 +105,8 @@ class ViewReader final {
   Answer FindSaved(const View& view, std::string_view key, Found* found,
                    absl::Status* failure) const;
 
-  const Parts parts_;
+  const Core& parts_;
+  const format::Lsn hidden_up_to_;
 };
 
 }  // namespace peat::engine

@@ -9,6 +9,7 @@
 #include "engine/log/segment_allocator.h"
 #include "engine/log/value_files.h"
 #include "engine/segment/seeded_bug.h"
+#include "engine/segment/segment.h"
 #include "engine/segment/segment_scanner.h"
 #include "format/check.h"
 #include "format/file_name.h"

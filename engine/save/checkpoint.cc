@@ -4,10 +4,19 @@
 #include <memory>
 
 #include "absl/strings/str_format.h"
+#include "engine/log/appender.h"
+#include "engine/log/group_commit.h"
 #include "engine/log/log_end.h"
+#include "engine/log/manifest_store.h"
+#include "engine/log/sealer.h"
+#include "engine/log/segment_allocator.h"
+#include "engine/log/value_references.h"
+#include "engine/os/file_system.h"
+#include "engine/save/store_copy.h"
 #include "format/check.h"
 #include "format/file_name.h"
 #include "format/status_macros.h"
+#include "index/mutex.h"
 
 namespace peat::engine {
 namespace {
@@ -17,7 +26,7 @@ using format::ManifestSegment;
 using format::SegmentId;
 
 // Seals everything up to some lsn, and returns what the store consists of then.
-absl::StatusOr<CopyContents> SealLog(const CheckpointParts& parts) {
+absl::StatusOr<CopyContents> SealLog(const Core& parts) {
   // Ahead: what is synced, and where writers go on, as soon as the segment has
   // ended.
   PEAT_RETURN_IF_ERROR(parts.syncer->SyncUpTo(parts.appender->last_lsn()));
@@ -27,7 +36,7 @@ absl::StatusOr<CopyContents> SealLog(const CheckpointParts& parts) {
   {
     index::MutexLock lock(parts.commit_mutex);
     const Lsn ended = parts.appender->EndActive();
-    PEAT_RETURN_IF_ERROR(parts.seal());
+    PEAT_RETURN_IF_ERROR(parts.sealer->SyncAndSeal());
     manifest = parts.manifest->Current();
     PEAT_CHECK(SealedEnd(manifest).last_lsn >= ended);
     contents.value_files = parts.references->Files();
@@ -44,7 +53,7 @@ absl::StatusOr<CopyContents> SealLog(const CheckpointParts& parts) {
 }  // namespace
 
 absl::StatusOr<CheckpointResult> TakeCheckpoint(
-    const CheckpointParts& parts, const std::filesystem::path& target,
+    const Core& parts, const std::filesystem::path& target,
     const index::EpochGuard&) {
   PEAT_ASSIGN_OR_RETURN(
       const std::unique_ptr<StoreCopy> copy,

@@ -23,30 +23,11 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "engine/log/appender.h"
-#include "engine/log/group_commit.h"
-#include "engine/log/manifest_store.h"
-#include "engine/log/segment_allocator.h"
-#include "engine/log/value_references.h"
-#include "engine/os/file_system.h"
-#include "engine/save/store_copy.h"
+#include "engine/log/core.h"
 #include "format/location.h"
 #include "index/epoch.h"
-#include "index/mutex.h"
 
 namespace peat::engine {
-
-struct CheckpointParts {
-  FileSystem* file_system;
-  Directory* directory;
-  ManifestStore* manifest;
-  Appender* appender;
-  SegmentAllocator* supply;
-  GroupCommit* syncer;
-  ValueReferences* references;
-  index::Mutex* commit_mutex;          // as CompactionParts has it
-  std::function<absl::Status()> seal;  // syncs the log, and seals its segments
-};
 
 struct CheckpointResult {
   format::Lsn lsn = 0;  // of the last unit in the copy
@@ -58,7 +39,7 @@ struct CheckpointResult {
 // ResourceExhausted, or as Flush(); then there is no copy, and the store is as
 // it was.
 absl::StatusOr<CheckpointResult> TakeCheckpoint(
-    const CheckpointParts& parts, const std::filesystem::path& target,
+    const Core& parts, const std::filesystem::path& target,
     const index::EpochGuard& guard);
 
 }  // namespace peat::engine

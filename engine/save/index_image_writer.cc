@@ -5,11 +5,17 @@
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
+#include "engine/log/manifest_store.h"
+#include "engine/os/file_system.h"
+#include "engine/segment/config.h"
 #include "engine/segment/seeded_bug.h"
+#include "engine/segment/segment_set.h"
 #include "format/check.h"
 #include "format/checksum.h"
 #include "format/file_name.h"
 #include "format/status_macros.h"
+#include "index/hash_index.h"
+#include "index/key_hash.h"
 
 namespace peat::engine {
 namespace {
@@ -45,15 +51,13 @@ SnapshotSegment CountsOf(Segment& segment) {
 
 }  // namespace
 
-IndexImageWriter::IndexImageWriter(const Parts& parts,
+IndexImageWriter::IndexImageWriter(const Core& core, Compactor* compactor,
                                    const CurrentSnapshot& found)
-    : parts_(parts), current_(found) {
-  parts_.anchors->current = found.log_segment;
-}
+    : parts_(core), compactor_(compactor), current_(found) {}
 
 uint64_t IndexImageWriter::WorkDone() const {
   return parts_.appender->appended_bytes() +
-         parts_.compactor->counters().written_bytes;
+         compactor_->counters().written_bytes;
 }
 
 bool IndexImageWriter::IsDue() const {
@@ -65,7 +69,7 @@ bool IndexImageWriter::IsDue() const {
 absl::Status IndexImageWriter::Save() {
   const index::MutexLock lock(&mutex_);
   const format::Lsn last_lsn = parts_.appender->last_lsn();
-  const uint64_t compactions = parts_.compactor->counters().compaction_count;
+  const uint64_t compactions = compactor_->counters().compaction_count;
   if (last_lsn == 0 ||
       (last_lsn == current_.last_lsn && compactions == compactions_before_)) {
     return absl::OkStatus();
@@ -105,8 +109,7 @@ absl::Status IndexImageWriter::Save() {
 
 absl::Status IndexImageWriter::SaveTo(SlotFile& file, IndexImage* head) {
   LoadShards(1, parts_.index);
-  PEAT_RETURN_IF_ERROR(
-      parts_.compactor->AtRest([&] { return Begin(file, head); }));
+  PEAT_RETURN_IF_ERROR(compactor_->AtRest([&] { return Begin(file, head); }));
   if (parts_.config->at_snapshot_point != nullptr) {
     parts_.config->at_snapshot_point();
   }

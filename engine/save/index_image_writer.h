@@ -25,35 +25,19 @@
 #include "absl/status/status.h"
 #include "engine/compact/compactor.h"
 #include "engine/log/appender.h"
-#include "engine/log/manifest_store.h"
-#include "engine/os/file_system.h"
+#include "engine/log/core.h"
 #include "engine/recover/index_image_reader.h"
 #include "engine/save/slot_file.h"
-#include "engine/segment/config.h"
-#include "engine/segment/segment_set.h"
 #include "format/index_image.h"
-#include "index/hash_index.h"
-#include "index/key_hash.h"
 #include "index/mutex.h"
 
 namespace peat::engine {
 
 class IndexImageWriter final {
  public:
-  // Everything pointed to must outlive this.
-  struct Parts {
-    Directory* directory;
-    const ManifestStore* manifest;
-    const SegmentSet* segments;
-    index::HashIndex* index;
-    const index::KeyHasher* hasher;
-    Appender* appender;
-    Compactor* compactor;
-    SnapshotAnchors* anchors;
-    const Config* config;
-  };
   // `found`: the one that the store was opened with, if there was one.
-  IndexImageWriter(const Parts& parts, const CurrentSnapshot& found);
+  IndexImageWriter(const Core& core, Compactor* compactor,
+                   const CurrentSnapshot& found);
 
   // Saves the index as it is at some moment of the call, and unlinks other
   // snapshots; nothing when it has been saved as it is, or when reading the log
@@ -84,7 +68,8 @@ class IndexImageWriter final {
   // The rest of what is known of that moment.
   void Complete(const Appender::State& log, format::IndexImage* head) const;
 
-  const Parts parts_;
+  const Core& parts_;
+  Compactor* const compactor_;
 
   // Held while the index is saved, I/O included; before the compactor's.
   index::Mutex mutex_;

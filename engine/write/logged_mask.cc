@@ -1,9 +1,21 @@
 #include "engine/write/logged_mask.h"
 
+#include "engine/log/group_commit.h"
+#include "engine/log/manifest_store.h"
+#include "engine/log/poison.h"
+#include "engine/log/segment_allocator.h"
 #include "engine/log/value_files.h"
+#include "engine/log/value_references.h"
+#include "engine/read/reader.h"
+#include "engine/read/views.h"
+#include "engine/segment/config.h"
+#include "engine/segment/mask_counts.h"
+#include "engine/write/throttle.h"
 #include "format/check.h"
 #include "format/mask.h"
 #include "format/status_macros.h"
+#include "index/key_hash.h"
+#include "index/ordered_index.h"
 
 namespace peat::engine {
 namespace {
@@ -20,7 +32,9 @@ bool IsSame(const LoggedMask::Source& a, const LoggedMask::Source& b) {
 
 LoggedMask::LoggedMask(const Writer* writer, RecordKind kind,
                        std::string_view key, std::string_view reason)
-    : writer_(*writer), reason_(reason), time_(writer->parts_.wall_clock()) {
+    : writer_(*writer),
+      reason_(reason),
+      time_(writer->parts_.config->wall_clock()) {
   record_.kind = kind;
   record_.key = key;
 }

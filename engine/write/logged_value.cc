@@ -2,8 +2,20 @@
 
 #include <utility>
 
+#include "engine/log/group_commit.h"
+#include "engine/log/manifest_store.h"
+#include "engine/log/poison.h"
+#include "engine/log/segment_allocator.h"
+#include "engine/log/value_references.h"
+#include "engine/read/reader.h"
+#include "engine/read/views.h"
+#include "engine/segment/config.h"
+#include "engine/segment/mask_counts.h"
+#include "engine/write/throttle.h"
 #include "format/file_name.h"
 #include "format/status_macros.h"
+#include "index/key_hash.h"
+#include "index/ordered_index.h"
 
 namespace peat::engine {
 
@@ -17,7 +29,7 @@ void LoggedValue::BeginLarge() {
 
 absl::Status LoggedValue::PrepareLarge() {
   if (large_->written.file != nullptr) return absl::OkStatus();
-  const Writer::Parts& parts = writer_->parts_;
+  const Core& parts = writer_->parts_;
   PEAT_ASSIGN_OR_RETURN(large_->written,
                         WriteValueFile(*parts.file_system, *parts.directory,
                                        *parts.manifest, large_->value));

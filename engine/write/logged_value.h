@@ -13,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "engine/log/appender.h"
+#include "engine/log/segment_allocator.h"
 #include "engine/log/value_files.h"
 #include "engine/write/writer.h"
 

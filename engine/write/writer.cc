@@ -2,13 +2,25 @@
 
 #include <utility>
 
+#include "engine/log/group_commit.h"
+#include "engine/log/manifest_store.h"
+#include "engine/log/poison.h"
+#include "engine/log/segment_allocator.h"
 #include "engine/log/value_files.h"
+#include "engine/log/value_references.h"
+#include "engine/read/reader.h"
+#include "engine/read/views.h"
+#include "engine/segment/config.h"
+#include "engine/segment/mask_counts.h"
 #include "engine/segment/seeded_bug.h"
 #include "engine/write/logged_mask.h"
 #include "engine/write/logged_value.h"
+#include "engine/write/throttle.h"
 #include "format/check.h"
 #include "format/mask.h"
 #include "format/status_macros.h"
+#include "index/key_hash.h"
+#include "index/ordered_index.h"
 
 namespace peat::engine {
 
@@ -204,7 +216,9 @@ Writer::Attempt Writer::TryAppend(uint64_t hash, const Seen& seen,
     return Attempt::kNeedsSegment;
   }
   if constexpr (kHasWritePoints) {
-    if (parts_.at_write_point != nullptr) parts_.at_write_point();
+    if (parts_.config->at_write_point != nullptr) {
+      parts_.config->at_write_point();
+    }
   }
   PointTo(hash, seen.position, record, *appended);
   CountMasks(seen, StateAfter(record.kind), appended->location);
@@ -274,7 +288,7 @@ absl::Status Writer::CheckWritable(Need need) {
 absl::Status Writer::Acknowledge(Lsn lsn, uint64_t bytes, bool wake) {
   if (wake) parts_.wake_background();
   parts_.throttle->Pay(bytes);
-  if (parts_.sync_policy == SyncPolicy::kEveryWrite) {
+  if (parts_.config->sync == SyncPolicy::kEveryWrite) {
     return parts_.syncer->SyncUpTo(lsn);
   }
   return absl::OkStatus();

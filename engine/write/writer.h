@@ -23,23 +23,13 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/log/appender.h"
-#include "engine/log/group_commit.h"
-#include "engine/log/manifest_store.h"
-#include "engine/log/poison.h"
+#include "engine/log/core.h"
 #include "engine/log/segment_allocator.h"
-#include "engine/log/value_references.h"
-#include "engine/read/reader.h"
-#include "engine/read/views.h"
-#include "engine/segment/config.h"
 #include "engine/segment/key_state.h"
-#include "engine/segment/mask_counts.h"
 #include "engine/segment/segment_set.h"
 #include "engine/write/digest.h"
-#include "engine/write/throttle.h"
 #include "format/record.h"
 #include "index/hash_index.h"
-#include "index/key_hash.h"
-#include "index/ordered_index.h"
 
 namespace peat::engine {
 
@@ -66,30 +56,7 @@ class LoggedValue;
 
 class Writer {
  public:
-  // Everything pointed to must outlive this.
-  struct Parts {
-    FileSystem* file_system;
-    Directory* directory;
-    ManifestStore* manifest;
-    index::HashIndex* index;
-    const index::KeyHasher* hasher;
-    const SegmentSet* segments;
-    Appender* appender;
-    SegmentAllocator* supply;
-    GroupCommit* syncer;
-    const Reader* reader;
-    const Poison* poison;
-    Views* views;
-    index::OrderedIndex* ordered;  // null: there is none
-    MaskCounts* mask_counts;
-    ValueReferences* references;
-    Throttle* throttle;
-    SyncPolicy sync_policy = SyncPolicy::kExplicit;
-    std::function<uint64_t()> wall_clock;
-    std::function<void()> wake_background;
-    std::function<void()> at_write_point;
-  };
-  explicit Writer(const Parts& parts) : parts_(parts) {}
+  explicit Writer(const Core& core) : parts_(core) {}
 
   // Each as the Store's call of that name.
   absl::Status Put(std::string_view key, std::string_view value);
@@ -156,7 +123,7 @@ class Writer {
   // Everything about a write of `bytes` that is left to do outside the locks.
   absl::Status Acknowledge(format::Lsn lsn, uint64_t bytes, bool wake);
 
-  const Parts parts_;
+  const Core& parts_;
 };
 
 }  // namespace peat::engine
