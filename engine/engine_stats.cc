@@ -77,7 +77,7 @@ Stats Engine::GetStats() const {
     const auto end = ends.find(entry.id);
     if (end != ends.end()) stats.spare_bytes += entry.capacity - end->second;
   }
-  const SegmentSet::Totals totals = segments_.Sum();
+  const SegmentUsage totals = segments_.Sum();
   stats.live_bytes = totals.live_bytes;
   stats.tombstone_bytes = totals.tombstone_bytes;
   stats.dead_bytes =
@@ -103,8 +103,9 @@ void Engine::CountSegments(const Manifest& manifest, Stats* stats) const {
     one.id = segment->identity().id;
     one.kind = segment->identity().kind;
     one.used_bytes = segment->end();
-    one.live_bytes = NotNegative(segment->live_bytes());
-    one.tombstone_bytes = NotNegative(segment->tombstone_bytes());
+    const SegmentUsage usage = segment->usage();
+    one.live_bytes = usage.live_bytes;
+    one.tombstone_bytes = usage.tombstone_bytes;
     one.dead_bytes =
         one.used_bytes -
         std::min(one.used_bytes, one.live_bytes + one.tombstone_bytes);

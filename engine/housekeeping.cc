@@ -143,7 +143,7 @@ void Housekeeping::WatchSpace() {
   const Config& config = *parts_.config;
   if (!config.background_compaction) return;
   parts_.appender->UpdateEnd();
-  const SegmentSet::Totals totals = parts_.segments->Sum();
+  const SegmentUsage totals = parts_.segments->Sum();
   parts_.throttle->Update(
       totals.used_bytes + totals.value_bytes,
       LimitsFor({.max_space_amplification = config.max_space_amplification,

@@ -112,25 +112,22 @@ void Compaction::LetWritersPass() {
 
 // What is live only gets less from here on.
 uint64_t Compaction::RoomForRecords() const {
-  int64_t size = 0;
+  SegmentUsage sum;
   for (const SealedSegment& input : inputs_) {
-    size += input.segment->live_bytes();
+    sum += input.segment->raw_usage();
   }
-  PEAT_CHECK(size >= 0);
-  return static_cast<uint64_t>(size);
+  PEAT_CHECK(sum.live_bytes == sum.NotNegative().live_bytes);
+  return sum.live_bytes;
 }
 
 uint64_t Compaction::RoomForTombstones() const {
-  uint64_t all = 0;
-  uint64_t idle = 0;
-  for (const SealedSegment& input : inputs_) {
-    all += NotNegative(input.segment->tombstone_bytes());
-    idle += input.segment->idle_bytes();
-  }
+  SegmentUsage sum;
+  for (const SealedSegment& input : inputs_) sum += input.segment->usage();
+  const uint64_t all = sum.tombstone_bytes;
   // On a full disk the reserve must do, and makes one output.
   const uint64_t all_fit = parts_.supply->current_segment_size();
   if (room_ + all <= all_fit) return all;
-  return format::RoundUp<uint64_t>(all - std::min(idle, all),
+  return format::RoundUp<uint64_t>(all - sum.idle_bytes,
                                    format::kRecordAlignment);
 }
 
@@ -139,8 +136,9 @@ absl::Status Compaction::CopyFrom(uint32_t number) {
   const Segment& segment = *input.segment;
   removed_bytes_ += input.entry.end;
   // Nobody needs it, so nobody need read it.
-  if (segment.live_bytes() == 0 && segment.tombstone_bytes() == 0 &&
-      segment.value_bytes() == 0) {
+  const SegmentUsage usage = segment.raw_usage();
+  if (usage.live_bytes == 0 && usage.tombstone_bytes == 0 &&
+      usage.value_bytes == 0) {
     return absl::OkStatus();
   }
   std::vector<std::byte> buffer;
@@ -358,7 +356,7 @@ absl::Status Compaction::FinishOutputs() {
     PEAT_RETURN_IF_ERROR(output.segment->Finish());
     PEAT_ASSIGN_OR_RETURN(output.open,
                           output.segment->Open(parts_.config->read_method));
-    output.open->AddValueBytes(static_cast<int64_t>(output.value_bytes));
+    output.open->counter().Add({.value_bytes = output.value_bytes});
     for (const SegmentId file : output.value_files) {
       output.open->AddValueFile(file);
     }
@@ -435,8 +433,8 @@ void Compaction::Publish() {
   // Every slot that led to an input was copied from it, and has moved since or
   // been overwritten.
   for (const SealedSegment& input : inputs_) {
-    PEAT_CHECK(input.segment->live_bytes() == 0);
-    PEAT_CHECK(input.segment->live_value_bytes() == 0);
+    PEAT_CHECK(input.segment->raw_usage().live_bytes == 0);
+    PEAT_CHECK(input.segment->raw_usage().live_value_bytes == 0);
   }
 }
 

@@ -20,24 +20,18 @@
 #include <span>
 #include <vector>
 
+#include "engine/segment/segment_usage.h"
 #include "engine/segment/space_limits.h"
 #include "format/location.h"
 #include "format/segment_header.h"
 
 namespace peat::engine {
 
-// What the policy knows of one segment. Bytes.
-struct SegmentFacts {
+// What the policy knows of one segment.
+struct SegmentFacts : SegmentUsage {
   format::SegmentId id = 0;
   format::SegmentKind kind = format::SegmentKind::kLog;
-  uint64_t used_bytes = 0;
-  uint64_t live_bytes = 0;       // of records that the index points to
-  uint64_t tombstone_bytes = 0;  // of all tombstones in it
-  uint64_t idle_bytes = 0;       // of those, what is believed may go
-  uint64_t audit_bytes = 0;      // of what audit keeps beyond live records
-  // Of the value files that its records refer to, and of those that must stay.
-  uint64_t value_bytes = 0;
-  uint64_t live_value_bytes = 0;
+  uint64_t audit_bytes = 0;  // of what audit keeps beyond live records
   format::Lsn first_lsn = 0;
   format::Lsn last_lsn = 0;
   // Sealed, sound, and not the last sealed one of the log, which proves the

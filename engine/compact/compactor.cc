@@ -145,24 +145,18 @@ std::vector<SegmentFacts> Compactor::FactsOf(
   std::vector<SegmentFacts> facts;
   for (const Known& one : known) {
     const Segment& segment = *one.segment;
-    SegmentFacts& fact = facts.emplace_back();
+    SegmentFacts& fact = facts.emplace_back(SegmentFacts{segment.usage()});
     fact.id = one.entry.id;
     fact.kind = one.entry.kind;
-    fact.used_bytes = segment.end();
-    fact.live_bytes = NotNegative(segment.live_bytes());
-    fact.tombstone_bytes = NotNegative(segment.tombstone_bytes());
     // What lies there is kept for ever, current or not.
     if (fact.kind == format::SegmentKind::kAudit) {
       fact.audit_bytes = std::exchange(fact.live_bytes, 0);
     }
-    fact.value_bytes = NotNegative(segment.value_bytes());
-    fact.live_value_bytes = NotNegative(segment.live_value_bytes());
     fact.first_lsn = one.entry.first_lsn;
     fact.last_lsn = one.entry.last_lsn;
     fact.is_set_aside = segment.is_set_aside();
     fact.may_be_input =
         MayBeInput(one.entry, segment, log_end, *parts_.anchors);
-    fact.idle_bytes = segment.idle_bytes();
   }
   return facts;
 }

@@ -126,7 +126,7 @@ absl::StatusOr<std::shared_ptr<Segment>> OutputSegment::Open(
                                         entry_.end);
   }
   segment->set_end(entry_.end);
-  segment->AddTombstoneBytes(static_cast<int64_t>(tombstone_bytes_));
+  segment->counter().Add({.tombstone_bytes = tombstone_bytes_});
   return segment;
 }
 

@@ -26,7 +26,7 @@ constexpr uint64_t kScannedBytesMax = uint64_t{32} << 20;
 constexpr size_t kSampleSize = 64;
 
 bool IsWatched(const SealedSegment& one) {
-  const uint64_t size = NotNegative(one.segment->tombstone_bytes());
+  const uint64_t size = one.segment->usage().tombstone_bytes;
   return !one.segment->is_set_aside() && size > 0 &&
          size >= one.segment->end() / kTombstoneShareMin;
 }
@@ -105,9 +105,9 @@ void TombstoneWatch::Update(Directory& directory,
     const auto at = samples_.find(one.entry.id);
     if (at == samples_.end()) continue;
     const Sample& sample = at->second;
-    const uint64_t bytes = NotNegative(one.segment->tombstone_bytes());
-    one.segment->set_idle_bytes(bytes * (sample.size - sample.blocked.size()) /
-                                sample.size);
+    const uint64_t bytes = one.segment->usage().tombstone_bytes;
+    one.segment->counter().set_idle_bytes(
+        bytes * (sample.size - sample.blocked.size()) / sample.size);
   }
 }
 

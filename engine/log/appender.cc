@@ -90,10 +90,10 @@ bool Appender::MakeRoom(uint64_t size) {
 }
 
 bool Appender::RefersToMuch() const {
-  constexpr int64_t kValueShare = 16;
+  constexpr uint64_t kValueShare = 16;
   const Segment& segment = *active_->segment;
-  return segment.value_bytes() >
-         kValueShare * static_cast<int64_t>(segment.identity().capacity);
+  return segment.usage().value_bytes >
+         kValueShare * segment.identity().capacity;
 }
 
 size_t Appender::FindPrepared(uint64_t size) const {
@@ -184,31 +184,31 @@ Location Appender::WriteUnitRecord(const AppendRecord& record,
 void Appender::CountLive(const AppendRecord& record) {
   if (record.superseded != nullptr) {
     Segment& old = *record.superseded;
-    old.MoveLiveBytes(-static_cast<int64_t>(record.superseded_size));
+    old.counter().RemoveUnderLock({.live_bytes = record.superseded_size});
     if (record.superseded_value_file_size > 0) [[unlikely]] {
-      old.AddLiveValueBytes(
-          -static_cast<int64_t>(record.superseded_value_file_size));
+      old.counter().Remove(
+          {.live_value_bytes = record.superseded_value_file_size});
     }
   }
   Segment& active = *active_->segment;
-  const auto size = static_cast<int64_t>(record.size());
   if (record.kind == RecordKind::kTombstone) {
-    active.MoveTombstoneBytes(size);
+    active.counter().AddUnderLock({.tombstone_bytes = record.size()});
     return;
   }
   if (record.is_current) [[likely]] {
-    active.MoveLiveBytes(size);
+    active.counter().AddUnderLock({.live_bytes = record.size()});
   } else {
-    active.MoveLiveBytes(static_cast<int64_t>(
-        format::LastingSize(record.kind, record.key.size(), record.value)));
+    active.counter().AddUnderLock(
+        {.live_bytes = format::LastingSize(record.kind, record.key.size(),
+                                           record.value)});
   }
   if (record.value_file_size == 0) [[likely]] {
     return;
   }
-  const auto value_size = static_cast<int64_t>(record.value_file_size);
   active.AddValueFile(record.value_file);
-  active.AddValueBytes(value_size);
-  if (record.is_current) active.AddLiveValueBytes(value_size);
+  active.counter().Add(
+      {.value_bytes = record.value_file_size,
+       .live_value_bytes = record.is_current ? record.value_file_size : 0});
 }
 
 void Appender::CountTail(uint64_t tail_before, bool* wake) {
@@ -383,10 +383,11 @@ Appender::Progress Appender::TakeProgress() {
 void Appender::MoveLive(std::span<const LiveMove> moves) {
   index::MutexLock lock(&mutex_);
   for (const LiveMove& move : moves) {
-    move.from->MoveLiveBytes(-static_cast<int64_t>(move.bytes));
-    move.to->MoveLiveBytes(static_cast<int64_t>(move.bytes));
-    move.from->AddLiveValueBytes(-static_cast<int64_t>(move.value_file_bytes));
-    move.to->AddLiveValueBytes(static_cast<int64_t>(move.value_file_bytes));
+    move.from->counter().RemoveUnderLock({.live_bytes = move.bytes});
+    move.to->counter().AddUnderLock({.live_bytes = move.bytes});
+    const SegmentUsage values{.live_value_bytes = move.value_file_bytes};
+    move.from->counter().Remove(values);
+    move.to->counter().Add(values);
   }
 }
 

@@ -107,10 +107,10 @@ absl::StatusOr<std::shared_ptr<Segment>> OpenSegment(
 
 // What the snapshot has counted in a segment.
 void CountAs(const format::SnapshotSegment& known, Segment* segment) {
-  segment->AddLiveBytes(static_cast<int64_t>(known.live_bytes));
-  segment->AddTombstoneBytes(static_cast<int64_t>(known.tombstone_bytes));
-  segment->AddValueBytes(static_cast<int64_t>(known.value_bytes));
-  segment->AddLiveValueBytes(static_cast<int64_t>(known.live_value_bytes));
+  segment->counter().Add({.live_bytes = known.live_bytes,
+                          .tombstone_bytes = known.tombstone_bytes,
+                          .value_bytes = known.value_bytes,
+                          .live_value_bytes = known.live_value_bytes});
   segment->mask_counts().Add(KeyState::kDisabled,
                              static_cast<int64_t>(known.disabled));
   segment->mask_counts().Add(KeyState::kForgotten,

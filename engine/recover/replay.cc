@@ -172,21 +172,21 @@ class SourceReader {
     const Record& record = scanner.record();
     const RecordKind kind = record.header.kind;
     if (kind == RecordKind::kAuditStub) {
-      segment.AddLiveBytes(static_cast<int64_t>(RecordSize(record.header)));
+      segment.counter().Add({.live_bytes = RecordSize(record.header)});
     }
     if (!TakesLsn(kind)) return absl::OkStatus();
     ++result_.record_count;
     result_.last_lsn = std::max(result_.last_lsn, record.header.lsn);
     const uint64_t size = RecordSize(record.header);
     if (kind == RecordKind::kTombstone) {
-      segment.AddTombstoneBytes(static_cast<int64_t>(size));
+      segment.counter().Add({.tombstone_bytes = size});
     }
     const uint64_t hash = (*parts_.hasher)(record.key);
     if ((record.header.flags & format::kFlagValueFile) != 0) {
       const auto reference =
           format::DecodeValueReference(format::StoredValue(record));
       if (reference.ok()) segment.AddValueFile(reference->file);
-      segment.AddValueBytes(static_cast<int64_t>(ValueFileSize(record)));
+      segment.counter().Add({.value_bytes = ValueFileSize(record)});
     }
     lists_[static_cast<size_t>(HashIndex::ShardOf(hash))].push_back(
         {.hash = hash,
@@ -269,22 +269,23 @@ class ShardFiller {
     if (!is_newer) return CountSuperseded(found, old.header.lsn);
     if (is_known) {
       Segment& segment = parts_.segments->At(position.location.segment());
-      segment.AddLiveBytes(-static_cast<int64_t>(
-          RecordSize(old.header) -
-          format::LastingSize(old.header.kind, old.key.size(), old.value)));
-      segment.AddLiveValueBytes(-static_cast<int64_t>(ValueFileSize(old)));
+      segment.counter().Remove(
+          {.live_bytes =
+               RecordSize(old.header) -
+               format::LastingSize(old.header.kind, old.key.size(), old.value),
+           .live_value_bytes = ValueFileSize(old)});
       segment.mask_counts().Add(StateAfter(old.header.kind), -1);
       parts_.mask_counts->Add(StateAfter(old.header.kind), -1);
     }
     Segment& segment = parts_.segments->At(found.location.segment());
     segment.mask_counts().Add(StateAfter(found.kind), 1);
     parts_.mask_counts->Add(StateAfter(found.kind), 1);
-    segment.AddLiveBytes(found.size);
+    segment.counter().Add({.live_bytes = found.size});
     if (found.refers) [[unlikely]] {
       Record record;
       PEAT_RETURN_IF_ERROR(
           segment.ReadRecord(found.location.offset(), &scratch_, &record));
-      segment.AddLiveValueBytes(static_cast<int64_t>(ValueFileSize(record)));
+      segment.counter().Add({.live_value_bytes = ValueFileSize(record)});
     }
     parts_.index->Set(found.hash, position, found.location);
     if (found.kind == RecordKind::kTombstone) {
@@ -308,8 +309,8 @@ class ShardFiller {
     Record record;
     PEAT_RETURN_IF_ERROR(
         segment.ReadRecord(found.location.offset(), &scratch_, &record));
-    segment.AddLiveBytes(static_cast<int64_t>(
-        format::LastingSize(found.kind, record.key.size(), record.value)));
+    segment.counter().Add({.live_bytes = format::LastingSize(
+                               found.kind, record.key.size(), record.value)});
     return absl::OkStatus();
   }
 
@@ -473,8 +474,7 @@ class Replayer {
         Record record;
         if (segment.ReadRecord(tombstone.location.offset(), &scratch, &record)
                 .ok()) {
-          segment.AddLiveBytes(
-              -static_cast<int64_t>(RecordSize(record.header)));
+          segment.counter().Remove({.live_bytes = RecordSize(record.header)});
         }
         parts_.index->Erase(tombstone.hash, position);
       }

@@ -37,13 +37,14 @@ constexpr uint64_t kWorkShare = 8;  // of the live data
 
 // As it is at this moment; the manifest knows the rest.
 SnapshotSegment CountsOf(Segment& segment) {
+  const SegmentUsage usage = segment.usage();
   return {.id = segment.identity().id,
           .salt = segment.identity().salt,
           .number = segment.number(),
-          .live_bytes = NotNegative(segment.live_bytes()),
-          .tombstone_bytes = NotNegative(segment.tombstone_bytes()),
-          .value_bytes = NotNegative(segment.value_bytes()),
-          .live_value_bytes = NotNegative(segment.live_value_bytes()),
+          .live_bytes = usage.live_bytes,
+          .tombstone_bytes = usage.tombstone_bytes,
+          .value_bytes = usage.value_bytes,
+          .live_value_bytes = usage.live_value_bytes,
           .disabled = segment.mask_counts().disabled(),
           .forgotten = segment.mask_counts().forgotten(),
           .values = segment.value_files()};

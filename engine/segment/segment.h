@@ -22,6 +22,7 @@
 #include "engine/os/file_system.h"
 #include "engine/segment/mask_counts.h"
 #include "engine/segment/seeded_bug.h"
+#include "engine/segment/segment_usage.h"
 #include "engine/segment/stale_places.h"
 #include "format/location.h"
 #include "format/record.h"
@@ -36,12 +37,6 @@ struct SegmentIdentity {
   uint64_t capacity = 0;
   format::SegmentKind kind = format::SegmentKind::kLog;
 };
-
-// Counts of a segment: writers and compaction change them on their own, so one
-// may be below zero for a moment.
-inline uint64_t NotNegative(int64_t count) {
-  return static_cast<uint64_t>(std::max<int64_t>(count, 0));
-}
 
 class Segment : public std::enable_shared_from_this<Segment> {
  public:
@@ -136,54 +131,14 @@ class Segment : public std::enable_shared_from_this<Segment> {
   StalePlaces& stale() { return stale_; }
   const StalePlaces& stale() const { return stale_; }
 
-  // Bytes of the records that the index points to. Relaxed: a sum that nothing
-  // is ordered by. Moved by several threads while the store is opened, and
-  // then under the appender's lock alone, which spares a locked instruction
-  // that would wait for the stores of the append.
-  void AddLiveBytes(int64_t bytes) {
-    live_bytes_.fetch_add(bytes, std::memory_order_relaxed);
-  }
-  void MoveLiveBytes(int64_t bytes) {
-    live_bytes_.store(live_bytes() + bytes, std::memory_order_relaxed);
-  }
-  int64_t live_bytes() const {
-    return live_bytes_.load(std::memory_order_relaxed);
-  }
-
-  // Bytes of its tombstones, moved as live bytes are.
-  void AddTombstoneBytes(int64_t bytes) {
-    tombstone_bytes_.fetch_add(bytes, std::memory_order_relaxed);
-  }
-  void MoveTombstoneBytes(int64_t bytes) {
-    tombstone_bytes_.store(tombstone_bytes() + bytes,
-                           std::memory_order_relaxed);
-  }
-  int64_t tombstone_bytes() const {
-    return tombstone_bytes_.load(std::memory_order_relaxed);
-  }
-
-  // Of those, what is believed need not stay: set by compaction.
-  void set_idle_bytes(uint64_t bytes) {
-    idle_bytes_.store(bytes, std::memory_order_relaxed);
-  }
-  uint64_t idle_bytes() const {
-    return std::min(idle_bytes_.load(std::memory_order_relaxed),
-                    NotNegative(tombstone_bytes()));
-  }
-
-  // Bytes of the value files that its records refer to: all, and of those that
-  // the index points to. Moved as live bytes are.
-  void AddValueBytes(int64_t bytes) {
-    value_bytes_.fetch_add(bytes, std::memory_order_relaxed);
-  }
-  void AddLiveValueBytes(int64_t bytes) {
-    live_value_bytes_.fetch_add(bytes, std::memory_order_relaxed);
-  }
-  int64_t value_bytes() const {
-    return value_bytes_.load(std::memory_order_relaxed);
-  }
-  int64_t live_value_bytes() const {
-    return live_value_bytes_.load(std::memory_order_relaxed);
+  // How its bytes are used.
+  UsageCounter& counter() { return counter_; }
+  SegmentUsage usage() const { return raw_usage().NotNegative(); }
+  // Counts below zero wrap around.
+  SegmentUsage raw_usage() const {
+    SegmentUsage usage = counter_.ReadRaw();
+    usage.used_bytes = end();
+    return usage;
   }
 
   // The keys whose current record is a mask in it. Moved with the lock of the
@@ -228,11 +183,7 @@ class Segment : public std::enable_shared_from_this<Segment> {
   const std::unique_ptr<Mapping> mapping_;
   const Directory* const directory_ = nullptr;
   const std::unique_ptr<File> file_;
-  std::atomic<int64_t> live_bytes_{0};
-  std::atomic<int64_t> tombstone_bytes_{0};
-  std::atomic<uint64_t> idle_bytes_{0};
-  std::atomic<int64_t> value_bytes_{0};
-  std::atomic<int64_t> live_value_bytes_{0};
+  UsageCounter counter_;
   MaskCounts mask_counts_;
   std::vector<format::SegmentId> value_files_;
   std::atomic<bool> is_set_aside_{false};

@@ -122,32 +122,14 @@ std::vector<std::shared_ptr<Segment>> SegmentSet::All() const {
   return all;
 }
 
-SegmentSet::Totals SegmentSet::Sum() const {
-  Totals sum;
-  int64_t live = 0;
-  int64_t tombstones = 0;
-  int64_t values = 0;
-  int64_t live_values = 0;
+SegmentUsage SegmentSet::Sum() const {
+  SegmentUsage sum;
   index::MutexLock lock(&mutex_);
   for (const Owner& owner : owners_) {
     if (owner.segment == nullptr || owner.is_retired) continue;
-    sum.used_bytes += owner.segment->end();
-    live += owner.segment->live_bytes();
-    tombstones += owner.segment->tombstone_bytes();
-    sum.idle_bytes += owner.segment->idle_bytes();
-    values += owner.segment->value_bytes();
-    live_values += owner.segment->live_value_bytes();
+    sum += owner.segment->raw_usage();
   }
-  // While a count moves from one segment to another it may be in neither.
-  const auto not_negative = [](int64_t bytes) {
-    return static_cast<uint64_t>(std::max<int64_t>(bytes, 0));
-  };
-  sum.live_bytes = not_negative(live);
-  sum.tombstone_bytes = not_negative(tombstones);
-  sum.idle_bytes = std::min(sum.idle_bytes, sum.tombstone_bytes);
-  sum.value_bytes = not_negative(values);
-  sum.live_value_bytes = not_negative(live_values);
-  return sum;
+  return sum.NotNegative();
 }
 
 }  // namespace peat::engine

@@ -74,15 +74,7 @@ class SegmentSet {
   std::vector<std::shared_ptr<Segment>> All() const ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Sums over them.
-  struct Totals {
-    uint64_t used_bytes = 0;
-    uint64_t live_bytes = 0;        // of records that the index points to
-    uint64_t tombstone_bytes = 0;   // of all tombstones
-    uint64_t idle_bytes = 0;        // of those that need not stay
-    uint64_t value_bytes = 0;       // of value files that records refer to
-    uint64_t live_value_bytes = 0;  // of those that the index points to
-  };
-  Totals Sum() const ABSL_LOCKS_EXCLUDED(mutex_);
+  SegmentUsage Sum() const ABSL_LOCKS_EXCLUDED(mutex_);
   uint64_t LiveBytes() const { return Sum().live_bytes; }
 
   // Whether `segment` is in the set, by its number.

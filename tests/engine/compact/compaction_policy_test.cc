@@ -21,12 +21,12 @@ constexpr CompactionGoal kGoal = {.max_space_amplification = 1.5,
                                   .last_lsn = 1000};
 
 SegmentFacts Segment(format::SegmentId id, uint64_t live) {
-  return {.id = id,
-          .used_bytes = kSize,
-          .live_bytes = live,
-          .first_lsn = id,
-          .last_lsn = id,
-          .may_be_input = true};
+  SegmentFacts facts{{.used_bytes = kSize, .live_bytes = live}};
+  facts.id = id;
+  facts.first_lsn = id;
+  facts.last_lsn = id;
+  facts.may_be_input = true;
+  return facts;
 }
 
 std::vector<SegmentFacts> Segments(const std::vector<uint64_t>& live) {

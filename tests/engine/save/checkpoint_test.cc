@@ -2,6 +2,7 @@
 // are taken, and what may stand in their way.
 
 #include "engine/save/checkpoint.h"
+#include "engine/save/store_copy.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
