@@ -109,8 +109,9 @@ class MaskCursor::Impl {
     if (mask_.kind != MaskKind::kForget) {
       return absl::FailedPreconditionError("only a forget has a receipt");
     }
-    engine::ForgetReceipt receipt{.lsn = mask_.lsn,
-                                  .key_digest = engine::DigestOf(mask_.key)};
+    ForgetReceipt receipt{.store_id = engine_->store_id(),
+                          .lsn = mask_.lsn,
+                          .key_digest = engine::DigestOf(mask_.key)};
     if (mask_.value_lsn != 0) {
       PEAT_ASSIGN_OR_RETURN(const std::string kept, value());
       receipt.value_digest = engine::DigestOf(kept);
@@ -120,7 +121,7 @@ class MaskCursor::Impl {
             "the preserved value is not the one that was forgotten");
       }
     }
-    return ReceiptOf(receipt, *engine_);
+    return receipt;
   }
 
  private:

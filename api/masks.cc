@@ -5,11 +5,11 @@
 namespace peat {
 
 bool IsDisabled(const absl::Status& status) {
-  return engine::RefusingState(status) == engine::KeyState::kDisabled;
+  return engine::RefusingState(status) == KeyState::kDisabled;
 }
 
 bool IsForgotten(const absl::Status& status) {
-  return engine::RefusingState(status) == engine::KeyState::kForgotten;
+  return engine::RefusingState(status) == KeyState::kForgotten;
 }
 
 }  // namespace peat

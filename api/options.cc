@@ -10,40 +10,30 @@ absl::StatusOr<engine::Config> Validate(const Options& options) {
   engine::Config config;
   switch (options.mode) {
     case OpenMode::kReadWrite:
-      config.access = engine::Access::kReadWrite;
-      break;
     case OpenMode::kReadOnly:
-      config.access = engine::Access::kReadOnly;
-      break;
     case OpenMode::kReadOnlyDespiteDamage:
-      config.access = engine::Access::kReadOnlyDespiteDamage;
       break;
     default:
       return absl::InvalidArgumentError("mode is not an OpenMode");
   }
   switch (options.sync) {
     case SyncPolicy::kExplicit:
-      config.sync = engine::SyncPolicy::kExplicit;
-      break;
     case SyncPolicy::kEveryWrite:
-      config.sync = engine::SyncPolicy::kEveryWrite;
-      break;
     case SyncPolicy::kInterval:
-      config.sync = engine::SyncPolicy::kInterval;
       break;
     default:
       return absl::InvalidArgumentError("sync is not a SyncPolicy");
   }
   switch (options.read_method) {
     case ReadMethod::kMapped:
-      config.read_method = engine::ReadMethod::kMapped;
-      break;
     case ReadMethod::kPositional:
-      config.read_method = engine::ReadMethod::kPositional;
       break;
     default:
       return absl::InvalidArgumentError("read_method is not a ReadMethod");
   }
+  config.access = options.mode;
+  config.sync = options.sync;
+  config.read_method = options.read_method;
   using std::chrono::milliseconds;
   if (options.lock_wait < milliseconds(0) ||
       options.lock_wait > milliseconds(3'600'000)) {

@@ -55,37 +55,6 @@ engine::Operation OperationOf(WriteBatch::Kind kind) {
   PEAT_CHECK(false);
 }
 
-static_assert(static_cast<int>(KeyState::kForgotten) ==
-                  static_cast<int>(engine::KeyState::kForgotten),
-              "State() hands the engine's on");
-
-std::vector<CutRange> Copy(const std::vector<engine::CutRange>& ranges) {
-  std::vector<CutRange> copy;
-  copy.reserve(ranges.size());
-  for (const engine::CutRange& range : ranges) {
-    copy.push_back(
-        {.file = range.file, .offset = range.offset, .size = range.size});
-  }
-  return copy;
-}
-
-SegmentStats Copy(const engine::SegmentStats& from) {
-  SegmentStats stats{.id = from.id,
-                     .used_bytes = from.used_bytes,
-                     .live_bytes = from.live_bytes,
-                     .tombstone_bytes = from.tombstone_bytes,
-                     .mask_bytes = from.mask_bytes,
-                     .dead_bytes = from.dead_bytes,
-                     .age = from.age,
-                     .is_set_aside = from.is_set_aside};
-  if (from.kind == format::SegmentKind::kCompacted) {
-    stats.kind = SegmentStats::Kind::kCompacted;
-  } else if (from.kind == format::SegmentKind::kAudit) {
-    stats.kind = SegmentStats::Kind::kAudit;
-  }
-  return stats;
-}
-
 }  // namespace
 
 absl::Status CheckMask(std::string_view key, std::string_view reason) {
@@ -98,14 +67,6 @@ absl::Status CheckMask(std::string_view key, std::string_view reason) {
 
 absl::Status CheckKey(std::string_view key) {
   return IsKey(key) ? absl::OkStatus() : TooLarge(key);
-}
-
-ForgetReceipt ReceiptOf(const engine::ForgetReceipt& receipt,
-                        const engine::Engine& engine) {
-  return {.store_id = engine.store_id(),
-          .lsn = receipt.lsn,
-          .key_digest = receipt.key_digest,
-          .value_digest = receipt.value_digest};
 }
 
 Store::Store(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -158,9 +119,7 @@ absl::Status Store::MultiGet(std::span<const std::string_view> keys,
 absl::StatusOr<KeyState> Store::State(std::string_view key) const {
   if (!IsKey(key)) [[unlikely]]
     return TooLarge(key);
-  PEAT_ASSIGN_OR_RETURN(const engine::KeyState state,
-                        impl_->engine().State(key));
-  return static_cast<KeyState>(state);
+  return impl_->engine().State(key);
 }
 
 absl::Status Store::Put(std::string_view key, std::string_view value) {
@@ -210,9 +169,7 @@ absl::Status Store::Enable(std::string_view key, const MaskOptions& options) {
 absl::StatusOr<ForgetReceipt> Store::Forget(std::string_view key,
                                             const MaskOptions& options) {
   PEAT_RETURN_IF_ERROR(CheckMask(key, options.reason));
-  PEAT_ASSIGN_OR_RETURN(const engine::ForgetReceipt receipt,
-                        impl_->engine().Forget(key, options.reason));
-  return ReceiptOf(receipt, impl_->engine());
+  return impl_->engine().Forget(key, options.reason);
 }
 
 absl::Status Store::Write(const WriteBatch& batch) {
@@ -247,52 +204,6 @@ absl::StatusOr<CheckpointResult> Store::Checkpoint(
                           .copied_bytes = result.copied_bytes};
 }
 
-Stats Store::GetStats() const {
-  const engine::Stats from = impl_->engine().GetStats();
-  Stats stats;
-  stats.key_count = from.key_count;
-  stats.disabled_key_count = from.disabled_key_count;
-  stats.forgotten_key_count = from.forgotten_key_count;
-  stats.live_bytes = from.live_bytes;
-  stats.dead_bytes = from.dead_bytes;
-  stats.used_bytes = from.used_bytes;
-  stats.spare_bytes = from.spare_bytes;
-  stats.segment_count = from.segment_count;
-  stats.value_file_count = from.value_file_count;
-  stats.value_file_bytes = from.value_file_bytes;
-  stats.index_bytes = from.index_bytes;
-  stats.ordered_index_bytes = from.ordered_index_bytes;
-  stats.ordered_index_complete = from.ordered_index_complete;
-  stats.view_count = from.view_count;
-  stats.view_saved_count = from.view_saved_count;
-  stats.view_saved_bytes = from.view_saved_bytes;
-  stats.view_held_bytes = from.view_held_bytes;
-  stats.last_lsn = from.last_lsn;
-  stats.durable_lsn = from.durable_lsn;
-  stats.flush_count = from.flush_count;
-  stats.reserve_complete = from.reserve_complete;
-  stats.tombstone_bytes = from.tombstone_bytes;
-  stats.space_amplification = from.space_amplification;
-  stats.compaction_count = from.compaction_count;
-  stats.compaction_written_bytes = from.compaction_written_bytes;
-  stats.compaction_removed_bytes = from.compaction_removed_bytes;
-  stats.appended_bytes = from.appended_bytes;
-  stats.write_amplification = from.write_amplification;
-  stats.slowed_seconds = from.slowed_seconds;
-  stats.index_image_count = from.index_image_count;
-  stats.index_image_bytes = from.index_image_bytes;
-  for (const engine::SegmentStats& segment : from.segments) {
-    stats.segments.push_back(Copy(segment));
-  }
-  stats.open = {.clean = from.open.clean,
-                .keys_loaded = from.open.keys_loaded,
-                .records_replayed = from.open.records_replayed,
-                .bytes_replayed = from.open.bytes_replayed,
-                .milliseconds = from.open.milliseconds,
-                .ordered_milliseconds = from.open.ordered_milliseconds,
-                .cut = Copy(from.open.cut),
-                .damaged = Copy(from.open.damaged)};
-  return stats;
-}
+Stats Store::GetStats() const { return impl_->engine().GetStats(); }
 
 }  // namespace peat

@@ -50,9 +50,6 @@ absl::Status CheckKey(std::string_view key);
 // OK, or why `key` cannot be masked for `reason`.
 absl::Status CheckMask(std::string_view key, std::string_view reason);
 
-ForgetReceipt ReceiptOf(const engine::ForgetReceipt& receipt,
-                        const engine::Engine& engine);
-
 }  // namespace peat
 
 #endif  // PEAT_API_STORE_IMPL_H_

@@ -70,7 +70,6 @@
 #include "engine/segment/config.h"
 #include "engine/segment/mask_counts.h"
 #include "engine/segment/segment_set.h"
-#include "engine/segment/stats.h"
 #include "engine/write/throttle.h"
 #include "engine/write/writer.h"
 #include "index/epoch.h"
@@ -78,6 +77,7 @@
 #include "index/key_hash.h"
 #include "index/mutex.h"
 #include "index/ordered_index.h"
+#include "peat/stats.h"
 
 namespace peat::engine {
 
@@ -256,6 +256,7 @@ class Engine {
   std::optional<Reader> reader_;
   std::unique_ptr<Log> log_;  // null: to read only
   OpenStats open_stats_;
+  format::Lsn opened_lsn_ = 0;  // the last one that Open() found
   CurrentSnapshot found_snapshot_;
 
   // Set before Close() waits for everybody inside to leave.

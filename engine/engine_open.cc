@@ -230,7 +230,7 @@ absl::StatusOr<std::vector<ReplaySource>> Engine::OpenSegments(
   found_snapshot_ = {.name = snapshot->name,
                      .last_lsn = snapshot->head.last_lsn,
                      .log_segment = snapshot->head.log_segment};
-  open_stats_.last_lsn = snapshot->head.last_lsn;
+  opened_lsn_ = snapshot->head.last_lsn;
   open_stats_.keys_loaded = index_.size();
   // All of it will be looked at.
   if (!sources.empty()) LoadShards(ThreadCount(config_), &index_);
@@ -251,7 +251,7 @@ absl::Status Engine::ReplayInto(const std::vector<ReplaySource>& sources,
   open_stats_.records_replayed = result.record_count;
   open_stats_.bytes_replayed = result.byte_count;
   open_stats_.damaged = std::move(result.damaged);
-  open_stats_.last_lsn = std::max(open_stats_.last_lsn, result.last_lsn);
+  opened_lsn_ = std::max(opened_lsn_, result.last_lsn);
   reader_.emplace(core_,
                   Reader::Gaps{.is_damaged = !open_stats_.damaged.empty(),
                                .hidden_up_to = result.hidden_up_to});

@@ -34,6 +34,18 @@ void CountValueFiles(const Directory& directory, Stats* stats) {
   }
 }
 
+SegmentStats::Kind PublicKind(format::SegmentKind kind) {
+  switch (kind) {
+    case format::SegmentKind::kLog:
+      return SegmentStats::Kind::kLog;
+    case format::SegmentKind::kCompacted:
+      return SegmentStats::Kind::kCompacted;
+    case format::SegmentKind::kAudit:
+      return SegmentStats::Kind::kAudit;
+  }
+  PEAT_CHECK(false);
+}
+
 }  // namespace
 
 Stats Engine::GetStats() const {
@@ -56,7 +68,7 @@ Stats Engine::GetStats() const {
   stats.view_saved_count = views.saved_count;
   stats.view_saved_bytes = views.saved_bytes;
   stats.view_held_bytes = views.held_bytes;
-  stats.last_lsn = open_stats_.last_lsn;
+  stats.last_lsn = opened_lsn_;
   stats.durable_lsn = manifest.durable_lsn;
   if (log_ != nullptr) {
     log_->appender.UpdateEnd();
@@ -101,7 +113,7 @@ void Engine::CountSegments(const Manifest& manifest, Stats* stats) const {
   for (const std::shared_ptr<Segment>& segment : segments_.All()) {
     SegmentStats& one = stats->segments.emplace_back();
     one.id = segment->identity().id;
-    one.kind = segment->identity().kind;
+    one.kind = PublicKind(segment->identity().kind);
     one.used_bytes = segment->end();
     const SegmentUsage usage = segment->usage();
     one.live_bytes = usage.live_bytes;
@@ -109,7 +121,7 @@ void Engine::CountSegments(const Manifest& manifest, Stats* stats) const {
     one.dead_bytes =
         one.used_bytes -
         std::min(one.used_bytes, one.live_bytes + one.tombstone_bytes);
-    if (one.kind == format::SegmentKind::kAudit) {
+    if (one.kind == SegmentStats::Kind::kAudit) {
       one.mask_bytes = std::exchange(one.live_bytes, 0);
     }
     const format::Lsn last_lsn = last_lsns[one.id];
@@ -130,7 +142,7 @@ void Engine::CountCompaction(Stats* stats) const {
     stay_bytes += fact.stay_bytes();
     stats->segments.push_back(
         {.id = fact.id,
-         .kind = fact.kind,
+         .kind = PublicKind(fact.kind),
          .used_bytes = fact.used_bytes,
          .live_bytes = fact.live_bytes,
          .tombstone_bytes = fact.tombstone_bytes - fact.idle_bytes,

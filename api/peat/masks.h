@@ -17,7 +17,7 @@
 
 namespace peat {
 
-enum class KeyState { kAbsent, kLive, kDisabled, kForgotten };
+enum class KeyState : uint8_t { kAbsent, kLive, kDisabled, kForgotten };
 
 // Whether `status` is a write's refusal because its key is disabled, or
 // forgotten. Both are FailedPrecondition.

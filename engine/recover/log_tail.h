@@ -21,9 +21,9 @@
 #include "absl/status/statusor.h"
 #include "engine/log/log_end.h"
 #include "engine/os/file_system.h"
-#include "engine/segment/stats.h"
 #include "format/manifest.h"
 #include "format/record.h"
+#include "peat/stats.h"
 
 namespace peat::engine {
 

@@ -21,11 +21,11 @@
 #include "engine/segment/mask_counts.h"
 #include "engine/segment/segment.h"
 #include "engine/segment/segment_set.h"
-#include "engine/segment/stats.h"
 #include "format/location.h"
 #include "format/manifest.h"
 #include "index/hash_index.h"
 #include "index/key_hash.h"
+#include "peat/stats.h"
 
 namespace peat::engine {
 

@@ -10,12 +10,13 @@
 #include <thread>
 
 #include "format/location.h"
+#include "peat/options.h"
 
 namespace peat::engine {
 
-enum class Access { kReadWrite, kReadOnly, kReadOnlyDespiteDamage };
-enum class SyncPolicy { kExplicit, kEveryWrite, kInterval };
-enum class ReadMethod { kMapped, kPositional };
+using Access = peat::OpenMode;
+using peat::ReadMethod;
+using peat::SyncPolicy;
 
 // Moments in a compaction at which a test may do something.
 enum class CompactionPoint {

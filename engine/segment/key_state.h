@@ -14,10 +14,11 @@
 #include "absl/status/status.h"
 #include "engine/segment/seeded_bug.h"
 #include "format/record.h"
+#include "peat/masks.h"
 
 namespace peat::engine {
 
-enum class KeyState : uint8_t { kAbsent, kLive, kDisabled, kForgotten };
+using peat::KeyState;
 
 // The state that a record leaves its key in.
 constexpr KeyState StateAfter(format::RecordKind kind) {

@@ -8,10 +8,12 @@
 #include <string_view>
 
 #include "format/mask.h"
+#include "peat/masks.h"
 
 namespace peat::engine {
 
-using Digest = std::array<std::byte, format::kDigestSize>;
+using peat::Digest;
+static_assert(sizeof(Digest) == format::kDigestSize);
 
 // Thread-safe. 1 to 2 ns a byte, at least some 150 ns.
 Digest DigestOf(std::string_view bytes);

@@ -167,7 +167,8 @@ absl::StatusOr<ForgetReceipt> Writer::Forget(std::string_view key,
                                              std::string_view reason) {
   LoggedMask mask(this, RecordKind::kForget, key, reason);
   PEAT_RETURN_IF_ERROR(ApplyMask(Operation::kForget, key, mask));
-  ForgetReceipt receipt{.lsn = mask.lsn()};
+  ForgetReceipt receipt{.store_id = parts_.manifest->store_id(),
+                        .lsn = mask.lsn()};
   if (!mask.was_logged()) return receipt;
   receipt.key_digest = DigestOf(key);
   receipt.value_digest = mask.value_digest();

@@ -30,6 +30,7 @@
 #include "engine/write/digest.h"
 #include "format/record.h"
 #include "index/hash_index.h"
+#include "peat/masks.h"
 
 namespace peat::engine {
 
@@ -41,13 +42,6 @@ struct BatchOperation {
   std::string_view key = {};
   std::string_view value = {};   // of a put
   std::string_view reason = {};  // of a mask
-};
-
-// What was forgotten. Without digests if the key was forgotten already.
-struct ForgetReceipt {
-  format::Lsn lsn = 0;
-  std::optional<Digest> key_digest = {};
-  std::optional<Digest> value_digest = {};  // nor if there was no value
 };
 
 class LoggedMask;

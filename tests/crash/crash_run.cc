@@ -261,7 +261,7 @@ absl::Status CrashRun::CallOne(const ScriptStep& step,
       return store_->Enable(key, reason);
     case Kind::kForget: {
       const bool is_new = oracle_.model.StateOf(key) != KeyState::kForgotten;
-      PEAT_ASSIGN_OR_RETURN(const engine::ForgetReceipt receipt,
+      PEAT_ASSIGN_OR_RETURN(const peat::ForgetReceipt receipt,
                             store_->Forget(key, reason));
       const bool right =
           receipt.key_digest.has_value() == is_new &&
@@ -321,7 +321,7 @@ absl::Status CrashRun::Reopen() {
   if (!is_alive()) return absl::OkStatus();
   PEAT_RETURN_IF_ERROR(Open(oracle_.acknowledged));
   if (!is_open() || !closed.ok()) return absl::OkStatus();
-  const engine::Stats stats = store_->GetStats();
+  const peat::Stats stats = store_->GetStats();
   return Require(stats.open.clean && stats.open.cut.empty(),
                  "a store that was closed is not clean");
 }

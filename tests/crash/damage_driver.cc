@@ -268,7 +268,7 @@ class DamageHistory final {
 
   // What opens is a prefix, at least up to the mark, and says what it lacks.
   absl::Status CheckOpened(const Engine& store, const Damage& damage) {
-    const engine::Stats stats = store.GetStats();
+    const peat::Stats stats = store.GetStats();
     const std::optional<size_t> k = model().PrefixOf(stats.last_lsn);
     if (!k.has_value()) return Broken("half a unit");
     const std::string found =

@@ -135,7 +135,7 @@ absl::StatusOr<Dump> DumpStore(const Engine& store, uint32_t key_count,
     if (values[i].has_value()) pairs.emplace(keys[i], *values[i]);
   }
   PEAT_RETURN_IF_ERROR(CompareScans(store, pairs));
-  const engine::Stats stats = store.GetStats();
+  const peat::Stats stats = store.GetStats();
   dump.last_lsn = stats.last_lsn;
   if (stats.key_count != dump.key_count) {
     return Broken(absl::StrFormat("%d keys counted, %d found", stats.key_count,

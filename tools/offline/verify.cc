@@ -165,7 +165,7 @@ class Verification {
   void CheckTail() {
     const engine::LogTail& tail = *files_.tail;
     if (tail.damage.ok()) {
-      for (const engine::CutRange& range : tail.cut) {
+      for (const peat::CutRange& range : tail.cut) {
         report_.findings.push_back(
             {.severity = Severity::kNote,
              .file = range.file,
