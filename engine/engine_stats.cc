@@ -42,6 +42,8 @@ SegmentStats::Kind PublicKind(format::SegmentKind kind) {
       return SegmentStats::Kind::kCompacted;
     case format::SegmentKind::kAudit:
       return SegmentStats::Kind::kAudit;
+    case format::SegmentKind::kValue:
+      break;  // not a segment of the log
   }
   PEAT_CHECK(false);
 }

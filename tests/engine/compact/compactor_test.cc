@@ -230,7 +230,7 @@ TEST_P(CompactorTest, MasksStayForEver) {
   }
   int audit_segments = 0;
   for (const SegmentStats& segment : TheStats().segments) {
-    audit_segments += segment.kind == format::SegmentKind::kAudit ? 1 : 0;
+    audit_segments += segment.kind == SegmentStats::Kind::kAudit ? 1 : 0;
   }
   EXPECT_GE(audit_segments, 1);
 }
