@@ -32,6 +32,12 @@ void Cursor::Next() {
   Refresh();
 }
 
+void Cursor::Seek(std::string_view key) {
+  if (!is_valid_) return;
+  impl_->cursor().Seek(key);
+  Refresh();
+}
+
 void Cursor::Refresh() {
   const engine::Cursor& cursor = impl_->cursor();
   is_valid_ = cursor.is_valid();

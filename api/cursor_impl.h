@@ -1,4 +1,4 @@
-// What is behind a Cursor, for the door's own files.
+// What is behind a Cursor, for the files of api/.
 
 #ifndef PEAT_API_CURSOR_IMPL_H_
 #define PEAT_API_CURSOR_IMPL_H_

@@ -1,10 +1,11 @@
-// The door's queries: Store::Scan and what is made of it.
+// The public queries: Store::Scan and what is made of it.
 
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "api/cursor_impl.h"
@@ -25,8 +26,12 @@ constexpr uint64_t kBatchBytes = uint64_t{1} << 20;
 using AddChange = absl::FunctionRef<absl::StatusOr<uint64_t>(
     std::string_view key, WriteBatch* batch)>;
 
+// Writes a batch of them.
+using WriteChanges = absl::FunctionRef<absl::Status(const WriteBatch& batch)>;
+
 // Changes the keys of `query`, in batches.
-absl::Status ChangeAll(Store& store, Query query, AddChange add) {
+absl::Status ChangeAll(const Store& store, Query query, AddChange add,
+                       WriteChanges write) {
   query.keys_only = true;
   Cursor cursor = store.Scan(query);
   WriteBatch batch;
@@ -35,12 +40,12 @@ absl::Status ChangeAll(Store& store, Query query, AddChange add) {
     PEAT_ASSIGN_OR_RETURN(const uint64_t bytes, add(cursor.key(), &batch));
     batch_bytes += bytes;
     if (batch.size() < kBatchKeys && batch_bytes < kBatchBytes) continue;
-    PEAT_RETURN_IF_ERROR(store.Write(batch));
+    PEAT_RETURN_IF_ERROR(write(batch));
     batch.Clear();
     batch_bytes = 0;
   }
   PEAT_RETURN_IF_ERROR(cursor.status());
-  return batch.size() == 0 ? absl::OkStatus() : store.Write(batch);
+  return batch.size() == 0 ? absl::OkStatus() : write(batch);
 }
 
 absl::StatusOr<uint64_t> DeleteAll(Store& store, Query query) {
@@ -51,7 +56,8 @@ absl::StatusOr<uint64_t> DeleteAll(Store& store, Query query) {
         batch->Delete(key);
         ++count;
         return key.size();
-      }));
+      },
+      [&store](const WriteBatch& batch) { return store.Write(batch); }));
   return count;
 }
 
@@ -59,6 +65,16 @@ absl::StatusOr<uint64_t> DeleteAll(Store& store, Query query) {
 
 Cursor Store::Scan(const Query& query) const {
   return Wrap(impl_->engine().Scan(Reduce(query)));
+}
+
+absl::StatusOr<uint64_t> Store::Count(const Query& query) const {
+  Query keys = query;
+  keys.keys_only = true;
+  uint64_t count = 0;
+  Cursor cursor = Scan(keys);
+  for (; cursor.Valid(); cursor.Next()) ++count;
+  PEAT_RETURN_IF_ERROR(cursor.status());
+  return count;
 }
 
 std::unique_ptr<Snapshot> Store::OpenSnapshot() const {
@@ -90,8 +106,19 @@ absl::StatusOr<ForgetAllResult> Store::ForgetAll(
     if (!options.dry_run) batch->Forget(key, {.reason = options.reason});
     return size;
   };
+  const auto write = [&](const WriteBatch& batch) -> absl::Status {
+    if (options.on_receipt == nullptr) return Write(batch);
+    PEAT_ASSIGN_OR_RETURN(const std::vector<engine::BatchOperation> operations,
+                          OperationsOf(batch));
+    std::vector<ForgetReceipt> receipts;
+    PEAT_RETURN_IF_ERROR(impl_->engine().Write(operations, &receipts));
+    for (size_t i = 0; i < receipts.size(); ++i) {
+      options.on_receipt(operations[i].key, receipts[i]);
+    }
+    return absl::OkStatus();
+  };
   PEAT_RETURN_IF_ERROR(
-      ChangeAll(*this, {.prefix = std::string(prefix)}, forget));
+      ChangeAll(*this, {.prefix = std::string(prefix)}, forget, write));
   return result;
 }
 

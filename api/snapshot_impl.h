@@ -1,4 +1,4 @@
-// What is behind a Snapshot, for the door's own files.
+// What is behind a Snapshot, for the files of api/.
 
 #ifndef PEAT_API_SNAPSHOT_IMPL_H_
 #define PEAT_API_SNAPSHOT_IMPL_H_

@@ -1,7 +1,8 @@
-// The door: checks what the caller hands in, then steps aside.
+// The public interface: checks what the caller hands in, then steps aside.
 
 #include "peat/store.h"
 
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "api/store_impl.h"
 #include "engine/engine.h"
 #include "engine/os/file_system.h"
+#include "engine/write/batch_status.h"
 #include "format/check.h"
 #include "format/mask.h"
 #include "format/record.h"
@@ -69,6 +71,29 @@ absl::Status CheckKey(std::string_view key) {
   return IsKey(key) ? absl::OkStatus() : TooLarge(key);
 }
 
+absl::StatusOr<std::vector<engine::BatchOperation>> OperationsOf(
+    const WriteBatch& batch) {
+  std::vector<engine::BatchOperation> operations;
+  operations.reserve(batch.size());
+  for (size_t i = 0; i < batch.size(); ++i) {
+    const WriteBatch::Operation from = batch.operation(i);
+    engine::BatchOperation operation{.operation = OperationOf(from.kind),
+                                     .key = from.key};
+    absl::Status status;
+    if (IsMaskKind(from.kind)) {
+      status = CheckMask(from.key, from.value);
+      operation.reason = from.value;
+    } else {
+      if (!IsPair(from.key, from.value))
+        status = TooLarge(from.key, from.value);
+      operation.value = from.value;
+    }
+    if (!status.ok()) return engine::WithOperation(status, i);
+    operations.push_back(operation);
+  }
+  return operations;
+}
+
 Store::Store(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Store::~Store() = default;
@@ -114,6 +139,22 @@ absl::Status Store::MultiGet(std::span<const std::string_view> keys,
     results[index].status = std::move(status);
     results[index].value = PinnedValue(std::move(pinned.owner), pinned.value);
   });
+}
+
+absl::StatusOr<std::string> Store::Get(std::string_view key) const {
+  std::string value;
+  PEAT_RETURN_IF_ERROR(Get(key, &value));
+  return value;
+}
+
+absl::StatusOr<bool> Store::Contains(std::string_view key) const {
+  PEAT_ASSIGN_OR_RETURN(const KeyState state, State(key));
+  return state == KeyState::kLive || state == KeyState::kDisabled;
+}
+
+absl::StatusOr<KeyInfo> Store::Describe(std::string_view key) const {
+  PEAT_RETURN_IF_ERROR(CheckKey(key));
+  return impl_->engine().Describe(key);
 }
 
 absl::StatusOr<KeyState> Store::State(std::string_view key) const {
@@ -173,21 +214,8 @@ absl::StatusOr<ForgetReceipt> Store::Forget(std::string_view key,
 }
 
 absl::Status Store::Write(const WriteBatch& batch) {
-  std::vector<engine::BatchOperation> operations;
-  operations.reserve(batch.size());
-  for (size_t i = 0; i < batch.size(); ++i) {
-    const WriteBatch::Operation from = batch.operation(i);
-    engine::BatchOperation operation{.operation = OperationOf(from.kind),
-                                     .key = from.key};
-    if (IsMaskKind(from.kind)) {
-      PEAT_RETURN_IF_ERROR(CheckMask(from.key, from.value));
-      operation.reason = from.value;
-    } else {
-      if (!IsPair(from.key, from.value)) return TooLarge(from.key, from.value);
-      operation.value = from.value;
-    }
-    operations.push_back(operation);
-  }
+  PEAT_ASSIGN_OR_RETURN(const std::vector<engine::BatchOperation> operations,
+                        OperationsOf(batch));
   return impl_->engine().Write(operations);
 }
 

@@ -1,4 +1,4 @@
-// What is behind a Store, for the door's own files.
+// What is behind a Store, for the files of api/.
 
 #ifndef PEAT_API_STORE_IMPL_H_
 #define PEAT_API_STORE_IMPL_H_
@@ -6,8 +6,10 @@
 #include <memory>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "engine/engine.h"
 #include "peat/masks.h"
 #include "peat/store.h"
@@ -43,6 +45,11 @@ class Store::Impl {
  private:
   std::shared_ptr<engine::Engine> engine_;
 };
+
+// The batch as the engine takes it, looking at `batch`; or why one of its
+// operations may not be one.
+absl::StatusOr<std::vector<engine::BatchOperation>> OperationsOf(
+    const WriteBatch& batch);
 
 // OK, or why a key may not be one.
 absl::Status CheckKey(std::string_view key);

@@ -1,5 +1,7 @@
 #include "peat/write_batch.h"
 
+#include "engine/write/batch_status.h"
+
 namespace peat {
 
 void WriteBatch::Put(std::string_view key, std::string_view value) {
@@ -38,6 +40,10 @@ WriteBatch::Operation WriteBatch::operation(size_t index) const {
       .kind = entry.kind,
       .key = bytes.substr(entry.offset, entry.key_size),
       .value = bytes.substr(entry.offset + entry.key_size, entry.value_size)};
+}
+
+std::optional<size_t> FailedOperation(const absl::Status& status) {
+  return engine::OperationIn(status);
 }
 
 }  // namespace peat

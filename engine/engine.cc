@@ -237,6 +237,12 @@ absl::StatusOr<uint64_t> Engine::ValueSize(std::string_view key) const {
   return reader_->ValueSize(key);
 }
 
+absl::StatusOr<KeyInfo> Engine::Describe(std::string_view key) const {
+  const index::EpochGuard guard;
+  if (!IsOpen(guard)) return WhyNot();
+  return reader_->Describe(key);
+}
+
 absl::Status Engine::Put(std::string_view key, std::string_view value) {
   const index::EpochGuard guard;
   if (!IsWritable(guard)) [[unlikely]]
@@ -295,11 +301,12 @@ absl::StatusOr<ForgetReceipt> Engine::Forget(std::string_view key,
   return log_->writer.Forget(key, reason);
 }
 
-absl::Status Engine::Write(std::span<const BatchOperation> operations) {
+absl::Status Engine::Write(std::span<const BatchOperation> operations,
+                           std::vector<ForgetReceipt>* receipts) {
   const index::EpochGuard guard;
   if (!IsWritable(guard)) [[unlikely]]
     return WhyNot();
-  return log_->writer.Write(operations);
+  return log_->writer.Write(operations, receipts);
 }
 
 absl::StatusOr<std::vector<SegmentSource>> Engine::Sources() const {

@@ -110,6 +110,7 @@ class Engine {
                         Reader::Answer answer) const;
   absl::StatusOr<KeyState> State(std::string_view key) const;
   absl::StatusOr<uint64_t> ValueSize(std::string_view key) const;
+  absl::StatusOr<KeyInfo> Describe(std::string_view key) const;
 
   absl::Status Put(std::string_view key, std::string_view value);
   absl::StatusOr<bool> PutIfAbsent(std::string_view key,
@@ -124,7 +125,8 @@ class Engine {
   absl::Status Enable(std::string_view key, std::string_view reason);
   absl::StatusOr<ForgetReceipt> Forget(std::string_view key,
                                        std::string_view reason);
-  absl::Status Write(std::span<const BatchOperation> operations);
+  absl::Status Write(std::span<const BatchOperation> operations,
+                     std::vector<ForgetReceipt>* receipts = nullptr);
   absl::StatusOr<format::Lsn> Flush();
 
   // For the audit: all masks; the value of the put or mask `record`, of this
@@ -250,6 +252,10 @@ class Engine {
   // Set once, by Open().
   std::unique_ptr<index::OrderedIndex> ordered_;  // null: there is none
   std::optional<OrderedBuilder> ordered_builder_;
+  // Passes over the whole log that queries have made. Cursors may outlive the
+  // store.
+  const std::shared_ptr<std::atomic<uint64_t>> log_passes_ =
+      std::make_shared<std::atomic<uint64_t>>(0);
   ReadAhead read_ahead_;
   Core core_;  // points to what stands above, and to the log
   std::optional<ViewReader> view_reader_;

@@ -15,6 +15,7 @@ QueryParts Engine::PartsForQueries() const {
           .build = ordered_builder_.has_value() ? ordered_builder_->state()
                                                 : nullptr,
           .mask_counts = mask_counts_,
+          .log_passes = log_passes_,
           .despite_damage = !open_stats_.damaged.empty(),
           .collected_bytes_max = config_.collected_bytes_max};
 }

@@ -65,6 +65,7 @@ Stats Engine::GetStats() const {
     stats.ordered_index_complete = ordered_builder_->state()->is_complete();
     stats.open.ordered_milliseconds = ordered_builder_->milliseconds();
   }
+  stats.full_log_scans = log_passes_->load(std::memory_order_relaxed);
   const Views::Usage views = views_.TakeUsage();
   stats.view_count = views.view_count;
   stats.view_saved_count = views.saved_count;

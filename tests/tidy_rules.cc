@@ -304,12 +304,17 @@ Findings FindUnregistered(const std::vector<SourceFile>& files) {
   return findings;
 }
 
-std::string FirstSnippet(const std::string& page) {
+std::vector<std::string> Snippets(const std::string& page) {
   const std::string opening = "```cpp\n";
-  const size_t begin = page.find(opening);
-  if (begin == page.npos) return "";
-  const size_t code = begin + opening.size();
-  return page.substr(code, page.find("```", code) - code);
+  std::vector<std::string> snippets;
+  size_t begin = page.find(opening);
+  while (begin != page.npos) {
+    const size_t code = begin + opening.size();
+    const size_t end = page.find("```", code);
+    snippets.push_back(page.substr(code, end - code));
+    begin = page.find(opening, end);
+  }
+  return snippets;
 }
 
 }  // namespace peat::tidy

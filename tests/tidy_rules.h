@@ -31,8 +31,8 @@ Findings FindForbiddenWords(const SourceFile& file);
 // one of its folder or of a folder above it.
 Findings FindUnregistered(const std::vector<SourceFile>& files);
 
-// The content of the first ```cpp block of a page.
-std::string FirstSnippet(const std::string& page);
+// The contents of the ```cpp blocks of a page.
+std::vector<std::string> Snippets(const std::string& page);
 
 }  // namespace peat::tidy
 

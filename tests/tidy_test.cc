@@ -108,7 +108,18 @@ TEST_F(ProjectTest, ShowsTheExampleInTheReadme) {
   const std::string example = ReadFile(root / "api/examples/hello.cc");
 
   EXPECT_THAT(example, Not(IsEmpty()));
-  EXPECT_EQ(FirstSnippet(ReadFile(root / "README.md")), example);
+  EXPECT_THAT(Snippets(ReadFile(root / "README.md")), ElementsAre(example));
+}
+
+TEST_F(ProjectTest, ShowsRecipesInTheCookbookAsTheyAreCompiled) {
+  const fs::path root(PEAT_SOURCE_DIR);
+  const std::string compiled = ReadFile(root / "api/examples/cookbook.cc");
+  const auto recipes = Snippets(ReadFile(root / "docs/cookbook.md"));
+
+  EXPECT_GE(recipes.size(), 6U);
+  for (const std::string& recipe : recipes) {
+    EXPECT_THAT(compiled, HasSubstr(recipe));
+  }
 }
 
 // --- The rules find what they should.
@@ -234,9 +245,10 @@ TEST(TidyTest, FindsFilesThatAreNotBuilt) {
                   HasSubstr("api/peat/b.h")));
 }
 
-TEST(TidyTest, TakesTheFirstSnippetOfAPage) {
-  EXPECT_EQ(FirstSnippet("# A\n```sh\nx\n```\n```cpp\ncode\n```\n"), "code\n");
-  EXPECT_EQ(FirstSnippet("no code"), "");
+TEST(TidyTest, TakesTheSnippetsOfAPage) {
+  EXPECT_THAT(Snippets("# A\n```sh\nx\n```\n```cpp\na\n```\n```cpp\nb\n```\n"),
+              ElementsAre("a\n", "b\n"));
+  EXPECT_THAT(Snippets("no code"), IsEmpty());
 }
 
 }  // namespace

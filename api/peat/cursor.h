@@ -46,6 +46,14 @@ class Cursor {
   // Goes to the next pair. Only while Valid().
   void Next();
 
+  // Goes to the first pair of the query that is not before `key`, in the
+  // direction of the query: ahead, or back to what was shown before. Only while
+  // Valid(), and only where pairs come in byte order (peat/query.h), else it
+  // ends with FailedPrecondition. Pairs count for Query::limit as often as they
+  // are shown. Costs what opening a cursor costs; without an ordered index it
+  // may read the log again.
+  void Seek(std::string_view key);
+
   // Of the pair; valid until the cursor is moved on or destroyed.
   std::string_view key() const { return key_; }
   std::string_view value() const { return value_; }

@@ -10,14 +10,24 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "absl/status/status.h"
 
 namespace peat {
 
 enum class KeyState : uint8_t { kAbsent, kLive, kDisabled, kForgotten };
+
+// What Store::Describe() knows of a key.
+struct KeyInfo {
+  KeyState state = KeyState::kAbsent;
+  // Of its newest write, be it a put or a mask; 0 if it is absent.
+  uint64_t lsn = 0;
+  uint64_t value_size = 0;  // of what Get() would return
+};
 
 // Whether `status` is a write's refusal because its key is disabled, or
 // forgotten. Both are FailedPrecondition.
@@ -50,6 +60,10 @@ struct ForgetAllOptions {
   std::string reason = {};  // as in MaskOptions
   // Only count what would be forgotten.
   bool dry_run = false;
+  // Called with the receipt of each key, once its batch is written, on the
+  // thread of the call.
+  std::function<void(std::string_view key, const ForgetReceipt& receipt)>
+      on_receipt = {};
 };
 
 struct ForgetAllResult {

@@ -10,8 +10,11 @@
 
 namespace peat {
 
-// A query for all pairs that satisfy every field that is set. By default, for
-// everything.
+// Which pairs a cursor lists. A prefix or a range reads the whole log unless
+// the store is open with Options::ordered; GetStats().full_log_scans counts
+// that.
+//
+// All pairs that satisfy every field that is set; by default, everything.
 //
 // Pairs come in byte order, with one exception: on a store without an ordered
 // index, a query that sets nothing but `keys_only` gives the order of the log.

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "peat/cursor.h"
 #include "peat/query.h"
 
@@ -33,6 +34,7 @@ class Snapshot {
 
   // As Store::Get().
   absl::Status Get(std::string_view key, std::string* value) const;
+  absl::StatusOr<std::string> Get(std::string_view key) const;
 
   // As Store::Scan().
   Cursor Scan(const Query& query) const;

@@ -80,6 +80,11 @@ struct Stats {
   uint64_t ordered_index_bytes = 0;
   bool ordered_index_complete = false;
 
+  // Since the store was opened: how often all of the log was read for a query
+  // that wanted a part of it, because there is no ordered index. If it grows,
+  // open the store with Options::ordered.
+  uint64_t full_log_scans = 0;
+
   // Open cursors and snapshots; the records that they keep because keys have
   // changed since, and the memory for that in bytes; and the bytes of segments
   // that the store has given up and only they keep.

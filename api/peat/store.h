@@ -1,4 +1,4 @@
-// Peat's door: start here.
+// Peat's main header: start here.
 //
 // A Store is a set of key-value pairs, raw bytes both, in one directory that
 // one process writes at a time. What it promises:
@@ -138,8 +138,19 @@ class Store {
   absl::Status MultiGet(std::span<const std::string_view> keys,
                         std::span<Lookup> results) const;
 
+  // A copy of the value. NotFound.
+  absl::StatusOr<std::string> Get(std::string_view key) const;
+
+  // Whether Get() would find the key. Reads its record, but no value that lies
+  // in a file of its own.
+  absl::StatusOr<bool> Contains(std::string_view key) const;
+
   // What may be done with `key`.
   absl::StatusOr<KeyState> State(std::string_view key) const;
+
+  // All that is known of `key` but its value: an absent key's state is kAbsent.
+  // Costs what Contains() costs.
+  absl::StatusOr<KeyInfo> Describe(std::string_view key) const;
 
   // --- Queries.
 
@@ -147,6 +158,10 @@ class Store {
   // peat/query.h says what which query costs; opening a cursor takes a
   // microsecond or two.
   Cursor Scan(const Query& query) const;
+
+  // How many pairs Scan() would list. Costs what it costs with `keys_only`; the
+  // number of all keys is in GetStats() at once.
+  absl::StatusOr<uint64_t> Count(const Query& query) const;
 
   // The store as of now, for Get() and several cursors. Never null; what went
   // wrong is in the status of each of its calls.

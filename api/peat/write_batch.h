@@ -5,10 +5,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "peat/masks.h"
 
 namespace peat {
@@ -16,7 +18,7 @@ namespace peat {
 // Writes that Store::Write() applies together: readers and every recovery see
 // all of them or none. They apply in order; a later one sees the earlier ones.
 // If one may not be done (see the table in peat/store.h), none is, and Write()
-// returns that one's status.
+// returns that one's status; FailedOperation() tells which it was.
 // The batch owns copies of its keys and values. Externally synchronised.
 class WriteBatch {
  public:
@@ -59,6 +61,11 @@ class WriteBatch {
   std::vector<Entry> operations_;
   std::string bytes_;
 };
+
+// Which operation of a batch Write() refused, counted from 0 in the order of
+// the calls; nullopt if `status` is not of one operation. Its message says it,
+// too.
+std::optional<size_t> FailedOperation(const absl::Status& status);
 
 }  // namespace peat
 

@@ -57,6 +57,24 @@ void Cursor::Advance() {
   }
 }
 
+void Cursor::Seek(std::string_view key) {
+  PEAT_CHECK(is_valid_);
+  if (!keys_.has_value()) {
+    is_valid_ = false;
+    return End(absl::FailedPreconditionError(
+        "the cursor shows the order of the log, in which no key is sought"));
+  }
+  std::visit([key](auto& source) { source.Seek(key); }, *keys_);
+  // `key` may look at the group, so that ends behind it.
+  group_.clear();
+  next_ = 0;
+  owners_.clear();
+  copies_.clear();
+  has_more_ = true;
+  group_size_ = kFirstGroupSize;
+  Advance();
+}
+
 absl::Status Cursor::AtEnd() const {
   if (!parts_.despite_damage) return absl::OkStatus();
   return absl::DataLossError(

@@ -52,6 +52,11 @@ class Cursor final {
       Advance();
   }
 
+  // Goes to the first pair of the query that is not before `key`, in the
+  // direction of the query, be it ahead or behind; not to be called when there
+  // is none. FailedPrecondition if the pairs are in the order of the log.
+  void Seek(std::string_view key);
+
   // Of the pair; valid until the cursor moves.
   std::string_view key() const { return key_; }
   std::string_view value() const { return value_; }

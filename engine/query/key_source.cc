@@ -37,6 +37,18 @@ void CutBefore(std::string_view key, bool reverse, KeyRange* range) {
   }
 }
 
+// The part of `range` that is not before `key` in the order of the query.
+KeyRange PartFrom(std::string_view key, bool reverse, const KeyRange& range) {
+  KeyRange part = range;
+  if (reverse) {
+    std::string end = Successor(key);
+    if (!part.end.has_value() || end < *part.end) part.end = std::move(end);
+  } else if (key > part.begin) {
+    part.begin = std::string(key);
+  }
+  return part;
+}
+
 // So many keys are kept whatever the limit of the query.
 constexpr uint64_t kCollectedMin = 1024;
 
@@ -49,6 +61,7 @@ OrderedKeys::OrderedKeys(const QueryParts& parts,
     : parts_(parts),
       view_(std::move(view)),
       reverse_(query.reverse),
+      whole_(query.range),
       range_(query.range) {
   PEAT_CHECK(parts_.ordered != nullptr);
 }
@@ -127,9 +140,14 @@ void OrderedKeys::GoTo(const std::string& key) {
   }
 }
 
+void OrderedKeys::Seek(std::string_view key) {
+  range_ = PartFrom(key, reverse_, whole_);
+}
+
 // --- Listed.
 
-ListedKeys::ListedKeys(Query& query) : keys_(*std::move(query.keys)) {
+ListedKeys::ListedKeys(Query& query)
+    : reverse_(query.reverse), keys_(*std::move(query.keys)) {
   if (query.reverse) std::reverse(keys_.begin(), keys_.end());
 }
 
@@ -138,6 +156,14 @@ absl::StatusOr<bool> ListedKeys::Next(size_t count, KeyGroup* keys) {
   const size_t end = std::min(next_ + count, keys_.size());
   for (; next_ < end; ++next_) keys->Add(keys_[next_]);
   return next_ < keys_.size();
+}
+
+void ListedKeys::Seek(std::string_view key) {
+  const auto found = std::partition_point(
+      keys_.begin(), keys_.end(), [this, key](const std::string& one) {
+        return reverse_ ? key < one : one < key;
+      });
+  next_ = static_cast<size_t>(found - keys_.begin());
 }
 
 // --- Collected.
@@ -149,6 +175,7 @@ CollectedKeys::CollectedKeys(const QueryParts& parts,
       view_(std::move(view)),
       reverse_(query.reverse),
       limit_(query.limit),
+      whole_(query.range),
       range_(query.range) {}
 
 absl::StatusOr<bool> CollectedKeys::Next(size_t count, KeyGroup* keys) {
@@ -162,6 +189,27 @@ absl::StatusOr<bool> CollectedKeys::Next(size_t count, KeyGroup* keys) {
   return next_ < keys_.size() || !is_last_pass_;
 }
 
+// The keys of a pass are all that there are from the first to the last of them.
+void CollectedKeys::Seek(std::string_view key) {
+  const auto found = std::partition_point(
+      keys_.begin(), keys_.end(), [this, key](const Key& one) {
+        return reverse_ ? key < At(one) : At(one) < key;
+      });
+  if (found != keys_.begin() && found != keys_.end()) {
+    next_ = static_cast<size_t>(found - keys_.begin());
+    return;
+  }
+  if (found == keys_.end() && is_last_pass_) {
+    next_ = keys_.size();
+    return;
+  }
+  range_ = PartFrom(key, reverse_, whole_);
+  keys_.clear();
+  bytes_.clear();
+  next_ = 0;
+  is_last_pass_ = false;
+}
+
 bool CollectedKeys::IsBefore(const Key& a, const Key& b) const {
   if (a.head != b.head) return reverse_ ? b.head < a.head : a.head < b.head;
   return reverse_ ? At(b) < At(a) : At(a) < At(b);
@@ -171,6 +219,9 @@ absl::Status CollectedKeys::Collect() {
   keys_.clear();
   bytes_.clear();
   next_ = 0;
+  if (parts_.log_passes != nullptr) {
+    parts_.log_passes->fetch_add(1, std::memory_order_relaxed);
+  }
   is_last_pass_ = true;  // until something does not find room
   LogScan scan(parts_.gate, parts_.reader, view_, parts_.despite_damage);
   KeyRange wanted = range_;

@@ -13,6 +13,7 @@
 #ifndef PEAT_ENGINE_QUERY_KEY_SOURCE_H_
 #define PEAT_ENGINE_QUERY_KEY_SOURCE_H_
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -41,6 +42,7 @@ struct QueryParts {
   const index::OrderedIndex* ordered = nullptr;  // null: there is none
   std::shared_ptr<const BuildState> build;       // of that
   std::shared_ptr<const MaskCounts> mask_counts;
+  std::shared_ptr<std::atomic<uint64_t>> log_passes;  // counted; may be null
   bool despite_damage = false;
   uint64_t collected_bytes_max = 0;  // memory for the keys of one pass
 };
@@ -53,6 +55,9 @@ class OrderedKeys final {
   // Replaces `*keys` by the next ones, about `count`; may be none of them
   // although there are more. False: there are no more behind these.
   absl::StatusOr<bool> Next(size_t count, index::KeyGroup* keys);
+  // Goes on with the first key of the query that is not before `key`, in the
+  // direction of the query; likewise in the other sources.
+  void Seek(std::string_view key);
 
  private:
   // Adds the saved keys to those of the index, each once, in order; without
@@ -69,6 +74,7 @@ class OrderedKeys final {
   const QueryParts parts_;
   const std::shared_ptr<const View> view_;
   const bool reverse_;
+  const index::KeyRange whole_;
   index::KeyRange range_;  // what is left
   std::vector<std::string> saved_;
 };
@@ -77,8 +83,10 @@ class ListedKeys final {
  public:
   explicit ListedKeys(Query& query);
   absl::StatusOr<bool> Next(size_t count, index::KeyGroup* keys);
+  void Seek(std::string_view key);
 
  private:
+  const bool reverse_;
   std::vector<std::string> keys_;  // in the order of the query
   size_t next_ = 0;
 };
@@ -88,6 +96,8 @@ class CollectedKeys final {
   CollectedKeys(const QueryParts& parts, std::shared_ptr<const View> view,
                 const Query& query);
   absl::StatusOr<bool> Next(size_t count, index::KeyGroup* keys);
+  // Costs another pass if what is sought is not among the keys of this one.
+  void Seek(std::string_view key);
 
  private:
   struct Key {
@@ -111,6 +121,7 @@ class CollectedKeys final {
   const std::shared_ptr<const View> view_;
   const bool reverse_;
   const uint64_t limit_;
+  const index::KeyRange whole_;
   index::KeyRange range_;  // what no pass has seen yet
   std::vector<Key> keys_;
   std::string bytes_;

@@ -130,13 +130,30 @@ inline absl::Status Reader::Pin(const Found& found, Pinned* pinned) const {
 absl::StatusOr<uint64_t> Reader::ValueSize(std::string_view key) const {
   Found found;
   PEAT_RETURN_IF_ERROR(Find(key, &found));
-  const std::string_view stored = format::StoredValue(found.record);
-  if ((found.record.header.flags & format::kFlagValueFile) == 0) {
+  return SizeOf(found.record);
+}
+
+absl::StatusOr<uint64_t> Reader::SizeOf(const format::Record& record) {
+  const std::string_view stored = format::StoredValue(record);
+  if ((record.header.flags & format::kFlagValueFile) == 0) {
     return stored.size();
   }
   PEAT_ASSIGN_OR_RETURN(const format::ValueReference reference,
                         format::DecodeValueReference(stored));
   return reference.size;
+}
+
+absl::StatusOr<KeyInfo> Reader::Describe(std::string_view key) const {
+  Found found;
+  const absl::Status status = FindRecord(key, &found);
+  if (absl::IsNotFound(status)) return KeyInfo();
+  PEAT_RETURN_IF_ERROR(status);
+  KeyInfo facts{.state = StateAfter(found.record.header.kind),
+                .lsn = found.record.header.lsn};
+  if (IsReadable(facts.state)) {
+    PEAT_ASSIGN_OR_RETURN(facts.value_size, SizeOf(found.record));
+  }
+  return facts;
 }
 
 absl::StatusOr<KeyState> Reader::State(std::string_view key) const {

@@ -21,6 +21,7 @@
 #include "format/record.h"
 #include "format/segment_header.h"
 #include "index/hash_index.h"
+#include "peat/masks.h"
 
 namespace peat::engine {
 
@@ -53,6 +54,7 @@ class Reader {
   absl::StatusOr<uint64_t> ValueSize(std::string_view key) const;
 
   absl::StatusOr<KeyState> State(std::string_view key) const;
+  absl::StatusOr<KeyInfo> Describe(std::string_view key) const;
 
   // For the audit alone: the preserved value of a key that is disabled or
   // forgotten. NotFound if it is neither, or nothing was stored.
@@ -85,6 +87,8 @@ class Reader {
   absl::Status Conclude(index::Verdict verdict, const Found& found,
                         absl::Status&& status) const;
   absl::Status Pin(const Found& found, Pinned* pinned) const;
+  // Of the value of a put or mask. Reads no value file.
+  static absl::StatusOr<uint64_t> SizeOf(const format::Record& record);
   void MultiGetGroup(std::span<const std::string_view> keys, size_t first,
                      GroupWatch& watch, Answer answer) const;
 

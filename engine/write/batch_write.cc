@@ -23,6 +23,7 @@
 #include "engine/read/views.h"
 #include "engine/segment/config.h"
 #include "engine/segment/mask_counts.h"
+#include "engine/write/batch_status.h"
 #include "engine/write/logged_mask.h"
 #include "engine/write/logged_value.h"
 #include "engine/write/throttle.h"
@@ -84,7 +85,10 @@ class Writer::Batch {
     const HashIndex::ManyShardsLock lock(*writer_.parts_.index, shard_bits_);
     PEAT_RETURN_IF_ERROR(LookAtAll());
     PEAT_RETURN_IF_ERROR(ChooseRecords());
-    if (records_.empty()) return Attempt::kDone;
+    if (records_.empty()) {
+      NoteLsns({});
+      return Attempt::kDone;
+    }
     if (logged_size() > kBatchSizeMax) return TooLarge();  // masks hold values
     std::vector<Appended> appended(records_.size());
     if (!Append(appended, wake)) return Attempt::kNeedsSegment;
@@ -94,7 +98,21 @@ class Writer::Batch {
       if (step.mask != nullptr) step.mask->Keep(*lsn);
     }
     Publish(appended);
+    NoteLsns(appended);
     return Attempt::kDone;
+  }
+
+  // Of the forgets, once the batch is done, in their order.
+  void TakeReceipts(std::vector<ForgetReceipt>* receipts) const {
+    for (const Step& step : steps_) {
+      if (step.operation != Operation::kForget) continue;
+      ForgetReceipt& receipt = receipts->emplace_back();
+      receipt.store_id = writer_.parts_.manifest->store_id();
+      receipt.lsn = step.lsn;
+      if (step.record == SIZE_MAX) continue;  // it was forgotten already
+      receipt.key_digest = DigestOf(keys_[step.key].bytes);
+      receipt.value_digest = step.mask->value_digest();
+    }
   }
 
   static absl::Status TooLarge() {
@@ -120,6 +138,9 @@ class Writer::Batch {
     size_t key = 0;  // in keys_
     std::unique_ptr<LoggedValue> value;
     std::unique_ptr<LoggedMask> mask;
+    size_t record = SIZE_MAX;  // in records_; SIZE_MAX: it changes nothing
+    size_t before = SIZE_MAX;  // in records_, of its key; SIZE_MAX: none
+    format::Lsn lsn = 0;       // of its record, or of its key's
   };
 
   void MakePayload(const BatchOperation& operation, Step* step) {
@@ -159,12 +180,18 @@ class Writer::Batch {
   // first that may not be done.
   absl::Status ChooseRecords() {
     records_.clear();
-    for (Step& step : steps_) {
+    for (size_t i = 0; i < steps_.size(); ++i) {
+      Step& step = steps_[i];
       Key& key = keys_[step.key];
+      step.record = SIZE_MAX;
+      step.before = key.last_record;
       const Ruling ruling = RulingOn(step.operation, key.state);
       if (ruling == Ruling::kNoChange) continue;
-      if (ruling != Ruling::kProceed) return StatusOf(ruling, key.state);
+      if (ruling != Ruling::kProceed) {
+        return WithOperation(StatusOf(ruling, key.state), i);
+      }
       PEAT_ASSIGN_OR_RETURN(AppendRecord record, RecordOf(step, key));
+      step.record = records_.size();
       if (key.last_record != SIZE_MAX) {
         records_[key.last_record].is_current = false;
       } else if (key.seen.has_record) {
@@ -229,6 +256,16 @@ class Writer::Batch {
     index.EndPublish(shard_bits_);
   }
 
+  // Whose receipts could be asked for.
+  void NoteLsns(std::span<const Appended> appended) {
+    for (Step& step : steps_) {
+      if (step.operation != Operation::kForget) continue;
+      const size_t record = step.record != SIZE_MAX ? step.record : step.before;
+      step.lsn = record != SIZE_MAX ? appended[record].lsn
+                                    : keys_[step.key].seen.record.header.lsn;
+    }
+  }
+
   // What a later record of the batch superseded never gets into the index.
   void MarkUnindexed(std::span<const Appended> appended) {
     if (writer_.parts_.ordered == nullptr) return;
@@ -250,7 +287,8 @@ class Writer::Batch {
   bool is_too_large_ = false;
 };
 
-absl::Status Writer::Write(std::span<const BatchOperation> operations) {
+absl::Status Writer::Write(std::span<const BatchOperation> operations,
+                           std::vector<ForgetReceipt>* receipts) {
   PEAT_RETURN_IF_ERROR(parts_.poison->status());
   if (operations.empty()) return absl::OkStatus();
   Batch batch(this, operations);
@@ -263,6 +301,7 @@ absl::Status Writer::Write(std::span<const BatchOperation> operations) {
     bool wake = false;
     PEAT_ASSIGN_OR_RETURN(const Attempt attempt, batch.Try(&lsn, &wake));
     if (attempt == Attempt::kDone) {
+      if (receipts != nullptr) batch.TakeReceipts(receipts);
       return Acknowledge(lsn, batch.logged_size(), wake);
     }
     PEAT_RETURN_IF_ERROR(

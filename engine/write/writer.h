@@ -18,6 +18,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
@@ -66,7 +67,9 @@ class Writer {
   absl::Status Enable(std::string_view key, std::string_view reason);
   absl::StatusOr<ForgetReceipt> Forget(std::string_view key,
                                        std::string_view reason);
-  absl::Status Write(std::span<const BatchOperation> operations);
+  // Adds the receipts of its forgets to `*receipts`, unless that is null.
+  absl::Status Write(std::span<const BatchOperation> operations,
+                     std::vector<ForgetReceipt>* receipts = nullptr);
 
  private:
   // What a write found. The record's views live as long as the epoch guard and

@@ -81,6 +81,8 @@ class QueryModelTest : public ::testing::TestWithParam<Variant> {
   static Pairs Expected(const State& state, const Query& query);
   void CheckScan(const Snapshot& snapshot, const State& state,
                  const Query& query) const;
+  void CheckSeek(const Snapshot& snapshot, const State& state,
+                 const Query& query, SimRandom& random) const;
   void CheckGet(const Snapshot& snapshot, const State& state,
                 SimRandom& random) const;
 
@@ -173,6 +175,32 @@ void QueryModelTest::CheckScan(const Snapshot& snapshot, const State& state,
   ASSERT_EQ(pairs, Expected(state, query));
 }
 
+// A cursor that goes to keys at random, ahead and back, and on from there.
+void QueryModelTest::CheckSeek(const Snapshot& snapshot, const State& state,
+                               const Query& query, SimRandom& random) const {
+  if (query.any_order || query.limit != UINT64_MAX) return;
+  const Pairs expected = Expected(state, query);
+  const std::unique_ptr<Cursor> cursor = snapshot.Scan(query);
+  auto at = expected.begin();
+  for (int i = 0; i < 30 && cursor->is_valid(); ++i) {
+    if (random.Chance(5)) {
+      cursor->Next();
+      ++at;
+    } else {
+      const std::string& key = RandomKey(random);
+      cursor->Seek(key);
+      at = std::find_if(expected.begin(), expected.end(), [&](const auto& one) {
+        return query.reverse ? one.first <= key : one.first >= key;
+      });
+    }
+    ASSERT_EQ(cursor->is_valid(), at != expected.end());
+    if (!cursor->is_valid()) break;
+    ASSERT_EQ(cursor->key(), at->first);
+    ASSERT_EQ(cursor->value(), at->second);
+  }
+  ASSERT_OK(cursor->status());
+}
+
 void QueryModelTest::CheckGet(const Snapshot& snapshot, const State& state,
                               SimRandom& random) const {
   const std::string& key = RandomKey(random);
@@ -237,6 +265,7 @@ TEST_P(QueryModelTest, AgreesWithAMapAsOfItsLsn) {
     for (const Open& any : open) {
       if (any.snapshot == nullptr) continue;
       CheckScan(*any.snapshot, any.state, RandomQuery(random));
+      CheckSeek(*any.snapshot, any.state, RandomQuery(random), random);
       CheckGet(*any.snapshot, any.state, random);
     }
   }

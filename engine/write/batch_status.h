@@ -1,0 +1,23 @@
+// What a refused batch answers: the status of the operation that was refused,
+// with that operation's place in the batch. Pure functions.
+
+#ifndef PEAT_ENGINE_WRITE_BATCH_STATUS_H_
+#define PEAT_ENGINE_WRITE_BATCH_STATUS_H_
+
+#include <cstddef>
+#include <optional>
+
+#include "absl/status/status.h"
+
+namespace peat::engine {
+
+// `status`, which must not be OK, with all its payloads; its message names
+// operation `index` of the batch, counted from 0.
+absl::Status WithOperation(const absl::Status& status, size_t index);
+
+// The index that WithOperation() has noted, if it has.
+std::optional<size_t> OperationIn(const absl::Status& status);
+
+}  // namespace peat::engine
+
+#endif  // PEAT_ENGINE_WRITE_BATCH_STATUS_H_
