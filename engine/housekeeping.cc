@@ -148,7 +148,7 @@ void Housekeeping::WatchSpace() {
       totals.used_bytes + totals.value_bytes,
       LimitsFor({.max_space_amplification = config.max_space_amplification,
                  .space_extra_min = config.space_extra_min,
-                 .segment_size = parts_.supply->current_segment_size()},
+                 .segment_size = parts_.supply->base_segment_size()},
                 totals.live_bytes + totals.tombstone_bytes - totals.idle_bytes +
                     totals.live_value_bytes));
 }

@@ -125,7 +125,7 @@ uint64_t Compaction::RoomForTombstones() const {
   for (const SealedSegment& input : inputs_) sum += input.segment->usage();
   const uint64_t all = sum.tombstone_bytes;
   // On a full disk the reserve must do, and makes one output.
-  const uint64_t all_fit = parts_.supply->current_segment_size();
+  const uint64_t all_fit = parts_.supply->base_segment_size();
   if (room_ + all <= all_fit) return all;
   return format::RoundUp<uint64_t>(all - sum.idle_bytes,
                                    format::kRecordAlignment);

@@ -111,15 +111,16 @@ Compactor::Counters Compactor::counters() const {
 }
 
 CompactionGoal Compactor::Goal() const {
-  const uint64_t size = parts_.supply->current_segment_size();
-  return {
-      .max_space_amplification = parts_.config->max_space_amplification,
-      .space_extra_min = parts_.config->space_extra_min,
-      .segment_size = size,
-      .output_size = is_short_of_space_
-                         ? size
-                         : std::max(size, parts_.config->space_extra_min / 2),
-      .last_lsn = parts_.appender->last_lsn()};
+  const uint64_t base = parts_.supply->base_segment_size();
+  return {.max_space_amplification = parts_.config->max_space_amplification,
+          .space_extra_min = parts_.config->space_extra_min,
+          .segment_size = base,
+          // On a full disk, what the reserve holds.
+          .output_size = is_short_of_space_
+                             ? base
+                             : std::max(parts_.supply->current_segment_size(),
+                                        parts_.config->space_extra_min / 2),
+          .last_lsn = parts_.appender->last_lsn()};
 }
 
 std::vector<Compactor::Known> Compactor::KnownSegments() const {

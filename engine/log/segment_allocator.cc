@@ -26,9 +26,6 @@ using format::ManifestSegment;
 using format::SegmentHeader;
 using format::SegmentId;
 
-// A store's share of its live bytes that one segment holds.
-constexpr uint64_t kSegmentsPerStore = 64;
-
 }  // namespace
 
 uint64_t RandomSalt(FileSystem& file_system) {
@@ -41,14 +38,9 @@ uint64_t RandomSalt(FileSystem& file_system) {
 
 SegmentAllocator::SegmentAllocator(const Core& core)
     : parts_(core),
+      sizer_(*core.config),
       store_id_(core.manifest->Current().store_id),
-      large_value_size_(LargeValueSize(current_segment_size())) {}
-
-uint64_t SegmentAllocator::SegmentSize(uint64_t live_bytes,
-                                       const Config& config) {
-  const uint64_t share = std::bit_floor(live_bytes / kSegmentsPerStore);
-  return std::clamp(share, config.segment_size_min, config.segment_size_max);
-}
+      large_value_size_(LargeValueSize(base_segment_size())) {}
 
 absl::Status SegmentAllocator::PrepareFor(uint64_t size, Need need) {
   if (parts_.appender->rolled_count() >= kRolledMax) {
@@ -66,17 +58,22 @@ absl::Status SegmentAllocator::PrepareAhead() {
 }
 
 absl::Status SegmentAllocator::Prepare(uint64_t size, Need need) {
+  sizer_.NoteSegment(parts_.config->now(), parts_.segments->LiveBytes());
   if (need == Need::kAddData) PEAT_RETURN_IF_ERROR(RefillReserveLocked());
-  const uint64_t capacity = std::max(
-      current_segment_size(), std::bit_ceil(Appender::NeededCapacity(size)));
-  PEAT_CHECK(capacity <= format::kSegmentSizeMax);
-  large_value_size_.store(LargeValueSize(current_segment_size()),
+  const uint64_t needed = std::bit_ceil(Appender::NeededCapacity(size));
+  PEAT_CHECK(needed <= format::kSegmentSizeMax);
+  large_value_size_.store(LargeValueSize(base_segment_size()),
                           std::memory_order_relaxed);
   PEAT_RETURN_IF_ERROR(
       parts_.manifest->Reserve(parts_.manifest->Current().segments.size() + 1));
   PEAT_ASSIGN_OR_RETURN(const SegmentId id, parts_.manifest->NewId());
   const std::string name = format::SegmentFileName(id);
-  PEAT_ASSIGN_OR_RETURN(Acquired acquired, Acquire(name, capacity, need));
+  PEAT_ASSIGN_OR_RETURN(
+      Acquired acquired,
+      Acquire(name,
+              {.wanted = std::max(current_segment_size(), needed),
+               .enough = std::max(base_segment_size(), needed)},
+              need));
   if (acquired.capacity < Appender::NeededCapacity(size)) {
     (void)parts_.directory->Unlink(name);  // an orphan is removed at open
     return absl::ResourceExhaustedError("reserve is too small");
@@ -97,18 +94,23 @@ bool SegmentAllocator::IsNamed(SegmentId id) const {
 }
 
 absl::StatusOr<SegmentAllocator::Acquired> SegmentAllocator::Acquire(
-    const std::string& name, uint64_t capacity, Need need) {
-  absl::StatusOr<std::unique_ptr<File>> file = parts_.directory->Create(name);
-  absl::Status status = file.status();
-  if (status.ok()) {
-    status = (*file)->Allocate(capacity);
-    if (status.ok()) return Acquired{*std::move(file), capacity};
+    const std::string& name, const Capacity& capacity, Need need) {
+  absl::Status status;
+  // Where there is no room for a large segment, a small one will do.
+  for (const uint64_t bytes : {capacity.wanted, capacity.enough}) {
+    absl::StatusOr<std::unique_ptr<File>> file = parts_.directory->Create(name);
+    status = file.status();
+    if (!status.ok()) break;
+    status = (*file)->Allocate(bytes);
+    if (status.ok()) return Acquired{*std::move(file), bytes};
     (void)parts_.directory->Unlink(name);
+    if (!absl::IsResourceExhausted(status)) break;
+    if (capacity.wanted == capacity.enough) break;
   }
   if (need == Need::kAddData || !absl::IsResourceExhausted(status)) {
     return status;
   }
-  return TakeReserve(kLogReserve, name, capacity);
+  return TakeReserve(kLogReserve, name, capacity.enough);
 }
 
 absl::StatusOr<SegmentAllocator::Acquired>
@@ -228,7 +230,7 @@ absl::Status SegmentAllocator::RefillReserve() {
 }
 
 absl::Status SegmentAllocator::RefillReserveLocked() {
-  const uint64_t size = current_segment_size();
+  const uint64_t size = base_segment_size();
   for (size_t i = 0; i < reserve_sizes_.size(); ++i) {
     if (reserve_sizes_[i] == size) continue;
     PEAT_RETURN_IF_ERROR(RefillOne(format::kReserveFileNames[i], size));

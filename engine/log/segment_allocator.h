@@ -25,6 +25,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "engine/log/core.h"
+#include "engine/log/segment_sizer.h"
 #include "engine/os/file_system.h"
 #include "engine/segment/config.h"
 #include "engine/segment/segment_set.h"
@@ -44,11 +45,14 @@ class SegmentAllocator {
 
   explicit SegmentAllocator(const Core& core);
 
-  // The segment size for a store of `live_bytes`: the power of two at or below
-  // a 64th of them, within the bounds.
-  static uint64_t SegmentSize(uint64_t live_bytes, const Config& config);
+  // The size of the next log segment, in bytes; and the size that the live
+  // bytes alone ask for (see segment_sizer.h), which is that of the reserve,
+  // too.
   uint64_t current_segment_size() const {
-    return SegmentSize(parts_.segments->LiveBytes(), *parts_.config);
+    return sizer_.Size(parts_.segments->LiveBytes());
+  }
+  uint64_t base_segment_size() const {
+    return SegmentSizer::BaseSize(parts_.segments->LiveBytes(), *parts_.config);
   }
 
   // Values over this size go to files of their own. As of the last segment
@@ -105,10 +109,15 @@ class SegmentAllocator {
   // Whether the manifest names the segment.
   bool IsNamed(format::SegmentId id) const;
 
-  // A file of `capacity` bytes named `name`: new, or made of the log's reserve
-  // if that must be and may be.
-  absl::StatusOr<Acquired> Acquire(const std::string& name, uint64_t capacity,
-                                   Need need)
+  // How many bytes a segment should have, and how many are enough.
+  struct Capacity {
+    uint64_t wanted = 0;
+    uint64_t enough = 0;
+  };
+  // A file of that capacity named `name`: new, or made of the log's reserve if
+  // that must be and may be.
+  absl::StatusOr<Acquired> Acquire(const std::string& name,
+                                   const Capacity& capacity, Need need)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static constexpr size_t kLogReserve = 0;
   static constexpr size_t kCompactionReserve = 1;
@@ -125,6 +134,7 @@ class SegmentAllocator {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const Core& parts_;
+  SegmentSizer sizer_;  // its NoteSegment() is called under mutex_
 
   // Held while a segment is being prepared, I/O included; taken with no other
   // lock held.
