@@ -174,6 +174,8 @@ absl::Status Engine::Close() {
 }
 
 absl::Status Engine::CloseLog() {
+  // What fails here is tried again by the next to open the store.
+  if (config_.background_compaction) (void)log_->compactor.JoinSmall();
   log_->EndBackground();
   absl::Status status = poison_.status();
   if (status.ok()) {

@@ -242,7 +242,7 @@ class Engine {
   Poison poison_;
   ManifestStore manifest_;
   const index::KeyHasher hasher_;
-  SegmentSet segments_;
+  SegmentSet segments_{config_.segment_count_max};
   index::HashIndex index_;
   const std::shared_ptr<Gate> gate_ = std::make_shared<Gate>();
   mutable Views views_;

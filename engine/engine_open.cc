@@ -177,8 +177,8 @@ absl::Status Engine::RecoverToWrite(std::unique_ptr<DirectoryLock> lock) {
       ++references[file];
     }
   }
-  RemoveOrphans(*directory_, manifest_.Current(), references,
-                found_snapshot_.name);
+  manifest_.Avoid(RemoveOrphans(*directory_, manifest_.Current(), references,
+                                found_snapshot_.name));
   log_ = std::make_unique<Log>(core_, std::move(lock), end, found_snapshot_);
   log_->references.Reset(std::move(references));
   views_.SetAppender(&log_->appender);

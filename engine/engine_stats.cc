@@ -109,6 +109,8 @@ Stats Engine::GetStats() const {
 
 // Of a store that is open to read only: nothing is known of tombstones.
 void Engine::CountSegments(const Manifest& manifest, Stats* stats) const {
+  uint64_t value_bytes = 0;
+  uint64_t live_value_bytes = 0;
   absl::flat_hash_map<SegmentId, format::Lsn> last_lsns;
   for (const ManifestSegment& entry : manifest.segments) {
     last_lsns[entry.id] = entry.last_lsn;
@@ -127,22 +129,28 @@ void Engine::CountSegments(const Manifest& manifest, Stats* stats) const {
     if (one.kind == SegmentStats::Kind::kAudit) {
       one.mask_bytes = std::exchange(one.live_bytes, 0);
     }
+    value_bytes += usage.value_bytes;
+    live_value_bytes += usage.live_value_bytes;
     const format::Lsn last_lsn = last_lsns[one.id];
     if (last_lsn != 0 && last_lsn <= stats->last_lsn) {
       one.age = stats->last_lsn - last_lsn;
     }
   }
-  const uint64_t stay_bytes = stats->live_bytes + stats->tombstone_bytes;
+  const uint64_t stay_bytes =
+      stats->live_bytes + stats->tombstone_bytes + live_value_bytes;
   if (stay_bytes > 0) {
-    stats->space_amplification = static_cast<double>(stats->used_bytes) /
-                                 static_cast<double>(stay_bytes);
+    stats->space_amplification =
+        static_cast<double>(stats->used_bytes + value_bytes) /
+        static_cast<double>(stay_bytes);
   }
 }
 
 void Engine::CountCompaction(Stats* stats) const {
+  uint64_t used_bytes = 0;
   uint64_t stay_bytes = 0;
   for (const SegmentFacts& fact : log_->compactor.Facts()) {
-    stay_bytes += fact.stay_bytes();
+    used_bytes += fact.used_bytes + fact.value_bytes;
+    stay_bytes += fact.stay_bytes() + fact.live_value_bytes;
     stats->segments.push_back(
         {.id = fact.id,
          .kind = PublicKind(fact.kind),
@@ -157,8 +165,8 @@ void Engine::CountCompaction(Stats* stats) const {
          .is_set_aside = fact.is_set_aside});
   }
   if (stay_bytes > 0) {
-    stats->space_amplification = static_cast<double>(stats->used_bytes) /
-                                 static_cast<double>(stay_bytes);
+    stats->space_amplification =
+        static_cast<double>(used_bytes) / static_cast<double>(stay_bytes);
   }
   const Compactor::Counters counters = log_->compactor.counters();
   stats->compaction_count = counters.compaction_count;

@@ -75,7 +75,8 @@ struct Manifest {
 
 inline constexpr size_t kManifestHeaderSize = 80;
 inline constexpr size_t kManifestSegmentSize = 64;
-inline constexpr size_t kManifestSegmentCountMax = 65'536;
+// As many as there are segment numbers.
+inline constexpr size_t kManifestSegmentCountMax = kSegmentNumberMax;
 
 // Adds `segment` where its id belongs; the manifest must not have it yet.
 void AddSegment(Manifest& manifest, const ManifestSegment& segment);

@@ -107,8 +107,9 @@ struct Stats {
   // Bytes of tombstones, in segments.
   uint64_t tombstone_bytes = 0;
 
-  // used_bytes over what must stay. Held below max_space_amplification by
-  // compaction, but for two segments or 8 MiB.
+  // Bytes of segments and of the value files that their records refer to, over
+  // what of both must stay. Held below max_space_amplification by compaction,
+  // but for two segments or 8 MiB.
   double space_amplification = 1;
 
   // Since the store was opened: compactions, bytes of segments that they have

@@ -10,7 +10,9 @@ namespace {
 using format::SegmentId;
 
 // In one go: bounds the time of one compaction, and what is unlinked after it.
+// More only of those that together are not more than one output.
 constexpr size_t kInputCountMax = 64;
+constexpr size_t kJoinedCountMax = 1024;
 
 // A segment from which less than this share can be gained is left alone.
 constexpr uint64_t kGainShareMin = 16;
@@ -24,8 +26,11 @@ constexpr uint64_t kNearlyEmptyShare = 8;
 // So many segments of a kind that are so small are joined to one.
 constexpr size_t kSmallCount = 8;
 
-// Those of the log only if a store has more segments than this.
+// Those of the log only if a store has more segments than this, or so many that
+// are tiny: a program that opens the store for a few writes leaves one of them.
 constexpr size_t kSegmentCountMax = 512;
+constexpr size_t kTinyCount = 32;
+constexpr uint64_t kTinySize = format::kSegmentSizeMin / kSmallCount;
 
 // Believed idle tombstones of more than this share of all bytes are swept out
 // even where the bound does not ask for it: they cost the index nothing, but
@@ -81,8 +86,11 @@ std::vector<SegmentId> TakeWhatFits(
     const std::vector<const SegmentFacts*>& candidates, uint64_t size) {
   std::vector<SegmentId> inputs;
   uint64_t stay = format::kSegmentHeaderSize;
+  uint64_t used = 0;
   for (const SegmentFacts* const candidate : candidates) {
-    if (inputs.size() == kInputCountMax) break;
+    used += candidate->used_bytes;
+    if (inputs.size() >= kInputCountMax && used > size) break;
+    if (inputs.size() == kJoinedCountMax) break;
     stay += candidate->stay_bytes();
     if (!inputs.empty() && candidate->stay_bytes() > 0 && stay > size) break;
     inputs.push_back(candidate->id);
@@ -121,25 +129,30 @@ bool IsOverAllowance(std::span<const SegmentFacts> facts,
 
 namespace {
 
+uint64_t SmallSize(const CompactionGoal& goal) {
+  return goal.segment_size / kSmallCount;
+}
+
 // Of what little survives, a compaction makes a small segment, and what is for
 // audit never dies: when there are enough to fill a segment, they are joined.
 // Fewer at a time would be rewritten often. Those of the log are small because
 // the store was, and so were its segments, or because it is closed often: they
-// are joined when there are many.
+// are joined when there are many, or many that are tiny.
 std::vector<SegmentId> PickSmall(std::span<const SegmentFacts> facts,
                                  format::SegmentKind kind,
                                  const CompactionGoal& goal) {
-  if (kind == format::SegmentKind::kLog && facts.size() <= kSegmentCountMax) {
-    return {};
-  }
+  const bool has_few =
+      kind == format::SegmentKind::kLog && facts.size() <= kSegmentCountMax;
+  const uint64_t size_max =
+      has_few ? std::min(kTinySize, SmallSize(goal)) : SmallSize(goal);
   std::vector<const SegmentFacts*> small;
   for (const SegmentFacts& segment : facts) {
     if (segment.may_be_input && segment.kind == kind &&
-        segment.used_bytes <= goal.segment_size / kSmallCount) {
+        segment.used_bytes <= size_max) {
       small.push_back(&segment);
     }
   }
-  if (small.size() < kSmallCount) return {};
+  if (small.size() < (has_few ? kTinyCount : kSmallCount)) return {};
   return TakeWhatFits(small, goal.segment_size);
 }
 
@@ -168,6 +181,17 @@ void LeaveWhatTombstonesNeed(const TombstoneSums& sums,
 
 }  // namespace
 
+std::vector<SegmentId> PickToJoin(std::span<const SegmentFacts> facts,
+                                  const CompactionGoal& goal) {
+  for (const auto kind :
+       {format::SegmentKind::kAudit, format::SegmentKind::kCompacted,
+        format::SegmentKind::kLog}) {
+    std::vector<SegmentId> small = PickSmall(facts, kind, goal);
+    if (small.size() > 1) return small;
+  }
+  return {};
+}
+
 std::vector<SegmentId> PickInputs(std::span<const SegmentFacts> facts,
                                   const CompactionGoal& goal) {
   uint64_t used = 0;
@@ -186,12 +210,8 @@ std::vector<SegmentId> PickInputs(std::span<const SegmentFacts> facts,
   }
   // Costs nothing but the edit.
   if (!empty.empty()) return empty;
-  for (const auto kind :
-       {format::SegmentKind::kAudit, format::SegmentKind::kCompacted,
-        format::SegmentKind::kLog}) {
-    std::vector<SegmentId> small = PickSmall(facts, kind, goal);
-    if (small.size() > 1) return small;
-  }
+  std::vector<SegmentId> small = PickToJoin(facts, goal);
+  if (!small.empty()) return small;
   if (!IsOverAllowance(facts, goal)) {
     LeaveWhatTombstonesNeed({used, tombstones, idle}, &candidates);
   }
@@ -204,17 +224,43 @@ std::vector<SegmentId> PickInputs(std::span<const SegmentFacts> facts,
   return TakeWhatFits(candidates, goal.output_size);
 }
 
+namespace {
+
+// Segments that may be joined with others of their kind: what is for audit
+// keeps apart.
+struct SmallCounts {
+  size_t audit = 0;
+  size_t others = 0;
+  size_t& Of(const SegmentFacts& segment) {
+    return segment.kind == format::SegmentKind::kAudit ? audit : others;
+  }
+};
+
+SmallCounts CountSmall(std::span<const SegmentFacts> facts,
+                       const CompactionGoal& goal, SegmentId last_id) {
+  SmallCounts counts;
+  for (const SegmentFacts& segment : facts) {
+    if (!segment.may_be_input || segment.id > last_id) continue;
+    if (segment.used_bytes <= SmallSize(goal)) ++counts.Of(segment);
+  }
+  return counts;
+}
+
+}  // namespace
+
 std::vector<SegmentId> PickForFullPass(std::span<const SegmentFacts> facts,
                                        const CompactionGoal& goal,
                                        SegmentId last_id) {
   std::vector<const SegmentFacts*> candidates;
+  SmallCounts small = CountSmall(facts, goal, last_id);
   for (const SegmentFacts& segment : facts) {
     if (!segment.may_be_input || segment.id > last_id) continue;
     // Its header alone is not worth a rewrite; each tombstone may be.
     const bool has_gain =
         segment.gain_bytes() > 2 * format::kSegmentHeaderSize ||
         segment.dead_value_bytes() > 0 || segment.tombstone_bytes > 0 ||
-        HoldsNothing(segment);
+        HoldsNothing(segment) ||
+        (segment.used_bytes <= SmallSize(goal) && small.Of(segment) > 1);
     if (has_gain) candidates.push_back(&segment);
   }
   // What shadows comes after what is shadowed, so that tombstones can go.

@@ -75,8 +75,13 @@ bool IsOverAllowance(std::span<const SegmentFacts> facts,
 std::vector<format::SegmentId> PickInputs(std::span<const SegmentFacts> facts,
                                           const CompactionGoal& goal);
 
+// Of these, segments that are so small and so many that they are to be joined,
+// whatever the bound says; empty if there are none.
+std::vector<format::SegmentId> PickToJoin(std::span<const SegmentFacts> facts,
+                                          const CompactionGoal& goal);
+
 // The next segments of a pass over all: the oldest of those with an id up to
-// `last_id` that have anything to gain.
+// `last_id` that have anything to gain, or are small and not alone.
 std::vector<format::SegmentId> PickForFullPass(
     std::span<const SegmentFacts> facts, const CompactionGoal& goal,
     format::SegmentId last_id);

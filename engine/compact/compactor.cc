@@ -65,7 +65,29 @@ absl::StatusOr<Compactor::Step> Compactor::RunOnce() {
   return retired_.empty() ? Step::kNothing : Step::kWaiting;
 }
 
+absl::Status Compactor::JoinSmall() {
+  index::MutexLock lock(&mutex_);
+  PEAT_RETURN_IF_ERROR(CheckGoesOn());
+  const std::vector<Known> known = KnownSegments();
+  const std::vector<SegmentId> inputs =
+      PickToJoin(CautiousFactsOf(known), Goal());
+  if (inputs.empty()) return absl::OkStatus();
+  return Compact(known, inputs).status();
+}
+
+// Their records are few bytes, so the segment would be active for long. Where
+// there is no space for another, it goes on.
+void Compactor::EndActiveForValues() const {
+  const Appender::Progress progress = parts_.appender->TakeProgress();
+  if (progress.active == nullptr) return;
+  const SegmentUsage usage = progress.active->segment->usage();
+  if (usage.value_bytes <= usage.live_value_bytes) return;
+  if (!parts_.supply->PrepareFor(0, Need::kAddData).ok()) return;
+  (void)parts_.appender->EndActive();
+}
+
 absl::Status Compactor::CompactAll() {
+  EndActiveForValues();
   PEAT_RETURN_IF_ERROR(parts_.sealer->SyncAndSeal());
   absl::Status damage;
   std::optional<SegmentId> last_id;

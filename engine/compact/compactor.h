@@ -46,6 +46,10 @@ class Compactor final {
   // that is damaged is set aside; the rest goes on, and DataLoss is returned.
   absl::Status CompactAll() ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // Joins what is so small and so much that RunOnce() would: a store that is
+  // closed after each few writes may never get there.
+  absl::Status JoinSmall() ABSL_LOCKS_EXCLUDED(mutex_);
+
   // Calls `work` while no compaction is under way.
   absl::Status AtRest(absl::FunctionRef<absl::Status()> work)
       ABSL_LOCKS_EXCLUDED(mutex_);
@@ -79,6 +83,8 @@ class Compactor final {
   };
   using Known = SealedSegment;  // or one that is not sealed yet
 
+  // Ends the active segment if it refers to value files that nobody needs.
+  void EndActiveForValues() const;
   absl::Status CheckGoesOn() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Every segment of the manifest that is open, ascending by id.
   std::vector<Known> KnownSegments() const;

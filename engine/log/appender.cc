@@ -90,7 +90,7 @@ bool Appender::MakeRoom(uint64_t size) {
 }
 
 bool Appender::RefersToMuch() const {
-  constexpr uint64_t kValueShare = 16;
+  constexpr uint64_t kValueShare = 4;
   const Segment& segment = *active_->segment;
   return segment.usage().value_bytes >
          kValueShare * segment.identity().capacity;

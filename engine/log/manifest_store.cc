@@ -21,8 +21,11 @@ using format::SegmentId;
 
 constexpr uint64_t kReservedSizeMin = uint64_t{32} << 10;
 
-// Ids that one edit makes available to NewId().
-constexpr SegmentId kIdStride = 256;
+// Ids that one edit makes available to NewId(): twice as many as the one
+// before. A process that lives for one write leaves none behind that it has not
+// used, one that writes for long has few such edits.
+constexpr SegmentId kIdStrideMin = 2;
+constexpr SegmentId kIdStrideMax = 256;
 
 // Whether two sound copies may be of one store.
 absl::Status CheckAgree(const Manifest& a, const Manifest& b) {
@@ -100,9 +103,15 @@ ManifestStore::ManifestStore(Directory* directory, NewestManifest current,
       newest_copy_(current.copy),
       is_confirmed_(current.both_newest),
       names_durable_(current.both_sound),
-      unused_id_(current_.next_id) {}
+      unused_id_(current_.next_id),
+      id_stride_(kIdStrideMin) {}
 
 absl::Status ManifestStore::Reserve(size_t segment_count) {
+  index::MutexLock lock(&mutex_);
+  return ReserveLocked(segment_count);
+}
+
+absl::Status ManifestStore::ReserveLocked(size_t segment_count) {
   if (segment_count > format::kManifestSegmentCountMax) {
     return absl::ResourceExhaustedError(
         absl::StrFormat("manifest has room for %d segments, %d are needed",
@@ -111,7 +120,6 @@ absl::Status ManifestStore::Reserve(size_t segment_count) {
   const uint64_t size =
       std::max(kReservedSizeMin,
                std::bit_ceil<uint64_t>(format::ManifestSize(segment_count)));
-  index::MutexLock lock(&mutex_);
   if (size <= reserved_size_) return absl::OkStatus();
   for (const char* const name : format::kManifestFileNames) {
     absl::StatusOr<std::unique_ptr<File>> file =
@@ -145,6 +153,7 @@ absl::Status ManifestStore::EditLocked(
   next.generation = current_.generation + 1;
   PEAT_CHECK(next.store_id == current_.store_id);
   PEAT_CHECK(next.next_id >= current_.next_id);
+  PEAT_RETURN_IF_ERROR(ReserveLocked(next.segments.size()));
   const std::string bytes = EncodeManifest(next);
   PEAT_CHECK(bytes.size() <= reserved_size_);
   // Both are open before either is written: no file handle left is no reason
@@ -185,12 +194,29 @@ Manifest ManifestStore::Current() const {
 absl::StatusOr<SegmentId> ManifestStore::NewId() {
   index::MutexLock lock(&mutex_);
   if (HasBug(Bug::kIdReused)) return unused_id_++;
-  if (unused_id_ == current_.next_id) {
-    PEAT_RETURN_IF_ERROR(
-        EditLocked([](Manifest& manifest) { manifest.next_id += kIdStride; }));
+  for (;;) {
+    PEAT_RETURN_IF_ERROR(ReserveIds());
+    PEAT_CHECK(unused_id_ < current_.next_id);
+    const SegmentId id = unused_id_++;
+    if (!avoided_ids_.contains(id)) return id;
   }
-  PEAT_CHECK(unused_id_ < current_.next_id);
-  return unused_id_++;
+}
+
+absl::Status ManifestStore::ReserveIds() {
+  if (unused_id_ < current_.next_id) return absl::OkStatus();
+  const SegmentId stride = id_stride_;
+  if (format::kSegmentIdMax - unused_id_ < stride) {
+    return absl::ResourceExhaustedError("all ids have been given out");
+  }
+  PEAT_RETURN_IF_ERROR(
+      EditLocked([stride](Manifest& manifest) { manifest.next_id += stride; }));
+  id_stride_ = std::min(2 * stride, kIdStrideMax);
+  return absl::OkStatus();
+}
+
+void ManifestStore::Avoid(const std::vector<SegmentId>& ids) {
+  index::MutexLock lock(&mutex_);
+  avoided_ids_.insert(ids.begin(), ids.end());
 }
 
 uint64_t ManifestStore::disk_bytes() const {

@@ -12,8 +12,10 @@
 #define PEAT_ENGINE_LOG_MANIFEST_STORE_H_
 
 #include <memory>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -52,8 +54,10 @@ class ManifestStore {
   // so that edits need none. ResourceExhausted changes nothing.
   absl::Status Reserve(size_t segment_count) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Changes the manifest by `change` and makes that durable. Space for it must
-  // have been reserved. A failed write or sync poisons the store.
+  // Changes the manifest by `change` and makes that durable. Only where it has
+  // more segments than space was reserved for, since others have used that
+  // space, it acquires more; ResourceExhausted then changes nothing. A failed
+  // write or sync poisons the store.
   absl::Status Edit(absl::FunctionRef<void(format::Manifest&)> change)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -66,13 +70,23 @@ class ManifestStore {
   const format::StoreId& store_id() const { return store_id_; }
 
   // A new id: durably never given out before. Takes a manifest edit every so
-  // many calls.
+  // many calls, the more the rarer: what an edit has made available and nobody
+  // has taken when the process ends is never given out.
   absl::StatusOr<format::SegmentId> NewId() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Files that are not the store's have these ids in their names: NewId()
+  // passes over them.
+  void Avoid(const std::vector<format::SegmentId>& ids)
+      ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Bytes of disk that the two files take.
   uint64_t disk_bytes() const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
+  absl::Status ReserveLocked(size_t segment_count)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Makes sure that there is an id to give out.
+  absl::Status ReserveIds() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status EditLocked(absl::FunctionRef<void(format::Manifest&)> change)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -88,6 +102,8 @@ class ManifestStore {
   bool names_durable_ ABSL_GUARDED_BY(mutex_);
   uint64_t reserved_size_ ABSL_GUARDED_BY(mutex_) = 0;  // of each file
   format::SegmentId unused_id_ ABSL_GUARDED_BY(mutex_);
+  absl::flat_hash_set<format::SegmentId> avoided_ids_ ABSL_GUARDED_BY(mutex_);
+  format::SegmentId id_stride_ ABSL_GUARDED_BY(mutex_);  // of the next edit
 };
 
 }  // namespace peat::engine

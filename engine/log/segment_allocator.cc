@@ -60,6 +60,7 @@ absl::Status SegmentAllocator::PrepareAhead() {
 absl::Status SegmentAllocator::Prepare(uint64_t size, Need need) {
   sizer_.NoteSegment(parts_.config->now(), parts_.segments->LiveBytes());
   if (need == Need::kAddData) PEAT_RETURN_IF_ERROR(RefillReserveLocked());
+  PEAT_RETURN_IF_ERROR(CheckNumbers(need));
   const uint64_t needed = std::bit_ceil(Appender::NeededCapacity(size));
   PEAT_CHECK(needed <= format::kSegmentSizeMax);
   large_value_size_.store(LargeValueSize(base_segment_size()),
@@ -84,6 +85,17 @@ absl::Status SegmentAllocator::Prepare(uint64_t size, Need need) {
     (void)parts_.directory->Unlink(name);
   }
   return status;
+}
+
+// Before the manifest names it: a segment without a number would be in the way
+// of every later one.
+absl::Status SegmentAllocator::CheckNumbers(Need need) const {
+  const size_t kept = need == Need::kAddData ? 2 * kNumbersKept : kNumbersKept;
+  const size_t free_count = parts_.segments->free_number_count();
+  if (free_count > kept) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrFormat(
+      "%d more segments can be named, and they are kept for %s", free_count,
+      need == Need::kAddData ? "deletes and compaction" : "compaction"));
 }
 
 bool SegmentAllocator::IsNamed(SegmentId id) const {

@@ -43,6 +43,11 @@ class SegmentAllocator {
   // are more, none is prepared ahead, and a writer that needs one seals them.
   static constexpr size_t kRolledMax = 128;
 
+  // Numbers of segments that are kept back: for segments of compaction, which
+  // give more back than they take; and as many more for those of deletes, which
+  // give it something to do.
+  static constexpr size_t kNumbersKept = 256;
+
   explicit SegmentAllocator(const Core& core);
 
   // The size of the next log segment, in bytes; and the size that the live
@@ -103,6 +108,7 @@ class SegmentAllocator {
  private:
   absl::Status Prepare(uint64_t size, Need need)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status CheckNumbers(Need need) const;
   absl::Status RefillReserveLocked() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status RefillOne(const std::string& name, uint64_t size)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -1,8 +1,10 @@
 #include "engine/recover/recovery.h"
 
 #include <algorithm>
+#include <array>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -13,6 +15,7 @@
 #include "engine/segment/segment_scanner.h"
 #include "format/check.h"
 #include "format/file_name.h"
+#include "format/segment_header.h"
 #include "format/status_macros.h"
 
 namespace peat::engine {
@@ -116,6 +119,34 @@ void CountAs(const format::SnapshotSegment& known, Segment* segment) {
   segment->mask_counts().Add(KeyState::kForgotten,
                              static_cast<int64_t>(known.forgotten));
   for (const SegmentId file : known.values) segment->AddValueFile(file);
+}
+
+// Whose a segment or value file is, by its header; nullopt: nobody's, it has
+// only such a name. Fails when that cannot be read.
+absl::StatusOr<std::optional<format::StoreId>> OwnerOf(
+    const Directory& directory, const std::string& name, SegmentId id) {
+  const absl::StatusOr<std::unique_ptr<File>> file =
+      directory.Open(name, OpenMode::kRead);
+  absl::Status status = file.status();
+  std::array<std::byte, format::kSegmentHeaderSize> bytes = {};
+  size_t size = 0;
+  if (status.ok()) {
+    const absl::StatusOr<size_t> got = (*file)->ReadAt(0, bytes);
+    size = got.value_or(0);
+    status = got.status();
+  }
+  // Others are no regular files.
+  if (absl::IsDataLoss(status) || absl::IsResourceExhausted(status)) {
+    return status;
+  }
+  const absl::StatusOr<format::SegmentHeader> header =
+      format::DecodeSegmentHeader(format::ByteView(bytes).first(size));
+  if (!header.ok() || header->id != id) return std::nullopt;
+  return header->store_id;
+}
+
+bool IsSegmentOrValue(FileKind kind) {
+  return kind == FileKind::kSegment || kind == FileKind::kValue;
 }
 
 }  // namespace
@@ -271,6 +302,10 @@ absl::Status CheckIds(const Directory& directory, const Manifest& manifest) {
   for (const std::string& name : names) {
     const std::optional<FileName> parsed = format::ParseFileName(name);
     if (!parsed.has_value() || parsed->id < manifest.next_id) continue;
+    if (!IsSegmentOrValue(parsed->kind)) continue;
+    PEAT_ASSIGN_OR_RETURN(const std::optional<format::StoreId> owner,
+                          OwnerOf(directory, name, parsed->id));
+    if (owner != manifest.store_id) continue;
     return absl::DataLossError(absl::StrFormat(
         "%s is newer than MANIFEST-0 and MANIFEST-1, which are old copies",
         name));
@@ -278,11 +313,13 @@ absl::Status CheckIds(const Directory& directory, const Manifest& manifest) {
   return absl::OkStatus();
 }
 
-void RemoveOrphans(Directory& directory, const Manifest& manifest,
-                   const ValueReferences::Counts& value_files,
-                   std::string_view snapshot_name) {
+std::vector<SegmentId> RemoveOrphans(Directory& directory,
+                                     const Manifest& manifest,
+                                     const ValueReferences::Counts& value_files,
+                                     std::string_view snapshot_name) {
+  std::vector<SegmentId> left;
   const absl::StatusOr<std::vector<std::string>> names = directory.List();
-  if (!names.ok()) return;
+  if (!names.ok()) return left;
   for (const std::string& name : *names) {
     const std::optional<FileName> parsed = format::ParseFileName(name);
     if (!parsed.has_value()) continue;
@@ -296,8 +333,19 @@ void RemoveOrphans(Directory& directory, const Manifest& manifest,
     if (parsed->kind == FileKind::kValue) {
       is_orphan = !value_files.contains(parsed->id);
     }
-    if (is_orphan) (void)directory.Unlink(name);
+    if (!is_orphan) continue;
+    if (IsSegmentOrValue(parsed->kind)) {
+      const absl::StatusOr<std::optional<format::StoreId>> owner =
+          OwnerOf(directory, name, parsed->id);
+      const bool is_foreign =
+          owner.ok() && owner->has_value() && **owner != manifest.store_id;
+      if (is_foreign || !directory.Unlink(name).ok())
+        left.push_back(parsed->id);
+    } else {
+      (void)directory.Unlink(name);
+    }
   }
+  return left;
 }
 
 }  // namespace peat::engine

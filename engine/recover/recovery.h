@@ -66,17 +66,21 @@ absl::Status OpenDamagedTail(const Directory& directory, const LogTail& tail,
                              SegmentSet* segments,
                              std::vector<ReplaySource>* sources);
 
-// DataLoss if a file has an id that this manifest has never given out: it is
-// not the newest one that there was.
+// DataLoss if a segment or value file of this store has an id that this
+// manifest has never given out: it is not the newest one that there was. Files
+// that only have such a name, empty ones or those of another store, say
+// nothing.
 absl::Status CheckIds(const Directory& directory,
                       const format::Manifest& manifest);
 
 // Unlinks segments that the manifest does not name, with their hint files,
 // value files that no record refers to, index images but the one called
-// `snapshot_name`, and temporaries. What fails stays for the next time.
-void RemoveOrphans(Directory& directory, const format::Manifest& manifest,
-                   const ValueReferences::Counts& value_files,
-                   std::string_view snapshot_name);
+// `snapshot_name`, and temporaries. What fails stays for the next time, and so
+// does a segment or value file of another store, which somebody may have put
+// there by mistake. Returns the ids in the names of those that stay.
+std::vector<format::SegmentId> RemoveOrphans(
+    Directory& directory, const format::Manifest& manifest,
+    const ValueReferences::Counts& value_files, std::string_view snapshot_name);
 
 }  // namespace peat::engine
 

@@ -62,16 +62,17 @@ struct Config {
   uint64_t snapshot_bytes_min = uint64_t{4} << 20;
   bool background_snapshots = true;
 
-  // For tests: the bounds of the segment size (powers of two), what a small
-  // store may use beyond the bound, who runs the background, how many threads
-  // recovery uses, a hash so weak that keys collide (bits that are kept; 0: the
-  // real one), the memory that a query on a store without order may take, how
-  // many keys the building of an ordered index lists at a time, what time it
-  // is (since some instant; and since 1970-01-01 UTC, in microseconds), how
-  // to let time pass,
-  // and what happens amid a compaction.
+  // For tests: the bounds of the segment size (powers of two), how many
+  // segments there may be, what a small store may use beyond the bound, who
+  // runs the background, how many threads recovery uses, a hash so weak that
+  // keys collide (bits that are kept; 0: the real one), the memory that a query
+  // on a store without order may take, how many keys the building of an ordered
+  // index lists at a time, what time it is (since some instant; and since
+  // 1970-01-01 UTC, in microseconds), how to let time pass, and what happens
+  // amid a compaction.
   uint64_t segment_size_min = format::kSegmentSizeMin;
   uint64_t segment_size_max = format::kSegmentSizeMax;
+  format::SegmentNumber segment_count_max = format::kSegmentNumberMax;
   uint64_t space_extra_min = uint64_t{8} << 20;
   bool background_threads = true;
   int recovery_threads = 0;  // 0: as many as there are cores, at most 4

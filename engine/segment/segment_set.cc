@@ -28,9 +28,9 @@ absl::Status SegmentSet::AddOwner(Owner owner) {
     number = free_numbers_.back();
     free_numbers_.pop_back();
     owner.segment->set_has_used_number();
-  } else if (number > format::kSegmentNumberMax) {
-    return absl::ResourceExhaustedError(absl::StrFormat(
-        "all %d segment numbers are taken", format::kSegmentNumberMax));
+  } else if (number > number_max_) {
+    return absl::ResourceExhaustedError(
+        absl::StrFormat("all %d segment numbers are taken", number_max_));
   } else {
     owners_.emplace_back();
   }
@@ -64,6 +64,12 @@ void SegmentSet::Place(Owner owner, SegmentNumber number) {
   PEAT_CHECK(owners_[number].segment == nullptr);
   owners_[number] = std::move(owner);
   list_.reset();
+}
+
+size_t SegmentSet::free_number_count() const {
+  index::MutexLock lock(&mutex_);
+  const size_t given = owners_.empty() ? 0 : owners_.size() - 1;
+  return free_numbers_.size() + (number_max_ - given);
 }
 
 void SegmentSet::Exchange(Some retired, Some copies) {

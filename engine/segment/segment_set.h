@@ -29,7 +29,10 @@ namespace peat::engine {
 
 class SegmentSet {
  public:
-  SegmentSet() = default;
+  // It gives out numbers up to `number_max`.
+  explicit SegmentSet(
+      format::SegmentNumber number_max = format::kSegmentNumberMax)
+      : number_max_(number_max) {}
   SegmentSet(const SegmentSet&) = delete;
   SegmentSet& operator=(const SegmentSet&) = delete;
   ~SegmentSet();
@@ -48,6 +51,9 @@ class SegmentSet {
   // Exchange() says that it stands for them.
   absl::Status AddCopies(std::shared_ptr<Segment> segment)
       ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // How many more segments there can be.
+  size_t free_number_count() const ABSL_LOCKS_EXCLUDED(mutex_);
 
   // The segment `number`, which must have come from the index, under an epoch
   // guard that is still held.
@@ -98,6 +104,8 @@ class SegmentSet {
   static constexpr size_t kChunkCount =
       (format::kSegmentNumberMax + kChunkSize) / kChunkSize;
   using Chunk = std::array<std::atomic<Segment*>, kChunkSize>;
+
+  const format::SegmentNumber number_max_;
 
   // The innermost lock of the engine: nothing is acquired and no I/O is done
   // under it.

@@ -129,6 +129,10 @@ TEST(CompactionPolicyTest, JoinsSmallSegmentsOfAKind) {
 
 // As a store grows, so do its segments.
 TEST(CompactionPolicyTest, JoinsWhatAGrowingStoreLeavesBehindWhenThereIsMuch) {
+  constexpr uint64_t kLarge = uint64_t{256} << 20;
+  CompactionGoal goal = kGoal;
+  goal.segment_size = kLarge;
+  goal.output_size = kLarge;
   std::vector<SegmentFacts> facts;
   const auto add = [&facts](uint64_t size) {
     for (int i = 0; i < 64; ++i) {
@@ -136,14 +140,50 @@ TEST(CompactionPolicyTest, JoinsWhatAGrowingStoreLeavesBehindWhenThereIsMuch) {
       facts.back().used_bytes = size;
     }
   };
-  for (uint64_t size = kSize / 128; size <= kSize; size *= 2) add(size);
+  for (uint64_t size = kLarge / 128; size <= kLarge; size *= 2) add(size);
   ASSERT_EQ(facts.size(), 512);
-  EXPECT_THAT(PickInputs(facts, kGoal), IsEmpty());
-  add(kSize);
+  EXPECT_THAT(PickInputs(facts, goal), IsEmpty());
+  add(kLarge);
   // The first, which are the smallest.
-  const std::vector<format::SegmentId> inputs = PickInputs(facts, kGoal);
-  ASSERT_THAT(inputs, SizeIs(64));
-  EXPECT_EQ(inputs.back(), 64);
+  const std::vector<format::SegmentId> inputs = PickInputs(facts, goal);
+  ASSERT_THAT(inputs, SizeIs(64 + 31));  // of 2 MiB and of 4
+  EXPECT_EQ(inputs.back(), 95);
+}
+
+// A store that is opened for a few writes at a time.
+TEST(CompactionPolicyTest, JoinsTinySegmentsOfTheLogWhenThereAreSome) {
+  std::vector<SegmentFacts> facts = Segments(std::vector<uint64_t>(31, 5000));
+  for (SegmentFacts& fact : facts) fact.used_bytes = 9000;
+  EXPECT_THAT(PickToJoin(facts, kGoal), IsEmpty());
+
+  facts.push_back(facts.back());
+  facts.back().id = 32;
+
+  EXPECT_THAT(PickToJoin(facts, kGoal), SizeIs(32));
+  EXPECT_THAT(PickInputs(facts, kGoal), SizeIs(32));
+}
+
+TEST(CompactionPolicyTest, JoinsAsManyAtATimeAsOneOutputHolds) {
+  std::vector<SegmentFacts> facts = Segments(std::vector<uint64_t>(2000, 5000));
+  for (SegmentFacts& fact : facts) fact.used_bytes = 9000;
+
+  const std::vector<format::SegmentId> inputs =
+      PickForFullPass(facts, kGoal, 2000);
+
+  EXPECT_THAT(inputs, SizeIs(kSize / 9000));
+}
+
+TEST(CompactionPolicyTest, AFullPassLeavesTheOnlySmallSegmentAlone) {
+  std::vector<SegmentFacts> facts = Segments({900'000, 5000, 5000});
+  facts[0].used_bytes = 905'000;
+  facts[1].used_bytes = 9000;
+  facts[2].used_bytes = 9000;
+  EXPECT_THAT(PickForFullPass(facts, kGoal, 2), IsEmpty());
+
+  EXPECT_THAT(PickForFullPass(facts, kGoal, 3), ElementsAre(2, 3));
+
+  facts[2].kind = format::SegmentKind::kAudit;
+  EXPECT_THAT(PickForFullPass(facts, kGoal, 3), IsEmpty());
 }
 
 TEST(CompactionPolicyTest, AFullPassGoesFromOldToNew) {
