@@ -27,8 +27,6 @@ namespace {
 
 using format::ByteView;
 using format::Location;
-using format::Manifest;
-using format::ManifestSegment;
 using format::Record;
 using format::RecordKind;
 using format::SegmentId;
@@ -54,17 +52,18 @@ Compaction::Compaction(const Core& core, std::vector<SealedSegment> inputs,
 
 absl::Status Compaction::Run() {
   PEAT_RETURN_IF_ERROR(CheckInputs());
-  LetWritersPass();
   room_ = RoomForRecords();
+  LetWritersPass();
+  Reach(CompactionPoint::kPassed);
   for (uint32_t i = 0; i < inputs_.size(); ++i) {
     PEAT_RETURN_IF_ERROR(CopyFrom(i));
   }
   Reach(CompactionPoint::kScanned);
   PEAT_RETURN_IF_ERROR(CopyTombstones());
   PEAT_RETURN_IF_ERROR(FinishOutputs());
-  // All that has superseded anything that was not copied.
+  const format::Lsn superseded_by = AwaitSuperseding();
   if (!HasBug(Bug::kSupersededNotDurable)) {
-    PEAT_RETURN_IF_ERROR(parts_.syncer->SyncUpTo(parts_.appender->last_lsn()));
+    PEAT_RETURN_IF_ERROR(parts_.syncer->SyncUpTo(superseded_by));
   }
   if (HasBug(Bug::kUnlinkBeforeCommit)) {
     for (const SealedSegment& input : inputs_) {
@@ -110,7 +109,20 @@ void Compaction::LetWritersPass() {
   }
 }
 
-// What is live only gets less from here on.
+// Everything that was not copied has been superseded up to the lsn that this
+// returns, and the index does not lead to any of it any more. What was found by
+// the index is so already; but an input is also left out when nothing in it
+// counts as live, and that is said before the index moves.
+format::Lsn Compaction::AwaitSuperseding() {
+  if (HasBug(Bug::kCountedEarly)) return parts_.appender->last_lsn();
+  const format::Lsn lsn = parts_.appender->AwaitUnit();
+  parts_.index->AwaitChanges();
+  return lsn;
+}
+
+// What is live only gets less from here on. A writer counts the record that it
+// supersedes no longer before the index ceases to lead to it; so this is taken
+// before those who write are awaited, or what is copied might be more.
 uint64_t Compaction::RoomForRecords() const {
   SegmentUsage sum;
   for (const SealedSegment& input : inputs_) {
@@ -369,43 +381,6 @@ absl::Status Compaction::FinishOutputs() {
   }
   return parts_.manifest->Reserve(parts_.manifest->Current().segments.size() +
                                   outputs_.size());
-}
-
-absl::Status Compaction::Commit() {
-  // Before the edit, since it can fail.
-  for (const Output& output : outputs_) {
-    if (output.open == nullptr) continue;
-    PEAT_RETURN_IF_ERROR(parts_.segments->AddCopies(output.open));
-  }
-  index::MutexLock lock(parts_.commit_mutex);
-  return parts_.manifest->Edit([this](Manifest& manifest) {
-    for (const SealedSegment& input : inputs_) {
-      const size_t count =
-          std::erase_if(manifest.segments, [&](const ManifestSegment& entry) {
-            return entry.id == input.entry.id;
-          });
-      PEAT_CHECK(count == 1);
-    }
-    for (const Output& output : outputs_) {
-      if (output.segment == nullptr) continue;
-      AddSegment(manifest, output.segment->entry());
-    }
-    // What was dropped relies on it. So if damage takes it away, together with
-    // the marks that vouch for it, that is noticed.
-    manifest.durable_lsn =
-        std::max(manifest.durable_lsn, parts_.syncer->durable_lsn());
-  });
-}
-
-// The edit has failed. If it was written in part, the outputs may be named.
-void Compaction::GiveUpOutputs() {
-  for (const Output& output : outputs_) {
-    if (output.segment == nullptr) continue;
-    if (parts_.poison->is_set()) output.segment->Keep();
-    if (output.open->number() == 0) continue;
-    parts_.segments->Exchange({&output.open, 1}, {});
-    parts_.segments->Release(*output.open);
-  }
 }
 
 std::vector<std::shared_ptr<Segment>> Compaction::outputs() const {

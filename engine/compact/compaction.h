@@ -13,7 +13,8 @@
 //     changed the index by then.
 //   - What is not copied has been superseded by what the log holds, and the log
 //     is synced behind the scan and before the edit. So no crash can take away
-//     what superseded it, and leave nothing.
+//     what superseded it, and leave nothing. A writer that has superseded what
+//     it has not yet taken out of the index is awaited before.
 //   - Until the edit is durable the store is what it was; the outputs are
 //     orphans. From then on it consists of outputs instead of inputs, which
 //     hold the same records with the same lsns, but for those that the log
@@ -118,6 +119,7 @@ class Compaction final {
   absl::Status CheckInputs();
   absl::Status SetAside(const SealedSegment& input, const absl::Status& why);
   void LetWritersPass();
+  format::Lsn AwaitSuperseding();
   uint64_t RoomForRecords() const;
   // As far as is known before the filters are asked.
   uint64_t RoomForTombstones() const;

@@ -200,6 +200,11 @@ class Appender {
   // was asked for before.
   void WakeAfter(uint64_t bytes) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // Waits for the unit that is being appended, if there is one, and returns the
+  // last lsn then. Whatever live bytes the caller has seen go, the unit that
+  // took them is in the log, at or below it.
+  format::Lsn AwaitUnit() ABSL_LOCKS_EXCLUDED(mutex_);
+
   // The last unit's lsn: everything acknowledged is at or below it.
   format::Lsn last_lsn() const {
     return last_lsn_.load(std::memory_order_acquire);
@@ -216,7 +221,8 @@ class Appender {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Roll(size_t prepared_index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void WriteMark() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Moves the live bytes from the superseded record to this one.
+  // Moves the live bytes from the superseded record to this one, whose unit is
+  // complete.
   void CountLive(const AppendRecord& record)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void CountTail(uint64_t tail_before, bool* wake)

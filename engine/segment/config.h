@@ -20,6 +20,7 @@ using peat::SyncPolicy;
 
 // Moments in a compaction at which a test may do something.
 enum class CompactionPoint {
+  kPassed,     // what was being written has passed; nothing has been read
   kScanned,    // what is current has been copied; nothing is committed
   kCommitted,  // the manifest has changed, the index has not
   kPublished,  // the index has moved; views that are opened keep the inputs
@@ -89,7 +90,7 @@ struct Config {
   std::function<void()> at_snapshot_point = {};
   // Called by whoever builds an ordered index.
   std::function<void(BuildPoint)> at_build_point = {};
-  // Between the append of a single write and its change of the index.
+  // Between the append of a write and its change of the index.
   std::function<void()> at_write_point = {};
 };
 

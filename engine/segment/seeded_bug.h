@@ -51,6 +51,7 @@ enum class Bug {
   kLockDropped,            // an open that is refused removes the lock's file
   kStaleUnmarked,          // a range takes a record that was superseded
   kDecidedOnce,            // a write that lost a race does not look again
+  kCountedEarly,           // a batch supersedes before it is whole in the log
   kCount,
 };
 

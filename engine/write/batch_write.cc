@@ -93,6 +93,11 @@ class Writer::Batch {
     std::vector<Appended> appended(records_.size());
     if (!Append(appended, wake)) return Attempt::kNeedsSegment;
     *lsn = appended.back().lsn;
+    if constexpr (kHasWritePoints) {
+      if (writer_.parts_.config->at_write_point != nullptr) {
+        writer_.parts_.config->at_write_point();
+      }
+    }
     for (const Step& step : steps_) {
       if (step.value != nullptr) step.value->Keep(*lsn);
       if (step.mask != nullptr) step.mask->Keep(*lsn);

@@ -111,6 +111,7 @@ absl::Status CrashRun::Open(size_t floor) {
 absl::Status CrashRun::OpenOnce(size_t floor) {
   engine::Config config = settings_.config;
   config.at_compaction_point = [this](engine::CompactionPoint point) {
+    if (point == engine::CompactionPoint::kPassed) return;
     WriteAmid(point == engine::CompactionPoint::kScanned ? 2 : 1);
   };
   config.at_snapshot_point = [this] { WriteAmid(1); };

@@ -54,6 +54,10 @@ SimFileSystem::SimFileSystem(uint64_t seed)
 SimFileSystem::SimFileSystem(std::shared_ptr<SimMachine> machine, uint64_t seed)
     : machine_(std::move(machine)), seed_(seed) {}
 
+void SimFileSystem::AtEachChange(std::function<void()> what) {
+  machine_->set_at_each_change(std::move(what));
+}
+
 absl::StatusOr<std::unique_ptr<engine::Directory>> SimFileSystem::OpenDirectory(
     const path& where) {
   const path plain = Plain(where);
@@ -74,7 +78,7 @@ absl::StatusOr<std::unique_ptr<engine::Directory>> SimFileSystem::OpenDirectory(
 
 absl::Status SimFileSystem::CreateDirectory(const path& where) {
   const path plain = Plain(where);
-  const MachineLock hold(machine_->mutex());
+  const MachineLock hold(machine_->ComeToPoint());
   const SimMachine::Verdict verdict =
       machine_->Enter(SimOp::kCreateDirectory, plain.string());
   if (!verdict.ok() && !verdict.partly) return verdict.status;

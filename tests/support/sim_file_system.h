@@ -52,6 +52,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -99,6 +100,11 @@ class SimFileSystem final : public engine::FileSystem {
   // of the pending things in their newest version: bit i of `index` keeps the
   // i-th. The count must be below 64.
   std::unique_ptr<SimFileSystem> ExhaustiveImage(uint64_t index) const;
+
+  // Has `what` called before each call and each store that may change the
+  // disk, on the thread that makes it. Images do not have it. Call this before
+  // the disk is used.
+  void AtEachChange(std::function<void()> what);
 
   // Faults.
   void FailNth(SimFault fault);

@@ -2,7 +2,8 @@
 // that were ordered, and the count of events up to the crash.
 //
 // Shared by everything that a SimFileSystem hands out, so that files and
-// mappings may outlive it. Every member but mutex() needs the mutex held.
+// mappings may outlive it. Every member but mutex() and ComeToPoint() needs the
+// mutex held.
 
 #ifndef PEAT_TESTS_SUPPORT_SIM_MACHINE_H_
 #define PEAT_TESTS_SUPPORT_SIM_MACHINE_H_
@@ -10,6 +11,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -76,6 +78,18 @@ class SimMachine final {
       : disk_(std::move(disk)), random_(seed) {}
 
   std::mutex& mutex() { return mutex_; }
+
+  // Precedes each call and each store that may change the disk: tells whoever
+  // asked to be told (see SimFileSystem::AtEachChange), and returns the mutex.
+  std::mutex& ComeToPoint() {
+    if (at_each_change_ != nullptr) at_each_change_();
+    return mutex_;
+  }
+  // Before anything uses the machine.
+  void set_at_each_change(std::function<void()> what) {
+    at_each_change_ = std::move(what);
+  }
+
   SimDisk& disk() { return disk_; }
   SimRandom& random() { return random_; }
 
@@ -134,6 +148,7 @@ class SimMachine final {
   Verdict Judge(SimOp op, const std::string& name);
 
   std::mutex mutex_;
+  std::function<void()> at_each_change_;
   SimDisk disk_;
   SimRandom random_;
 
