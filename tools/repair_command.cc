@@ -55,6 +55,8 @@ void PrintSummary(const RepairArguments& arguments,
     summary["written"] = result.is_written;
     summary["kept"] = result.kept_count;
     summary["lost"] = result.loss_count;
+    summary["hidden"] = result.hidden_count;
+    summary["hidden_is_exact"] = result.is_exact;
     summary["hidden_up_to"] = result.hidden_up_to;
     OrderedJson object;
     object["summary"] = std::move(summary);
@@ -70,6 +72,11 @@ void PrintSummary(const RepairArguments& arguments,
   std::string line =
       absl::StrFormat("wrote %s: kept %d records, lost %d", arguments.to,
                       result.kept_count, result.loss_count);
+  if (result.hidden_count > 0) {
+    line += absl::StrFormat(", %s%d of them in what cannot be read",
+                            result.is_exact ? "" : "at least ",
+                            result.hidden_count);
+  }
   if (result.hidden_up_to == UINT64_MAX) {
     line += ", what is newest is not known";
   } else if (result.hidden_up_to > 0) {
@@ -117,7 +124,7 @@ void AddRepair(CLI::App& app, ExitCode& exit_code) {
   command
       ->add_flag("--accept-unproven", arguments->options.accept_unproven,
                  "Keep also keys of which something newer may be lost: deleted "
-                 "and forgotten ones may come back")
+                 "ones may come back, forgotten ones never")
       ->needs(salvage);
   command->add_flag("--json", arguments->json,
                     "Print a JSON object for each finding and loss");
@@ -125,13 +132,14 @@ void AddRepair(CLI::App& app, ExitCode& exit_code) {
   command->footer(
       "Reads DIR, which no other process may be writing to, and never changes "
       "it. Without\n--salvage it cuts a torn tail, as the next open would; if "
-      "there is damage it lists\nit and writes nothing. With --salvage a key "
-      "is "
-      "withheld if a tombstone or a mask\nof it could lie in what cannot be "
-      "read. Every loss is listed. The new store has\nthe old one's id, so "
-      "receipts stay valid, and verifies clean. Exit code 1 if there\nis "
-      "damage "
-      "or anything was lost.\n\nExamples:\n"
+      "there is damage it lists\nit and writes nothing. With --salvage it "
+      "keeps what is proved to be current, by the\nlsns, an index image or "
+      "hint files; a key is withheld if a tombstone or a mask of\nit could "
+      "lie in what cannot be read. Every loss is listed; \"lost\" counts "
+      "also the\nrecords that cannot be read, as their lsns tell. The new "
+      "store has the old one's\nid, so receipts stay valid, and verifies "
+      "clean. Exit code 1 if there is damage or\nanything was lost.\n\n"
+      "Examples:\n"
       "  peat repair state --to mended\n"
       "  peat repair state --to mended --salvage > losses");
   command->callback([arguments, &exit_code] { exit_code = Run(*arguments); });

@@ -34,7 +34,9 @@ absl::Status Dumper::AddRecord(ShownRecord&& shown, size_t segment,
   bool is_proven = false;
   if (live_ != nullptr) {
     shown.is_current = live_->IsCurrent(segment, number);
-    is_proven = live_->IsProven(shown.record.header);
+    is_proven = *shown.is_current &&
+                live_->ProofOf(files_->segments[segment], shown.offset,
+                               shown.record) == Proof::kNewest;
     shown.is_unproven = *shown.is_current && !is_proven;
     if (options_.live_only && !*shown.is_current) return absl::OkStatus();
   }

@@ -10,9 +10,11 @@
 // bit a record.
 //
 // Damage: what could not be read may have held something newer than a record
-// that could. Records up to hidden_up_to() are *unproven*, but for forgets.
-// Where the lsns around a gap in the log show that none is missing, nothing is
-// hidden in it.
+// that could; ProofOf() says what is known of that (doubt.h). Where the lsns
+// around a gap in the log show that none is missing, nothing is hidden in it.
+//
+// Forget records count wherever they lie: also those of `StoreFiles::strays`,
+// unless another record has the lsn, which shows that the forget never counted.
 //
 // Externally synchronised while it is made; then constant.
 
@@ -25,6 +27,7 @@
 
 #include "absl/status/statusor.h"
 #include "format/record.h"
+#include "tools/offline/doubt.h"
 #include "tools/offline/finding.h"
 #include "tools/offline/store_files.h"
 
@@ -49,23 +52,37 @@ class LiveSet final {
   bool IsCurrent(size_t segment, uint64_t record) const {
     return current_[segment][record];
   }
-  // Whether nothing newer of a key could be hidden than this record of it.
-  bool IsProven(const format::RecordHeader& header) const {
-    return header.lsn > hidden_up_to_ ||
-           header.kind == format::RecordKind::kForget;
+  // What is known of a record in `segment` that takes an lsn, if it is current.
+  Proof ProofOf(const SourceSegment& segment, uint64_t offset,
+                const format::Record& record) const {
+    return doubt_.Of(segment, offset, record);
   }
+  // What could not be read, as far as its lsns are known.
+  const Doubt& doubt() const { return doubt_; }
 
   // Lsns up to here may be among what could not be read; 0: everything was.
-  format::Lsn hidden_up_to() const { return hidden_up_to_; }
+  format::Lsn hidden_up_to() const { return doubt_.hidden_up_to(); }
   // The highest lsn that was read, or that is known to have been given out.
   format::Lsn last_lsn() const { return last_lsn_; }
   // What could not be read.
   const Findings& damage() const { return damage_; }
 
+  // A forget record that none of the store's segments holds.
+  struct StrayForget {
+    format::Lsn lsn = 0;
+    size_t stray = 0;  // in StoreFiles::strays
+    uint64_t offset = 0;
+  };
+  // In the order of their lsns, each lsn once.
+  const std::vector<StrayForget>& stray_forgets() const {
+    return stray_forgets_;
+  }
+
  private:
   friend class LiveSetMaker;
   std::vector<std::vector<bool>> current_;
-  format::Lsn hidden_up_to_ = 0;
+  std::vector<StrayForget> stray_forgets_;
+  Doubt doubt_;
   format::Lsn last_lsn_ = 0;
   Findings damage_;
 };

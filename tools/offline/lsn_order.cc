@@ -49,7 +49,8 @@ absl::StatusOr<bool> LsnOrder::AdvanceOverGap(Cursor* cursor, Step step) {
     gap.what = WhatIsWrong(walk.check());
     gap.header = walk.damaged_header();
     PEAT_ASSIGN_OR_RETURN(const uint64_t end, walk.Resync());
-    gap.size = end - gap.offset;
+    // Nothing follows where the file ends too soon.
+    if (end < walk.end()) gap.size = end - gap.offset;
   }
   cursor->gap = gap;
   return true;

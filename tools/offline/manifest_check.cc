@@ -159,8 +159,7 @@ Findings CheckManifests(const StoreFiles& files, bool* is_unreadable) {
   return findings;
 }
 
-Findings CheckNames(const StoreFiles& files,
-                    const std::set<format::SegmentId>& value_files) {
+Findings CheckNames(const StoreFiles& files, const ReferredFiles& values) {
   Findings findings;
   for (const std::string& name : files.names) {
     const std::optional<FileName> parsed = format::ParseFileName(name);
@@ -175,8 +174,18 @@ Findings CheckNames(const StoreFiles& files,
       continue;
     }
     if (!files.manifest.has_value()) continue;
-    std::optional<std::string> why = WhyLeftOver(*parsed, files, value_files);
+    std::optional<std::string> why =
+        WhyLeftOver(*parsed, files, values.referred);
     if (!why.has_value()) continue;
+    if (parsed->kind == FileKind::kValue && values.is_partial) {
+      findings.push_back(
+          {.severity = Severity::kNote,
+           .file = name,
+           .what = "no record that can be read refers to this value file",
+           .consequence = "not known: one that cannot be read may",
+           .remedy = "keep it as long as there is damage"});
+      continue;
+    }
     findings.push_back(
         {.severity = Severity::kNote,
          .file = name,

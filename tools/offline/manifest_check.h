@@ -17,10 +17,14 @@ namespace peat::tools {
 // Sets `*is_unreadable` if a copy cannot be read, which says nothing of it.
 Findings CheckManifests(const StoreFiles& files, bool* is_unreadable);
 
-// Names that belong to no store, and files that nothing refers to;
-// `value_files` are those that records do.
-Findings CheckNames(const StoreFiles& files,
-                    const std::set<format::SegmentId>& value_files);
+// The value files that records refer to.
+struct ReferredFiles {
+  std::set<format::SegmentId> referred;
+  bool is_partial = false;  // some records cannot be read
+};
+
+// Names that belong to no store, and files that nothing refers to.
+Findings CheckNames(const StoreFiles& files, const ReferredFiles& values);
 
 }  // namespace peat::tools
 

@@ -89,8 +89,17 @@ absl::Status RecordWalk::Refill(uint64_t offset, uint64_t size) {
                         file_->ReadAt(offset + kept, std::span(buffer_).subspan(
                                                          kept, wanted - kept)));
   window_ = ByteView(buffer_).first(kept + got);
+  if (kept + got == wanted) return absl::OkStatus();
   // The file is shorter than it should be.
-  if (kept + got < wanted) end_ = offset + kept + got;
+  const uint64_t file_end = offset + kept + got;
+  if (end_ - file_end < format::kRecordAlignment) {
+    std::fill(buffer_.begin() + static_cast<std::ptrdiff_t>(kept + got),
+              buffer_.begin() + static_cast<std::ptrdiff_t>(wanted),
+              std::byte{0});
+    window_ = ByteView(buffer_).first(wanted);
+    return absl::OkStatus();
+  }
+  end_ = file_end;
   return absl::OkStatus();
 }
 
@@ -105,6 +114,7 @@ absl::StatusOr<RecordCheck> RecordWalk::CheckAt(uint64_t offset) {
     return check;
   }
   const uint64_t size = RecordSize(header);
+  if (size > end_ - offset) cut_short_header_ = header;
   if (size <= bytes.size() || size > end_ - offset) return check;
   PEAT_ASSIGN_OR_RETURN(bytes, BytesAt(offset, size));
   return CheckRecord(bytes, place, &record_);
@@ -122,6 +132,7 @@ absl::StatusOr<RecordWalk::Step> RecordWalk::Next() {
   if (stopped_.has_value()) return *stopped_;
   offset_ = next_;
   damaged_header_.reset();
+  cut_short_header_.reset();
   // Nearly always; whatever it is not, what follows finds out again.
   bool is_valid = HasRecordAt(offset_);
   if (!is_valid && offset_ < end_) {

@@ -78,6 +78,11 @@ class RecordWalk final {
     return damaged_header_;
   }
 
+  // After kDamaged with kCutShort: the header of the record, if it is sound.
+  const std::optional<format::RecordHeader>& cut_short_header() const {
+    return cut_short_header_;
+  }
+
   // After kDamaged: goes on at the next offset at which a record validates, and
   // returns where the unreadable range ends (end() if there is none).
   absl::StatusOr<uint64_t> Resync();
@@ -106,6 +111,7 @@ class RecordWalk final {
   format::Record record_;
   format::RecordCheck check_ = format::RecordCheck::kValid;
   std::optional<format::RecordHeader> damaged_header_;
+  std::optional<format::RecordHeader> cut_short_header_;
   std::optional<uint64_t> nonzero_end_;  // found when first asked for
 
   std::vector<std::byte> buffer_;

@@ -96,12 +96,16 @@ class Repair {
       if (!has_more) break;
       if (order.gap().has_value()) continue;
       bytes += order.record_bytes().size();
+      if (HasPlace(order.record().header)) {
+        PEAT_RETURN_IF_ERROR(TakeStrays(order.record().header.lsn));
+      }
       PEAT_RETURN_IF_ERROR(Take(order));
       if (count % kProgressInterval == 0 && on_progress != nullptr &&
           !on_progress(bytes, size)) {
         return absl::CancelledError("interrupted");
       }
     }
+    PEAT_RETURN_IF_ERROR(TakeStrays(UINT64_MAX));
     PEAT_RETURN_IF_ERROR(WriteOffer());
     return Finish(file_system);
   }
@@ -155,8 +159,7 @@ class Repair {
     const Record& record = order.record();
     const bool is_current =
         live_.IsCurrent(order.segment(), order.record_index());
-    const bool is_proven =
-        options_.accept_unproven || live_.IsProven(record.header);
+    const bool is_proven = is_current && IsProven(order);
     if (is_current && !is_proven) Lose(Loss::Kind::kWithheld, OfferOf(order));
     const bool stays = is_current && is_proven;
     switch (record.header.kind) {
@@ -181,6 +184,31 @@ class Repair {
       default:
         return absl::OkStatus();
     }
+  }
+
+  bool IsProven(const LsnOrder& order) const {
+    const Proof wanted =
+        options_.accept_unproven ? Proof::kNotForgotten : Proof::kNewest;
+    return live_.ProofOf(files_.segments[order.segment()], order.offset(),
+                         order.record()) >= wanted;
+  }
+
+  // Those forgets with lsns below `lsn` that no segment of the store holds.
+  absl::Status TakeStrays(Lsn lsn) {
+    const std::vector<LiveSet::StrayForget>& strays = live_.stray_forgets();
+    while (next_stray_ < strays.size() && strays[next_stray_].lsn < lsn) {
+      const LiveSet::StrayForget& stray = strays[next_stray_++];
+      const SourceSegment& segment = files_.strays[stray.stray];
+      RecordWalk walk(format::kSegmentHeaderSize);
+      segment.OpenPart(stray.offset, segment.end, &walk);
+      PEAT_ASSIGN_OR_RETURN(const RecordWalk::Step step, walk.Next());
+      if (step != RecordWalk::Step::kRecord) continue;
+      PEAT_RETURN_IF_ERROR(Add({.record = OwnRecord(walk.record()),
+                                .rank = Rank::kForget,
+                                .file = segment.name(),
+                                .offset = stray.offset}));
+    }
+    return absl::OkStatus();
   }
 
   Offer OfferOf(const LsnOrder& order, Rank rank = Rank::kPut) const {
@@ -316,6 +344,7 @@ class Repair {
   const StoreFiles& files_;
   const LiveSet& live_;
   const RepairOptions& options_;
+  size_t next_stray_ = 0;
   OnLoss on_loss_;
   std::unique_ptr<StoreWriter> writer_;
   std::optional<OwnRecord> last_;
@@ -406,8 +435,9 @@ absl::StatusOr<RepairResult> RepairStore(engine::FileSystem& file_system,
   const bool is_damaged = CountOf(result.findings, Severity::kDamage) > 0;
   if (is_damaged && !options.salvage) return result;
 
-  PEAT_ASSIGN_OR_RETURN(const StoreFiles files,
-                        ReadStoreFiles(file_system, from));
+  PEAT_ASSIGN_OR_RETURN(StoreFiles files, ReadStoreFiles(file_system, from));
+  // Where nothing is damaged all forgets are where they belong.
+  if (is_damaged && files.manifest.has_value()) FindStrays(&files);
   PEAT_ASSIGN_OR_RETURN(const LiveSet live, LiveSet::Make(files, on_progress));
   result.hidden_up_to = live.hidden_up_to();
   const std::filesystem::path unfinished = to.string() + ".unfinished";
@@ -419,7 +449,9 @@ absl::StatusOr<RepairResult> RepairStore(engine::FileSystem& file_system,
   Repair repair(files, live, options, on_loss);
   PEAT_RETURN_IF_ERROR(repair.Run(file_system, unfinished, on_progress));
   result.kept_count = repair.kept_count();
-  result.loss_count = repair.loss_count();
+  result.hidden_count = live.doubt().hidden_count();
+  result.is_exact = live.doubt().is_exact();
+  result.loss_count = repair.loss_count() + result.hidden_count;
   PEAT_ASSIGN_OR_RETURN(const VerifyReport check,
                         VerifyStore(file_system, unfinished, 1, on_progress));
   if (HasTrouble(check.findings)) {

@@ -1,14 +1,20 @@
 // What peat repair does: makes a new store of what is sound of another one,
 // which it does not touch.
 //
-// The new store holds each key's current record, every forget record, and of
-// other masks the record or its audit stub; all with their lsns. It never holds
-// a record that a valid tombstone or mask shadows. A key is *withheld* if
-// something newer of it could lie in what cannot be read: its record is not
-// above every lsn that may be hidden there (LiveSet). Without a manifest that
-// is true of every key, as files that were no part of the store any more may
-// lie in the directory. A withheld key is absent; of its mask a stub stays. Of
-// different records with one lsn one is kept, a forget rather than others.
+// The new store holds each key's current record, every forget record that
+// validates anywhere in the directory, and of other masks the record or its
+// audit stub; all with their lsns. It never holds a record that a valid
+// tombstone or mask shadows. What validates and is proved to be the newest of
+// its key (doubt.h) is kept. A key is *withheld* if something newer of it could
+// lie in what cannot be read. Without a manifest that is true of every key, as
+// files that were no part of the store any more may lie in the directory. A
+// withheld key is absent; of its mask a stub stays. Of different records with
+// one lsn one is kept, a forget rather than others.
+//
+// Accepting what is unproven keeps also records of which something newer may be
+// lost, but none of a key that may have been forgotten: no forget record of it
+// can lie in what is known to be damaged. (That no file is missing of a store
+// without a manifest is up to who accepts.)
 //
 // Written to a directory of its own beside `to`, verified there, and renamed,
 // so that there is a whole new store or none.
@@ -36,7 +42,7 @@ struct RepairPaths {
 
 struct RepairOptions {
   bool salvage = false;          // despite damage: keep what validates
-  bool accept_unproven = false;  // withhold nothing
+  bool accept_unproven = false;  // withhold only what may be forgotten
 };
 
 // A record that is not in the new store as it was.
@@ -60,7 +66,11 @@ struct RepairResult {
   Findings findings;
   bool is_written = false;  // false: there is damage, and salvage was not asked
   uint64_t kept_count = 0;  // records of keys, masks and stubs
-  uint64_t loss_count = 0;
+  uint64_t loss_count = 0;  // those that were told, and what is hidden
+  // Of those, records that cannot be read, as their lsns tell; at least so many
+  // if it is not exact.
+  uint64_t hidden_count = 0;
+  bool is_exact = true;
   format::Lsn hidden_up_to = 0;  // 0: nothing was
 };
 

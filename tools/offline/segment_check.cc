@@ -94,8 +94,12 @@ class SegmentChecker {
                                  : "the records end too soon";
     uint64_t end = segment_.end;
     if (step == Step::kDamaged) {
-      PEAT_ASSIGN_OR_RETURN(end, walk.Resync());
+      PEAT_ASSIGN_OR_RETURN(const uint64_t found, walk.Resync());
+      // Nothing follows where the file ends too soon.
+      if (found < walk.end()) end = found;
     }
+    const bool goes_on = end < segment_.end;
+    report_.unread_bytes += end - begin;
     report_.findings.push_back(
         {.file = name_,
          .offset = begin,
@@ -106,7 +110,7 @@ class SegmentChecker {
              "kReadOnlyDespiteDamage alone",
              last_lsn_),
          .remedy = kSalvage});
-    return step == Step::kDamaged;
+    return goes_on;
   }
 
   void CheckRecord(const RecordWalk& walk) {

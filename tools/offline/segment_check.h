@@ -47,6 +47,7 @@ struct SegmentReport {
   // Those that were asked for; incomplete behind damage.
   std::vector<SegmentPrefix> prefixes;
   bool has_gap = false;
+  uint64_t unread_bytes = 0;  // in gaps
 };
 
 // Checks `segment`, which has no flaw. `filter` is what its hint file holds;

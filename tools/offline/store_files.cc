@@ -41,6 +41,13 @@ ManifestSegment EntryOf(const SegmentHeader& header) {
           .kind = header.kind};
 }
 
+// The manifest has the salt, so a record is known by itself, whatever its
+// file's header says.
+void SetFlaw(std::optional<FileFlaw> flaw, SourceSegment* segment) {
+  if (!flaw.has_value()) return;
+  (flaw->is_unreadable ? segment->flaw : segment->wound) = std::move(flaw);
+}
+
 SourceSegment OpenSealed(const Directory& directory, const Manifest& manifest,
                          const ManifestSegment& entry) {
   SourceSegment segment{.entry = entry, .end = entry.end};
@@ -50,7 +57,7 @@ SourceSegment OpenSealed(const Directory& directory, const Manifest& manifest,
     segment.flaw = FlawOf(file.status());
     return segment;
   }
-  segment.flaw = CheckSegmentFile(**file, entry, manifest.store_id);
+  SetFlaw(CheckSegmentFile(**file, entry, manifest.store_id), &segment);
   segment.file = *std::move(file);
   return segment;
 }
@@ -76,10 +83,21 @@ absl::Status AddTail(StoreFiles* files) {
     SourceSegment source{.entry = entry, .kind = SourceKind::kLoose};
     absl::StatusOr<std::unique_ptr<File>> file =
         files->directory->Open(source.name(), engine::OpenMode::kRead);
-    source.flaw =
+    std::optional<FileFlaw> flaw =
         file.ok() ? CheckSegmentFile(**file, entry, files->manifest->store_id)
                   : FlawOf(file.status());
-    if (!source.flaw.has_value()) return IsPrepared(**file, entry);
+    if (!flaw.has_value()) return IsPrepared(**file, entry);
+    const absl::StatusOr<uint64_t> size =
+        file.ok() ? (*file)->Size() : file.status();
+    // How much of a file was there that is shorter than its header, or gone, is
+    // not known.
+    if (!size.ok() || *size < format::kSegmentHeaderSize) {
+      source.flaw = std::move(flaw);
+    } else {
+      SetFlaw(std::move(flaw), &source);
+      source.end = std::min(*size, entry.capacity);
+      source.file = *std::move(file);
+    }
     files->segments.push_back(std::move(source));
     return true;
   });
@@ -113,16 +131,16 @@ absl::Status AddNamedSegments(StoreFiles* files) {
   return AddTail(files);
 }
 
-// Without a manifest: every segment file with a valid header, of the store that
-// most of them are of.
-void AddFoundSegments(StoreFiles* files) {
-  std::vector<std::pair<StoreId, SourceSegment>> found;
-  std::map<StoreId, size_t> counts;
-  for (const std::string& name : files->names) {
+using FoundSegments = std::vector<std::pair<StoreId, SourceSegment>>;
+
+// Every segment file with a valid header, and the store that it is of.
+FoundSegments ListSegments(const StoreFiles& files) {
+  FoundSegments found;
+  for (const std::string& name : files.names) {
     const std::optional<FileName> parsed = format::ParseFileName(name);
     if (!parsed.has_value() || parsed->kind != FileKind::kSegment) continue;
     absl::StatusOr<std::unique_ptr<File>> file =
-        files->directory->Open(name, engine::OpenMode::kRead);
+        files.directory->Open(name, engine::OpenMode::kRead);
     if (!file.ok()) continue;
     const absl::StatusOr<SegmentHeader> header = ReadHeader(**file);
     const absl::StatusOr<uint64_t> size = (*file)->Size();
@@ -130,14 +148,21 @@ void AddFoundSegments(StoreFiles* files) {
         header->kind == SegmentKind::kValue) {
       continue;
     }
-    ++counts[header->store_id];
     found.emplace_back(header->store_id,
                        SourceSegment{.entry = EntryOf(*header),
                                      .kind = SourceKind::kLoose,
                                      .end = *size,
                                      .file = *std::move(file)});
   }
+  return found;
+}
+
+// Without a manifest: the segments of the store that most files are of.
+void AddFoundSegments(StoreFiles* files) {
+  FoundSegments found = ListSegments(*files);
   if (found.empty()) return;
+  std::map<StoreId, size_t> counts;
+  for (const auto& [store_id, segment] : found) ++counts[store_id];
   const auto most = std::max_element(
       counts.begin(), counts.end(),
       [](const auto& a, const auto& b) { return a.second < b.second; });
@@ -223,9 +248,11 @@ absl::StatusOr<StoreFiles> TryRead(engine::FileSystem& file_system,
 bool LooksWrong(const absl::StatusOr<StoreFiles>& files) {
   if (!files.ok() || !files->manifest_status.ok()) return true;
   if (!files->tail->damage.ok()) return true;
-  return std::any_of(
-      files->segments.begin(), files->segments.end(),
-      [](const SourceSegment& segment) { return segment.flaw.has_value(); });
+  return std::any_of(files->segments.begin(), files->segments.end(),
+                     [](const SourceSegment& segment) {
+                       return segment.flaw.has_value() ||
+                              segment.wound.has_value();
+                     });
 }
 
 }  // namespace
@@ -283,6 +310,20 @@ absl::StatusOr<StoreFiles> ReadStoreFiles(engine::FileSystem& file_system,
     if (is_same || both_failed) break;
   }
   return files;
+}
+
+void FindStrays(StoreFiles* files) {
+  PEAT_CHECK(files->manifest.has_value());
+  for (auto& [store_id, segment] : ListSegments(*files)) {
+    const auto& named = files->manifest->segments;
+    const bool is_named =
+        std::any_of(named.begin(), named.end(),
+                    [id = segment.entry.id](const ManifestSegment& entry) {
+                      return entry.id == id;
+                    });
+    if (is_named || store_id != files->store_id) continue;
+    files->strays.push_back(std::move(segment));
+  }
 }
 
 absl::StatusOr<std::unique_ptr<engine::DirectoryLock>> LockOut(

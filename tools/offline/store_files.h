@@ -53,6 +53,9 @@ struct SourceSegment {
   std::shared_ptr<const engine::File> file = nullptr;
   format::ByteView bytes = {};        // instead of a file
   std::optional<FileFlaw> flaw = {};  // no record of it can be read
+  // What is wrong with a file of which records can be read all the same: it is
+  // shorter than it was, or its header is damaged.
+  std::optional<FileFlaw> wound = {};
 
   std::string name() const;
   // Needs `flaw` to be absent. Lives no longer than the store's files.
@@ -79,6 +82,8 @@ struct StoreFiles {
   // All that may hold records: sealed ones, ascending by id, then the log's.
   // Without a manifest whatever has a valid header.
   std::vector<SourceSegment> segments;
+  // Segments of the store that the manifest does not name: FindStrays().
+  std::vector<SourceSegment> strays;
 
   format::StoreId store_id = {};  // zero if nothing says it
 
@@ -90,6 +95,10 @@ struct StoreFiles {
 // the store is of a newer version.
 absl::StatusOr<StoreFiles> ReadStoreFiles(engine::FileSystem& file_system,
                                           const std::filesystem::path& path);
+
+// Sets `files->strays`: every file with a valid header of this store's that is
+// no part of it, as compaction or a crash leaves them. Needs a manifest.
+void FindStrays(StoreFiles* files);
 
 // Keeps writers out of the store in `directory`, which holds `names`, if it has
 // a lock file and that may be opened; null: not. Unavailable if one is in.

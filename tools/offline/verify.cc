@@ -66,7 +66,9 @@ class Verification {
     for (const FoundReference& one : references_) {
       value_files.insert(one.reference.file);
     }
-    AddAll(CheckNames(files_, value_files), &report_.findings);
+    AddAll(CheckNames(files_, {.referred = std::move(value_files),
+                               .is_partial = is_partial_}),
+           &report_.findings);
     AddAll(snapshots_.Check(prefixes_, thread_count_), &report_.findings);
     report_.mask_count = masks_.size();
     return std::move(report_);
@@ -77,6 +79,7 @@ class Verification {
   void NoteFlaws() {
     for (const SourceSegment& segment : files_.segments) {
       if (!segment.flaw.has_value()) continue;
+      is_partial_ = true;
       report_.is_unreadable |= segment.flaw->is_unreadable;
       report_.findings.push_back(
           {.file = segment.name(),
@@ -133,10 +136,26 @@ class Verification {
     return report;
   }
 
+  // Of a segment that is not as the manifest says, but holds records.
+  void NoteWound(const SourceSegment& segment, const SegmentReport& report) {
+    report_.findings.push_back(
+        {.file = segment.name(),
+         .offset = segment.wound->offset,
+         .what = segment.wound->what,
+         .consequence = absl::StrFormat(
+             "the store opens with kReadOnlyDespiteDamage alone; %d sound "
+             "records can be read, %d bytes of records cannot (lsns %d to %d "
+             "in all)",
+             report.record_count, report.unread_bytes, segment.entry.first_lsn,
+             segment.entry.last_lsn),
+         .remedy = kSalvage});
+  }
+
   // A segment that stopped being readable is a finding, not the end.
   absl::Status NoteUnreadable(const SourceSegment& segment,
                               const absl::StatusOr<SegmentReport>& report) {
     if (report.ok()) return absl::OkStatus();
+    is_partial_ = true;
     if (absl::IsCancelled(report.status())) return report.status();
     report_.is_unreadable = true;
     report_.findings.push_back(
@@ -151,6 +170,8 @@ class Verification {
     ++report_.segment_count;
     report_.record_count += report.record_count;
     report_.bytes += segment.end;
+    is_partial_ |= report.has_gap;
+    if (segment.wound.has_value()) NoteWound(segment, report);
     AddAll(std::move(report.findings), &report_.findings);
     for (FoundReference& one : report.references) {
       references_.push_back(std::move(one));
@@ -164,6 +185,7 @@ class Verification {
   // What the walk along the log has found: see engine/recover/log_tail.h.
   void CheckTail() {
     const engine::LogTail& tail = *files_.tail;
+    is_partial_ |= !tail.damage.ok();
     if (tail.damage.ok()) {
       for (const peat::CutRange& range : tail.cut) {
         report_.findings.push_back(
@@ -279,6 +301,7 @@ class Verification {
   std::atomic<bool> is_cancelled_ = false;
   const SnapshotChecker snapshots_;
   SeenLsns seen_;
+  bool is_partial_ = false;  // some records cannot be read
   VerifyReport report_;
   std::vector<FoundReference> references_;
   std::vector<FoundMask> masks_;
