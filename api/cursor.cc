@@ -27,8 +27,13 @@ Cursor& Cursor::operator=(Cursor&& other) noexcept {
 }
 
 void Cursor::Next() {
-  if (!is_valid_) return;
-  impl_->cursor().Next();
+  if (is_valid_) [[likely]] {
+    impl_->cursor().Next();
+  } else if (CanGoOn()) {
+    impl_->cursor().GoOn();
+  } else {
+    return;
+  }
   Refresh();
 }
 
@@ -36,6 +41,10 @@ void Cursor::Seek(std::string_view key) {
   if (!is_valid_) return;
   impl_->cursor().Seek(key);
   Refresh();
+}
+
+bool Cursor::CanGoOn() const {
+  return impl_ != nullptr && impl_->cursor().can_go_on();
 }
 
 void Cursor::Refresh() {

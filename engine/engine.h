@@ -210,6 +210,8 @@ class Engine {
   // of `manifest`. Returns what is to be replayed.
   absl::StatusOr<std::vector<ReplaySource>> OpenSegments(
       const format::Manifest& manifest);
+  absl::StatusOr<std::vector<ReplaySource>> OpenSegmentsDespiteDamage(
+      const format::Manifest& manifest, FoundDamage* damage);
   // Drops segments that nothing is known to have been written to, if there is
   // an index image that does not fit. That may be all that a power loss has
   // left of what was written to them: it would fit once they were used again.
@@ -219,7 +221,7 @@ class Engine {
   // that will not be done in the background.
   absl::Status BeginOrdered();
   absl::Status ReplayInto(const std::vector<ReplaySource>& sources,
-                          std::optional<LogDamage> log_damage);
+                          FoundDamage damage);
 
   // Whether a call, whose `guard` it is, may go on; and why it may not.
   bool IsOpen(const index::EpochGuard&) const {
@@ -244,6 +246,10 @@ class Engine {
   const index::KeyHasher hasher_;
   SegmentSet segments_{config_.segment_count_max};
   index::HashIndex index_;
+  // Of a store opened despite damage: what an index image says was current as
+  // of proven_lsn_; null: there is none that fits.
+  std::unique_ptr<index::HashIndex> proven_;
+  format::Lsn proven_lsn_ = 0;
   const std::shared_ptr<Gate> gate_ = std::make_shared<Gate>();
   mutable Views views_;
   // Cursors may outlive the store.

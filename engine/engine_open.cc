@@ -169,7 +169,7 @@ absl::Status Engine::RecoverToWrite(std::unique_ptr<DirectoryLock> lock) {
   }
   PEAT_ASSIGN_OR_RETURN(const std::vector<ReplaySource> sources,
                         OpenSegments(manifest_.Current()));
-  PEAT_RETURN_IF_ERROR(ReplayInto(sources, std::nullopt));
+  PEAT_RETURN_IF_ERROR(ReplayInto(sources, {}));
   PEAT_RETURN_IF_ERROR(DropIfSnapshotMisfits(&unused));
   ValueReferences::Counts references;
   for (const std::shared_ptr<Segment>& segment : segments_.All()) {
@@ -210,11 +210,8 @@ absl::Status Engine::DropIfSnapshotMisfits(
 
 absl::StatusOr<std::vector<ReplaySource>> Engine::OpenSegments(
     const Manifest& manifest) {
-  std::optional<FoundSnapshot> snapshot;
-  // Looks for damage, or is to read all of the log for another reason.
-  if (config_.access != Access::kReadOnlyDespiteDamage) {
-    snapshot = FindIndexImage(*directory_, manifest, hasher_);
-  }
+  std::optional<FoundSnapshot> snapshot =
+      FindIndexImage(*directory_, manifest, hasher_);
   if (snapshot.has_value() &&
       !LoadIndexImage(*snapshot, manifest, ThreadCount(config_), &index_)) {
     snapshot.reset();
@@ -237,8 +234,36 @@ absl::StatusOr<std::vector<ReplaySource>> Engine::OpenSegments(
   return sources;
 }
 
+absl::StatusOr<std::vector<ReplaySource>> Engine::OpenSegmentsDespiteDamage(
+    const Manifest& manifest, FoundDamage* damage) {
+  // All of the log is read, to find what there is; the image proves what of it
+  // was current.
+  const std::optional<FoundSnapshot> snapshot =
+      FindIndexImage(*directory_, manifest, hasher_);
+  if (snapshot.has_value()) {
+    proven_ = std::make_unique<index::HashIndex>();
+    if (LoadIndexImage(*snapshot, manifest, ThreadCount(config_),
+                       proven_.get())) {
+      LoadShards(ThreadCount(config_), proven_.get());
+      proven_lsn_ = snapshot->head.last_lsn;
+    } else {
+      proven_.reset();
+    }
+  }
+  PEAT_ASSIGN_OR_RETURN(
+      std::vector<ReplaySource> sources,
+      OpenSealedDespiteDamage(*directory_, manifest,
+                              snapshot.has_value() ? &snapshot->head : nullptr,
+                              &segments_, &damage->lost));
+  // The number of a segment that is gone may stand for another one by now.
+  for (const LostRange& lost : damage->lost) {
+    if (lost.hidden_up_to != 0) proven_.reset();
+  }
+  return sources;
+}
+
 absl::Status Engine::ReplayInto(const std::vector<ReplaySource>& sources,
-                                std::optional<LogDamage> log_damage) {
+                                FoundDamage damage) {
   const bool despite_damage = config_.access == Access::kReadOnlyDespiteDamage;
   PEAT_ASSIGN_OR_RETURN(ReplayResult result,
                         Replay(sources, {.segments = &segments_,
@@ -247,16 +272,20 @@ absl::Status Engine::ReplayInto(const std::vector<ReplaySource>& sources,
                                          .mask_counts = mask_counts_.get(),
                                          .thread_count = ThreadCount(config_),
                                          .despite_damage = despite_damage,
-                                         .log_damage = std::move(log_damage)}));
+                                         .damage = std::move(damage)}));
   open_stats_.records_replayed = result.record_count;
   open_stats_.bytes_replayed = result.byte_count;
   open_stats_.damaged = std::move(result.damaged);
   opened_lsn_ = std::max(opened_lsn_, result.last_lsn);
-  reader_.emplace(core_,
-                  Reader::Gaps{.is_damaged = !open_stats_.damaged.empty(),
-                               .hidden_up_to = result.hidden_up_to});
+  // Whatever is hidden, the image reflects it.
+  const index::HashIndex* const proven =
+      result.hidden_up_to <= proven_lsn_ ? proven_.get() : nullptr;
+  const Reader::Gaps gaps{.is_damaged = !open_stats_.damaged.empty(),
+                          .hidden_up_to = result.hidden_up_to,
+                          .proven = proven};
+  reader_.emplace(core_, gaps);
   core_.reader = &*reader_;
-  view_reader_.emplace(core_, result.hidden_up_to);
+  view_reader_.emplace(core_, result.hidden_up_to, proven);
   return BeginOrdered();
 }
 
@@ -302,30 +331,34 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::OpenToRead(
 }
 
 absl::Status Engine::RecoverToRead() {
-  const Manifest manifest = manifest_.Current();
+  Manifest manifest = manifest_.Current();
   const bool despite_damage = config_.access == Access::kReadOnlyDespiteDamage;
+  FoundDamage damage;
+  if (despite_damage) {
+    PEAT_RETURN_IF_ERROR(
+        DropUnreadableTail(*directory_, &manifest, &damage.lost));
+  }
   PEAT_ASSIGN_OR_RETURN(LogTail tail,
                         FindLogTail(*directory_, manifest, OpenMode::kRead));
   if (!despite_damage) PEAT_RETURN_IF_ERROR(tail.damage);
   const bool is_damaged = !tail.damage.ok();
-  PEAT_ASSIGN_OR_RETURN(
-      std::vector<ReplaySource> sources,
-      OpenSegments(is_damaged ? manifest : WithSealedTail(manifest, tail)));
+  if (!is_damaged) manifest = WithSealedTail(manifest, tail);
+  PEAT_ASSIGN_OR_RETURN(std::vector<ReplaySource> sources,
+                        despite_damage
+                            ? OpenSegmentsDespiteDamage(manifest, &damage)
+                            : OpenSegments(manifest));
   if (is_damaged) {
     PEAT_RETURN_IF_ERROR(
         OpenDamagedTail(*directory_, tail, &segments_, &sources));
-  }
-  open_stats_.clean = tail.used.empty() && tail.dropped.empty();
-  open_stats_.cut = std::move(tail.cut);
-  std::optional<LogDamage> log_damage;
-  if (is_damaged) {
     const format::SegmentId id = tail.end.segment;
-    log_damage = LogDamage{
+    damage.log = LogDamage{
         .where = {.file = id == 0 ? "log" : format::SegmentFileName(id),
                   .offset = tail.end.end},
         .durable_lsn = manifest.durable_lsn};
   }
-  return ReplayInto(sources, std::move(log_damage));
+  open_stats_.clean = tail.used.empty() && tail.dropped.empty();
+  open_stats_.cut = std::move(tail.cut);
+  return ReplayInto(sources, std::move(damage));
 }
 
 }  // namespace peat::engine

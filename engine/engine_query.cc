@@ -16,7 +16,8 @@ QueryParts Engine::PartsForQueries() const {
                                                 : nullptr,
           .mask_counts = mask_counts_,
           .log_passes = log_passes_,
-          .despite_damage = !open_stats_.damaged.empty(),
+          .despite_damage = config_.access == Access::kReadOnlyDespiteDamage,
+          .is_damaged = !open_stats_.damaged.empty(),
           .collected_bytes_max = config_.collected_bytes_max};
 }
 

@@ -43,7 +43,7 @@ class Cursor {
   // Whether there is a pair. If not, it is the end, or status() says why not.
   bool Valid() const { return is_valid_; }
 
-  // Goes to the next pair. Only while Valid().
+  // Goes to the next pair. Only while Valid() or CanGoOn().
   void Next();
 
   // Goes to the first pair of the query that is not before `key`, in the
@@ -54,12 +54,28 @@ class Cursor {
   // may read the log again.
   void Seek(std::string_view key);
 
+  // Whether the cursor has stopped at one pair that is damaged, which status()
+  // is of, and Next() goes on behind it: so in a store that was opened with
+  // OpenMode::kReadOnlyDespiteDamage. key() is that of the pair.
+  //
+  //   for (;;) {
+  //     for (; cursor.Valid(); cursor.Next()) ...
+  //     if (!cursor.CanGoOn()) break;
+  //     Report(cursor.key(), cursor.status());
+  //     cursor.Next();
+  //   }
+  //
+  // At its end it is DataLoss that it was no more than this, if anything could
+  // not be read: the pairs shown are sound, and current, but perhaps not all.
+  bool CanGoOn() const;
+
   // Of the pair; valid until the cursor is moved on or destroyed.
   std::string_view key() const { return key_; }
   std::string_view value() const { return value_; }
 
   // OK, also at the end; or what the cursor ended with: DataLoss,
-  // FailedPrecondition (the store is closed), ResourceExhausted. Sticky.
+  // FailedPrecondition (the store is closed), ResourceExhausted. Sticky, unless
+  // CanGoOn().
   absl::Status status() const;
 
   struct Pair {

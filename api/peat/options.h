@@ -19,7 +19,9 @@ enum class OpenMode {
   // what is there at the moment of Open(). Damage fails Open().
   kReadOnly,
   // As kReadOnly, but opens what is sound of a damaged store. What could be
-  // hidden or outdated by an unreadable range then answers DataLoss.
+  // hidden or outdated by an unreadable range then answers DataLoss, and cursors
+  // go on behind what is damaged (Cursor::CanGoOn). A segment that was cut
+  // short is read as far as it goes.
   kReadOnlyDespiteDamage,
 };
 

@@ -50,6 +50,9 @@ void Cursor::Advance() {
     absl::Status status = CheckNotForgotten(pair.key);
     if (absl::IsNotFound(status)) continue;
     if (status.ok()) status = Show(pair);
+    if (parts_.despite_damage && absl::IsDataLoss(status)) [[unlikely]] {
+      return Pause(pair, std::move(status));
+    }
     if (!status.ok()) return End(std::move(status));
     --left_;
     is_valid_ = true;
@@ -76,7 +79,14 @@ void Cursor::Seek(std::string_view key) {
 }
 
 absl::Status Cursor::AtEnd() const {
-  if (!parts_.despite_damage) return absl::OkStatus();
+  const auto* const collected =
+      keys_.has_value() ? std::get_if<CollectedKeys>(&*keys_) : nullptr;
+  const bool has_passed_over =
+      (log_.has_value() && log_->has_passed_over()) ||
+      (collected != nullptr && collected->has_passed_over());
+  if (!parts_.is_damaged && !has_lost_ && !has_passed_over) {
+    return absl::OkStatus();
+  }
   return absl::DataLossError(
       "an unreadable range of the store could hold more keys");
 }
@@ -89,6 +99,14 @@ absl::Status Cursor::CheckNotForgotten(std::string_view key) {
   if (!visit.is_inside()) return parts_.gate->WhyNot();
   ViewReader::Found found;
   return parts_.reader->Find(*view_, key, &found);
+}
+
+void Cursor::Pause(const Pair& pair, absl::Status status) {
+  status_ = std::move(status);
+  is_paused_ = true;
+  has_lost_ = true;
+  key_ = pair.key;
+  value_ = {};
 }
 
 // Gives up the view, too: a cursor that has ended holds nothing.
@@ -127,13 +145,37 @@ absl::Status Cursor::FillFromKeys(bool* has_more) {
                  *keys_));
   const Visit visit(*parts_.gate);
   if (!visit.is_inside()) return parts_.gate->WhyNot();
-  return parts_.reader->FindGroup(
-      *view_, key_group_, [this](ViewReader::Found& found) {
-        Add(found.record, found.segment->is_mapped());
-        if (found.owner == nullptr) return;
-        if (!owners_.empty() && owners_.back() == found.owner) return;
-        owners_.push_back(std::move(found.owner));
-      });
+  absl::Status status = parts_.reader->FindGroup(
+      *view_, key_group_, [this](ViewReader::Found& found) { Take(found); });
+  if (!parts_.despite_damage || !absl::IsDataLoss(status)) [[likely]]
+    return status;
+  return FillOneByOne();
+}
+
+absl::Status Cursor::FillOneByOne() {
+  group_.clear();
+  owners_.clear();
+  copies_.clear();
+  for (size_t i = 0; i < key_group_.size(); ++i) {
+    const std::string_view key = key_group_[i];
+    ViewReader::Found found;
+    const absl::Status status = parts_.reader->Find(*view_, key, &found);
+    if (status.ok()) Take(found);
+    if (status.ok() || absl::IsNotFound(status)) continue;
+    if (!absl::IsDataLoss(status)) return status;
+    group_.push_back(
+        {.key = copies_.emplace_back(key),
+         .value = copies_.emplace_back(std::string(status.message())),
+         .is_lost = true});
+  }
+  return absl::OkStatus();
+}
+
+void Cursor::Take(ViewReader::Found& found) {
+  Add(found.record, found.segment->is_mapped());
+  if (found.owner == nullptr) return;
+  if (!owners_.empty() && owners_.back() == found.owner) return;
+  owners_.push_back(std::move(found.owner));
 }
 
 absl::Status Cursor::FillFromLog(bool* has_more) {
@@ -161,6 +203,9 @@ void Cursor::Add(const format::Record& record, bool is_mapped) {
 }
 
 absl::Status Cursor::Show(const Pair& pair) {
+  if (pair.is_lost) {
+    return absl::DataLossError({pair.value.data(), pair.value.size()});
+  }
   key_ = pair.key;
   value_ = pair.value;
   if (!pair.is_in_file) return absl::OkStatus();

@@ -57,6 +57,17 @@ class Cursor final {
   // is none. FailedPrecondition if the pairs are in the order of the log.
   void Seek(std::string_view key);
 
+  // Whether it has stopped at a pair that is damaged, and GoOn() goes to the
+  // next one: only in a store that was opened despite damage. key() is that of
+  // the pair.
+  bool can_go_on() const { return is_paused_; }
+  void GoOn() {
+    PEAT_DCHECK(is_paused_);
+    is_paused_ = false;
+    status_ = absl::OkStatus();
+    Advance();
+  }
+
   // Of the pair; valid until the cursor moves.
   std::string_view key() const { return key_; }
   std::string_view value() const { return value_; }
@@ -68,13 +79,14 @@ class Cursor final {
     std::string_view key;
     std::string_view value;   // as it is stored
     bool is_in_file = false;  // what is stored refers to a file, to be read
+    bool is_lost = false;     // it is damaged, and the value says how
   };
 
   // Makes pair `next_` the current one if nothing but that is to be done.
   bool Step() {
     if (next_ == group_.size() || left_ == 0) return false;
     const Pair& pair = group_[next_];
-    if (pair.is_in_file || !parts_.gate->is_open() ||
+    if (pair.is_in_file || pair.is_lost || !parts_.gate->is_open() ||
         parts_.mask_counts->forgotten() != forgotten_count_) [[unlikely]] {
       return false;
     }
@@ -92,9 +104,13 @@ class Cursor final {
   // NotFound: it was forgotten since the group was made.
   absl::Status CheckNotForgotten(std::string_view key);
   absl::Status FillFromKeys(bool* has_more);
+  // Each key of the group by itself: what can be read of them, and what not.
+  absl::Status FillOneByOne();
   absl::Status FillFromLog(bool* has_more);
+  void Take(ViewReader::Found& found);
   void Add(const format::Record& record, bool is_mapped);
   absl::Status Show(const Pair& pair);
+  void Pause(const Pair& pair, absl::Status status);
   void End(absl::Status status);
 
   QueryParts parts_;
@@ -117,6 +133,8 @@ class Cursor final {
   std::deque<std::string> copies_;
 
   bool is_valid_ = false;
+  bool is_paused_ = false;
+  bool has_lost_ = false;  // a pair
   std::string_view key_;
   std::string_view value_;
   std::string value_copy_;  // of one that lies in a file of its own

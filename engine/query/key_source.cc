@@ -241,6 +241,7 @@ absl::Status CollectedKeys::Collect() {
       CutBefore(At(keys_.back()), reverse_, &wanted);
     }
   }
+  has_passed_over_ |= scan.has_passed_over();
   KeepFirst();
   std::sort(keys_.begin(), keys_.end(),
             [this](const Key& a, const Key& b) { return IsBefore(a, b); });

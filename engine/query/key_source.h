@@ -43,7 +43,8 @@ struct QueryParts {
   std::shared_ptr<const BuildState> build;       // of that
   std::shared_ptr<const MaskCounts> mask_counts;
   std::shared_ptr<std::atomic<uint64_t>> log_passes;  // counted; may be null
-  bool despite_damage = false;
+  bool despite_damage = false;       // what cannot be read is passed over
+  bool is_damaged = false;           // and something could not be, at open
   uint64_t collected_bytes_max = 0;  // memory for the keys of one pass
 };
 
@@ -98,6 +99,8 @@ class CollectedKeys final {
   absl::StatusOr<bool> Next(size_t count, index::KeyGroup* keys);
   // Costs another pass if what is sought is not among the keys of this one.
   void Seek(std::string_view key);
+  // Whether something could not be read, and was passed over.
+  bool has_passed_over() const { return has_passed_over_; }
 
  private:
   struct Key {
@@ -127,6 +130,7 @@ class CollectedKeys final {
   std::string bytes_;
   size_t next_ = 0;
   bool is_last_pass_ = false;
+  bool has_passed_over_ = false;
 };
 
 using KeySource = std::variant<OrderedKeys, ListedKeys, CollectedKeys>;

@@ -51,10 +51,14 @@ absl::StatusOr<bool> LogScan::Next(Show show) {
   // The group's bytes stay until the next call opens another segment.
   if (!has_more) scanner_.reset();
   for (const Candidate& one : group_) {
-    PEAT_ASSIGN_OR_RETURN(
-        const bool is_shown,
-        reader_->Shows(*view_, *segment_, one.offset, one.hash, one.record));
-    if (is_shown) show(one.record);
+    const absl::StatusOr<bool> is_shown =
+        reader_->Shows(*view_, *segment_, one.offset, one.hash, one.record);
+    if (despite_damage_ && absl::IsDataLoss(is_shown.status())) [[unlikely]] {
+      has_passed_over_ = true;
+      continue;
+    }
+    PEAT_RETURN_IF_ERROR(is_shown.status());
+    if (*is_shown) show(one.record);
   }
   return true;
 }
@@ -89,6 +93,7 @@ absl::StatusOr<bool> LogScan::PassOver(Step step) {
         absl::StrFormat("%s offset %d: record is damaged",
                         segment_->file_name(), scanner_->offset()));
   }
+  has_passed_over_ = true;
   if (step != Step::kDamaged) return false;
   scanner_->Resync();
   return true;

@@ -35,6 +35,8 @@ class LogScan final {
   // until the next call, and as long as the view.
   using Show = absl::FunctionRef<void(const format::Record&)>;
   absl::StatusOr<bool> Next(Show show);
+  // Whether something could not be read, and was passed over.
+  bool has_passed_over() const { return has_passed_over_; }
 
  private:
   // Goes on to the next segment that has records; false: that was the last.
@@ -56,6 +58,7 @@ class LogScan final {
   const ViewReader* const reader_;
   const std::shared_ptr<const View> view_;
   const bool despite_damage_;
+  bool has_passed_over_ = false;
   std::vector<Segment*> segments_;  // the view's, in the order of their ids
   size_t next_segment_ = 0;
   Segment* segment_ = nullptr;

@@ -12,7 +12,7 @@ absl::Status Snapshot::Get(std::string_view key, std::string* value) const {
   if (!visit.is_inside()) return parts_.gate->WhyNot();
   ViewReader::Found found;
   const absl::Status status = parts_.reader->Find(*view_, key, &found);
-  if (absl::IsNotFound(status) && parts_.despite_damage) {
+  if (absl::IsNotFound(status) && parts_.is_damaged) {
     return absl::DataLossError(
         "an unreadable range of the store could hold this key");
   }

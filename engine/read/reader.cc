@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "engine/log/value_files.h"
+#include "engine/read/proven.h"
 #include "engine/read/read_ahead.h"
 #include "engine/segment/seeded_bug.h"
 #include "format/check.h"
@@ -36,15 +37,12 @@ inline Verdict Reader::Match(std::string_view key, Location location,
 }
 
 inline absl::Status Reader::ConcludeRecord(Verdict verdict, const Found& found,
+                                           std::string_view key,
                                            absl::Status&& status) const {
   if (verdict == Verdict::kStop) [[unlikely]] {
     return std::move(status);
   }
-  // Nothing that is hidden can undo a forget.
-  if (gaps_.is_damaged && (verdict == Verdict::kOther ||
-                           (found.record.header.lsn < gaps_.hidden_up_to &&
-                            found.record.header.kind != RecordKind::kForget)))
-      [[unlikely]] {
+  if (gaps_.is_damaged && MayBeHidden(verdict, found, key)) [[unlikely]] {
     return absl::DataLossError(
         "an unreadable range of the store could hold this key");
   }
@@ -53,9 +51,29 @@ inline absl::Status Reader::ConcludeRecord(Verdict verdict, const Found& found,
   return absl::OkStatus();
 }
 
+bool Reader::MayBeHidden(Verdict verdict, const Found& found,
+                         std::string_view key) const {
+  const uint64_t hash = (*parts_.hasher)(key);
+  if (verdict == Verdict::kOther) return !IsProvenAbsent(gaps_.proven, hash);
+  // Nothing that is hidden can undo a forget.
+  if (found.record.header.lsn >= gaps_.hidden_up_to ||
+      found.record.header.kind == RecordKind::kForget) {
+    return false;
+  }
+  Found again;
+  absl::Status status;
+  Location here;
+  parts_.index->FindUnvalidated(hash, [&](Location location) {
+    here = location;
+    return Match(key, location, &again, &status);
+  });
+  return !IsProvenNewest(gaps_.proven, hash, here);
+}
+
 inline absl::Status Reader::Conclude(Verdict verdict, const Found& found,
+                                     std::string_view key,
                                      absl::Status&& status) const {
-  PEAT_RETURN_IF_ERROR(ConcludeRecord(verdict, found, std::move(status)));
+  PEAT_RETURN_IF_ERROR(ConcludeRecord(verdict, found, key, std::move(status)));
   if (!IsReadable(StateAfter(found.record.header.kind)) &&
       !HasBug(Bug::kForgottenVisible)) [[unlikely]] {
     return absl::NotFoundError("");
@@ -69,7 +87,7 @@ inline absl::Status Reader::FindRecord(std::string_view key,
   const Verdict verdict = parts_.index->Find(
       (*parts_.hasher)(key),
       [&](Location location) { return Match(key, location, found, &status); });
-  return ConcludeRecord(verdict, *found, std::move(status));
+  return ConcludeRecord(verdict, *found, key, std::move(status));
 }
 
 inline absl::Status Reader::Find(std::string_view key, Found* found) const {
@@ -77,7 +95,7 @@ inline absl::Status Reader::Find(std::string_view key, Found* found) const {
   const Verdict verdict = parts_.index->Find(
       (*parts_.hasher)(key),
       [&](Location location) { return Match(key, location, found, &status); });
-  return Conclude(verdict, *found, std::move(status));
+  return Conclude(verdict, *found, key, std::move(status));
 }
 
 absl::Status Reader::Get(std::string_view key, std::string* value) const {
@@ -234,7 +252,7 @@ void Reader::MultiGetGroup(std::span<const std::string_view> keys, size_t first,
     if (verdict == Verdict::kOther) {
       verdict = parts_.index->FindUnvalidated(hashes[i], match);
     }
-    status = Conclude(verdict, found, std::move(status));
+    status = Conclude(verdict, found, keys[i], std::move(status));
     Pinned value;
     if (status.ok()) status = Pin(found, &value);
     bytes += keys[i].size() + value.value.size();

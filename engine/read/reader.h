@@ -38,6 +38,8 @@ class Reader {
   struct Gaps {
     bool is_damaged = false;
     format::Lsn hidden_up_to = 0;
+    // What proves otherwise; null: nothing does.
+    const index::HashIndex* proven = nullptr;
   };
   Reader(const Core& core, const Gaps& gaps) : parts_(core), gaps_(gaps) {}
 
@@ -83,9 +85,14 @@ class Reader {
                        Found* found, absl::Status* status) const;
   // What a look with this outcome means to a caller of FindRecord() and Find().
   absl::Status ConcludeRecord(index::Verdict verdict, const Found& found,
+                              std::string_view key,
                               absl::Status&& status) const;
+  // Whether an unreadable range could hold something newer of `key` than what
+  // was found, or of what was not.
+  bool MayBeHidden(index::Verdict verdict, const Found& found,
+                   std::string_view key) const;
   absl::Status Conclude(index::Verdict verdict, const Found& found,
-                        absl::Status&& status) const;
+                        std::string_view key, absl::Status&& status) const;
   absl::Status Pin(const Found& found, Pinned* pinned) const;
   // Of the value of a put or mask. Reads no value file.
   static absl::StatusOr<uint64_t> SizeOf(const format::Record& record);

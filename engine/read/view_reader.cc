@@ -6,6 +6,7 @@
 #include <span>
 
 #include "absl/strings/str_format.h"
+#include "engine/read/proven.h"
 #include "engine/read/read_ahead.h"
 #include "engine/segment/key_state.h"
 #include "engine/segment/seeded_bug.h"
@@ -89,7 +90,10 @@ absl::Status ViewReader::Find(const View& view, std::string_view key,
   if (verdict == Verdict::kMatch) {
     if (IsForgotten(found->record)) return Answer::kAbsent;
     const format::Lsn lsn = found->record.header.lsn;
-    if (lsn < hidden_up_to_) return Answer::kAbsent;
+    if (lsn < hidden_up_to_ && MayBeOutdated(wanted.key, wanted.hash))
+        [[unlikely]] {
+      return Answer::kAbsent;
+    }
     if (lsn <= view.lsn()) [[likely]] {
       found->owner.reset();
       if (!view.Holds(*found->segment)) [[unlikely]] {
@@ -99,6 +103,17 @@ absl::Status ViewReader::Find(const View& view, std::string_view key,
     }
   }
   return FindSaved(view, wanted.key, found, failure);
+}
+
+bool ViewReader::MayBeOutdated(std::string_view key, uint64_t hash) const {
+  Found again;
+  absl::Status failure;
+  Location here;
+  parts_.index->FindUnvalidated(hash, [&](Location location) {
+    here = location;
+    return Match(key, location, &again, &failure);
+  });
+  return !IsProvenNewest(proven_, hash, here);
 }
 
 ViewReader::Answer ViewReader::FindSaved(const View& view, std::string_view key,
@@ -264,8 +279,12 @@ absl::StatusOr<bool> ViewReader::Shows(const View& view, const Segment& segment,
                                        uint64_t offset, uint64_t hash,
                                        const Record& record) const {
   const format::Lsn lsn = record.header.lsn;
-  if (lsn > view.lsn() || lsn < hidden_up_to_) return false;
+  if (lsn > view.lsn()) return false;
   const Location here(segment.number(), offset);
+  if (lsn < hidden_up_to_ && !IsProvenNewest(proven_, hash, here))
+      [[unlikely]] {
+    return false;
+  }
   bool may_be_moved = false;
   if (parts_.index->FindUnvalidated(hash, [&](Location location) {
         if (location == here && parts_.segments->Has(segment)) {

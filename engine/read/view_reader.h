@@ -31,9 +31,11 @@ namespace peat::engine {
 class ViewReader final {
  public:
   // Lsns up to `hidden_up_to` may be among what could not be read; 0:
-  // everything was.
-  ViewReader(const Core& core, format::Lsn hidden_up_to)
-      : parts_(core), hidden_up_to_(hidden_up_to) {}
+  // everything was. What is older may have been superseded by that, and is not
+  // shown, unless `proven` points to it; null: nothing is proved.
+  ViewReader(const Core& core, format::Lsn hidden_up_to,
+             const index::HashIndex* proven)
+      : parts_(core), hidden_up_to_(hidden_up_to), proven_(proven) {}
 
   // A record that a view shows. Its views live as long as the view and `owner`;
   // those of a segment that is not mapped, as long as `scratch`.
@@ -102,11 +104,15 @@ class ViewReader final {
   // Where the candidate lies; null if there is none.
   const Segment* CandidateSegment(const GroupKey& wanted) const;
   void AskForPages(std::span<const GroupKey> group, uint64_t record_size) const;
+  // Whether the record of `key`, which the index leads to, may have been
+  // superseded by what could not be read.
+  bool MayBeOutdated(std::string_view key, uint64_t hash) const;
   Answer FindSaved(const View& view, std::string_view key, Found* found,
                    absl::Status* failure) const;
 
   const Core& parts_;
   const format::Lsn hidden_up_to_;
+  const index::HashIndex* const proven_;
 };
 
 }  // namespace peat::engine

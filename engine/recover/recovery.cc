@@ -108,6 +108,63 @@ absl::StatusOr<std::shared_ptr<Segment>> OpenSegment(
   return segment;
 }
 
+// Adds those that have a number, and then the other ones of `sources`.
+absl::Status AddAll(
+    const std::vector<ReplaySource>& sources,
+    const std::map<format::SegmentNumber, std::shared_ptr<Segment>>& numbered,
+    SegmentSet* segments) {
+  for (const auto& [number, segment] : numbered) {
+    segments->AddNumbered(segment, number);
+  }
+  for (const ReplaySource& source : sources) {
+    if (source.segment->number() != 0) continue;
+    PEAT_RETURN_IF_ERROR(segments->Add(source.segment));
+  }
+  return absl::OkStatus();
+}
+
+// The failure, if it may be due to a process that writes beside us.
+absl::Status CheckNotMovedOn(const Directory& directory,
+                             const Manifest& manifest,
+                             const absl::Status& failure) {
+  PEAT_ASSIGN_OR_RETURN(const NewestManifest now, ReadManifest(directory));
+  return now.manifest.generation == manifest.generation ? absl::OkStatus()
+                                                        : failure;
+}
+
+// Opens the file of a sealed segment whatever is wrong with it, and reduces
+// `entry->end` to what there is; null: there is nothing. The salt is the
+// manifest's, so each record is known by itself.
+absl::StatusOr<std::unique_ptr<File>> OpenAsFarAsItGoes(
+    const Directory& directory, const Manifest& manifest,
+    ManifestSegment* entry, std::vector<LostRange>* lost) {
+  absl::StatusOr<std::unique_ptr<File>> file =
+      OpenSegmentFile(directory, *entry, manifest.store_id, OpenMode::kRead);
+  if (file.ok() || !absl::IsDataLoss(file.status())) return file;
+  PEAT_RETURN_IF_ERROR(CheckNotMovedOn(directory, manifest, file.status()));
+  const std::string name = format::SegmentFileName(entry->id);
+  file = directory.Open(name, OpenMode::kRead);
+  const absl::StatusOr<uint64_t> size =
+      file.ok() ? (*file)->Size() : file.status();
+  if (!size.ok() || *size <= format::kSegmentHeaderSize) {
+    lost->push_back({.where = {.file = name, .size = entry->end},
+                     .hidden_up_to = entry->last_lsn});
+    return nullptr;
+  }
+  if (*size >= entry->end) {
+    lost->push_back(
+        {.where = {.file = name, .size = format::kSegmentHeaderSize}});
+    return file;
+  }
+  // What is hidden shows in the lsns, as replay compares them.
+  const uint64_t end =
+      *size / format::kRecordAlignment * format::kRecordAlignment;
+  lost->push_back(
+      {.where = {.file = name, .offset = end, .size = entry->end - end}});
+  entry->end = end;
+  return file;
+}
+
 // What the snapshot has counted in a segment.
 void CountAs(const format::SnapshotSegment& known, Segment* segment) {
   segment->counter().Add({.live_bytes = known.live_bytes,
@@ -253,14 +310,55 @@ absl::StatusOr<std::vector<ReplaySource>> OpenSealed(
     if (known != nullptr && source.begin == entry.end) continue;
     sources.push_back(std::move(source));
   }
-  for (const auto& [number, segment] : numbered) {
-    segments->AddNumbered(segment, number);
-  }
-  for (const ReplaySource& source : sources) {
-    if (source.segment->number() != 0) continue;
-    PEAT_RETURN_IF_ERROR(segments->Add(source.segment));
-  }
+  PEAT_RETURN_IF_ERROR(AddAll(sources, numbered, segments));
   return sources;
+}
+
+absl::StatusOr<std::vector<ReplaySource>> OpenSealedDespiteDamage(
+    const Directory& directory, const Manifest& manifest,
+    const format::IndexImage* snapshot, SegmentSet* segments,
+    std::vector<LostRange>* lost) {
+  std::vector<ReplaySource> sources;
+  std::map<format::SegmentNumber, std::shared_ptr<Segment>> numbered;
+  for (const ManifestSegment& entry : manifest.segments) {
+    if (entry.state != SegmentState::kSealed) continue;
+    ManifestSegment readable = entry;
+    PEAT_ASSIGN_OR_RETURN(
+        std::unique_ptr<File> file,
+        OpenAsFarAsItGoes(directory, manifest, &readable, lost));
+    if (file == nullptr) continue;
+    if (sources.size() >= kOpenFilesMax) file.reset();
+    PEAT_ASSIGN_OR_RETURN(std::shared_ptr<Segment> segment,
+                          OpenSegment(directory, readable, std::move(file),
+                                      ReadMethod::kPositional));
+    const format::SnapshotSegment* const known =
+        snapshot == nullptr ? nullptr : FindSegment(*snapshot, entry.id);
+    if (known != nullptr) numbered[known->number] = segment;
+    sources.push_back({.segment = std::move(segment), .entry = readable});
+  }
+  PEAT_RETURN_IF_ERROR(AddAll(sources, numbered, segments));
+  return sources;
+}
+
+absl::Status DropUnreadableTail(const Directory& directory, Manifest* manifest,
+                                std::vector<LostRange>* lost) {
+  std::vector<SegmentId> unreadable;
+  for (const ManifestSegment& entry : manifest->segments) {
+    if (entry.state == SegmentState::kSealed) continue;
+    const absl::Status status =
+        OpenSegmentFile(directory, entry, manifest->store_id, OpenMode::kRead)
+            .status();
+    if (status.ok()) continue;
+    if (!absl::IsDataLoss(status)) return status;
+    PEAT_RETURN_IF_ERROR(CheckNotMovedOn(directory, *manifest, status));
+    unreadable.push_back(entry.id);
+    // It may have held anything.
+    lost->push_back({.where = {.file = format::SegmentFileName(entry.id),
+                               .size = entry.capacity},
+                     .hidden_up_to = UINT64_MAX});
+  }
+  for (const SegmentId id : unreadable) EraseSegment(*manifest, id);
+  return absl::OkStatus();
 }
 
 Manifest WithSealedTail(const Manifest& manifest, const LogTail& tail) {

@@ -56,6 +56,21 @@ absl::StatusOr<std::vector<ReplaySource>> OpenSealed(
     ReadMethod read_method, const format::IndexImage* snapshot,
     SegmentSet* segments);
 
+// The same for a store that is opened despite damage: of a segment that is cut
+// short, or whose header is damaged, what there is. Adds what there is not to
+// `*lost`. Of `snapshot` only the segments' numbers are taken. DataLoss if a
+// file is gone because the manifest has moved on.
+absl::StatusOr<std::vector<ReplaySource>> OpenSealedDespiteDamage(
+    const Directory& directory, const format::Manifest& manifest,
+    const format::IndexImage* snapshot, SegmentSet* segments,
+    std::vector<LostRange>* lost);
+
+// Takes those unsealed segments out of `*manifest` that cannot be opened, and
+// adds them to `*lost`.
+absl::Status DropUnreadableTail(const Directory& directory,
+                                format::Manifest* manifest,
+                                std::vector<LostRange>* lost);
+
 // What `manifest` would be if the end of the log, which is sound, were mended:
 // for a store that is opened to read only.
 format::Manifest WithSealedTail(const format::Manifest& manifest,

@@ -46,6 +46,17 @@ struct LogDamage {
   format::Lsn durable_lsn = 0;  // at least this was durable
 };
 
+// What of a segment is not there to be replayed.
+struct LostRange {
+  CutRange where;
+  format::Lsn hidden_up_to = 0;  // lsns up to here may be in it; 0: none is
+};
+
+struct FoundDamage {
+  std::optional<LogDamage> log = {};
+  std::vector<LostRange> lost = {};
+};
+
 struct ReplayParts {
   const SegmentSet* segments = nullptr;
   index::HashIndex* index = nullptr;  // of what lies outside of the sources
@@ -54,7 +65,7 @@ struct ReplayParts {
   int thread_count = 1;
   // False: damage is an error. True: it is passed over and listed.
   bool despite_damage = false;
-  std::optional<LogDamage> log_damage = {};  // only despite damage
+  FoundDamage damage = {};  // only despite damage
 };
 
 struct ReplayResult {
