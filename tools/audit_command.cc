@@ -1,10 +1,11 @@
 // audit: what was masked, and whether it is kept as it was.
 
+#include <unistd.h>
+
 #include <cerrno>
 #include <cstdint>
-#include <fstream>
-#include <iostream>
-#include <limits>
+#include <cstdio>
+#include <istream>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,8 +22,10 @@
 #include "peat/audit.h"
 #include "tools/commands.h"
 #include "tools/escape.h"
+#include "tools/input.h"
 #include "tools/json_bytes.h"
 #include "tools/mask_printer.h"
+#include "tools/options.h"
 #include "tools/output.h"
 #include "tools/receipt_check.h"
 #include "tools/utc_time.h"
@@ -41,7 +44,7 @@ struct AuditArguments {
   std::optional<std::string> since;
   std::optional<std::string> until;
   bool newest_first = false;
-  uint64_t limit = std::numeric_limits<uint64_t>::max();
+  uint64_t limit = UINT64_MAX;
   bool count = false;
   std::optional<std::string> receipts_path;
   MaskPrinterOptions printed;
@@ -151,17 +154,21 @@ absl::StatusOr<bool> Count(const AuditReader& reader, const MaskQuery& query,
 }
 
 absl::StatusOr<bool> Check(const AuditReader& reader, const std::string& path) {
-  std::ifstream file;
+  const auto close = [](std::FILE* file) { (void)std::fclose(file); };
+  std::unique_ptr<std::FILE, decltype(close)> opened(nullptr, close);
   if (path != "-") {
-    errno = 0;
-    file.open(path, std::ios::binary);
-    if (!file.is_open()) return absl::ErrnoToStatus(errno, "open " + path);
+    opened.reset(std::fopen(path.c_str(), "rbe"));
+    if (opened == nullptr) return absl::ErrnoToStatus(errno, "open " + path);
   }
-  PEAT_ASSIGN_OR_RETURN(std::vector<NumberedReceipt> receipts,
-                        ReadReceipts(path == "-" ? std::cin : file));
-  const uint64_t count = receipts.size();
+  Input input(opened == nullptr ? STDIN_FILENO : fileno(opened.get()));
+  InputBuffer bytes(&input);
+  std::istream stream(&bytes);
+  absl::StatusOr<std::vector<NumberedReceipt>> receipts = ReadReceipts(stream);
+  PEAT_RETURN_IF_ERROR(bytes.status());
+  PEAT_RETURN_IF_ERROR(receipts.status());
+  const uint64_t count = receipts->size();
   ReceiptCounts counts;
-  PEAT_RETURN_IF_ERROR(CheckReceipts(reader, std::move(receipts), &counts));
+  PEAT_RETURN_IF_ERROR(CheckReceipts(reader, *std::move(receipts), &counts));
   PEAT_RETURN_IF_ERROR(WriteOutput(absl::StrFormat(
       "checked %d receipts, %d missing, %d different, %d damaged\n", count,
       counts.missing, counts.different, counts.damaged)));
@@ -231,10 +238,7 @@ void AddOutputOptions(CLI::App& command, AuditArguments& arguments) {
   CLI::Option* newest_first =
       command.add_flag("--newest-first", arguments.newest_first,
                        "In reverse order (default: oldest first)");
-  CLI::Option* limit =
-      command.add_option("--limit", arguments.limit, "Stop after so many")
-          ->type_name("N")
-          ->check(CLI::NonNegativeNumber);
+  CLI::Option* limit = AddLimit(command, arguments.limit);
   command.add_flag("--json", arguments.printed.json,
                    "Print one JSON object for each mask");
   CLI::Option* reveal = command.add_flag("--reveal", arguments.printed.values,

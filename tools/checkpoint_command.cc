@@ -1,12 +1,15 @@
-// checkpoint: a copy of a store that no process has open.
+// checkpoint: a copy of a store, also beside a process that writes to it.
 
 #include <memory>
 #include <string>
 
 #include "absl/strings/str_format.h"
+#include "format/status_macros.h"
+#include "peat/store.h"
 #include "tools/commands.h"
 #include "tools/json_bytes.h"
-#include "tools/open_store.h"
+#include "tools/offline/side_checkpoint.h"
+#include "tools/offline_command.h"
 #include "tools/output.h"
 #include "tools/progress.h"
 
@@ -33,24 +36,44 @@ std::string CheckpointJson(const CheckpointResult& result) {
   return object.dump() + "\n";
 }
 
-ExitCode Run(const CheckpointArguments& arguments) {
-  const std::unique_ptr<Store> store =
-      OpenStore(arguments.directory, Access::kChange);
-  if (store == nullptr) return ExitCode::kFailed;
-  const absl::StatusOr<CheckpointResult> result =
-      store->Checkpoint(arguments.target);
-  if (absl::IsInvalidArgument(result.status())) return Fail(result.status());
-  absl::Status status = result.status();
-  if (result.ok()) {
-    (void)WriteOutput(arguments.json ? CheckpointJson(*result)
-                                     : CheckpointText(*result));
+// Of a store that no process has open: it is opened, which recovers what a
+// crash left.
+absl::StatusOr<CheckpointResult> CheckpointAlone(
+    Store& store, const CheckpointArguments& arguments) {
+  absl::StatusOr<CheckpointResult> result = store.Checkpoint(arguments.target);
+  const absl::Status closed = store.Close();
+  if (result.ok() && !closed.ok()) return closed;
+  return result;
+}
+
+absl::StatusOr<CheckpointResult> Make(const CheckpointArguments& arguments) {
+  absl::StatusOr<std::unique_ptr<Store>> store =
+      Store::Open(arguments.directory, {.create_if_missing = false,
+                                        .background_compaction = false,
+                                        .background_snapshots = false});
+  if (store.ok()) return CheckpointAlone(**store, arguments);
+  // A bad name of the store is no bad command line.
+  if (absl::IsInvalidArgument(store.status())) {
+    return absl::FailedPreconditionError(store.status().message());
   }
-  status.Update(store->Close());
-  status.Update(FlushOutput());
-  if (status.ok()) return ExitCode::kOk;
-  Complain(absl::StrFormat("%s (%s)", std::string(status.message()),
-                           absl::StatusCodeToString(status.code())));
-  return ExitCode::kFailed;
+  if (!absl::IsUnavailable(store.status())) return store.status();
+  PEAT_ASSIGN_OR_RETURN(
+      const SideCheckpoint made,
+      CheckpointBeside(engine::PosixFileSystem(), arguments.directory,
+                       arguments.target));
+  return CheckpointResult{.lsn = made.lsn,
+                          .linked_bytes = made.linked_bytes,
+                          .copied_bytes = made.copied_bytes};
+}
+
+ExitCode Run(const CheckpointArguments& arguments) {
+  AllowManyFiles();
+  const absl::StatusOr<CheckpointResult> result = Make(arguments);
+  if (!result.ok()) return FailToRead(result.status());
+  (void)WriteOutput(arguments.json ? CheckpointJson(*result)
+                                   : CheckpointText(*result));
+  const absl::Status flushed = FlushOutput();
+  return flushed.ok() ? ExitCode::kOk : FailToRead(flushed);
 }
 
 }  // namespace
@@ -71,9 +94,9 @@ void AddCheckpoint(CLI::App& app, ExitCode& exit_code) {
       "with it, takes\nno time, and no space but for what either of the two "
       "changes later: take one an hour,\nand delete old ones with rm -r. "
       "Elsewhere the files are copied. A hard link is no copy\non another "
-      "disk: bring checkpoints there with rsync, tar or the like. A store that "
-      "is\nopen cannot be copied so: the process that has it open calls "
-      "Store::Checkpoint().\n\nExamples:\n"
+      "disk: bring checkpoints there with rsync, tar or the like. Beside a "
+      "process\nthat writes, what is not sealed yet is copied, and the copy is "
+      "verified: that takes\nthe time of reading it.\n\nExamples:\n"
       "  peat checkpoint state backup/monday\n"
       "  peat restore backup/monday --to state --masks-from state.broken");
   command->callback([arguments, &exit_code] { exit_code = Run(*arguments); });

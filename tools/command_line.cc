@@ -1,8 +1,14 @@
 #include "tools/command_line.h"
 
 #include <CLI/CLI.hpp>
+#include <sstream>
+#include <string>
+#include <vector>
 
+#include "absl/strings/str_split.h"
 #include "tools/commands.h"
+#include "tools/escape.h"
+#include "tools/output.h"
 
 namespace peat::tools {
 namespace {
@@ -34,6 +40,7 @@ ExitCode RunCommandLine(int argc, const char* const* argv) {
   AddScan(app, exit_code);
   AddExport(app, exit_code);
   AddStats(app, exit_code);
+  AddTop(app, exit_code);
   AddCompact(app, exit_code);
   AddCheckpoint(app, exit_code);
   AddRestore(app, exit_code);
@@ -46,8 +53,22 @@ ExitCode RunCommandLine(int argc, const char* const* argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? ExitCode::kOk : ExitCode::kUsage;
+    std::ostringstream out;
+    std::ostringstream err;
+    const bool is_help = app.exit(error, out, err) == 0;
+    (void)WriteOutput(out.str());
+    (void)FlushOutput();
+    // What was given is repeated in it.
+    const std::vector<std::string> lines = absl::StrSplit(err.str(), '\n');
+    std::string text;
+    for (const std::string& line : lines) text += Printable(line) + "\n";
+    if (!err.str().empty()) text.pop_back();
+    if (!err.str().empty()) WriteError(text);
+    return is_help ? ExitCode::kOk : ExitCode::kUsage;
   }
+  // What was printed before a failure is wanted, too.
+  const absl::Status flushed = FlushOutput();
+  if (!flushed.ok() && exit_code == ExitCode::kOk) return Fail(flushed);
   return exit_code;
 }
 

@@ -22,6 +22,7 @@ void AddAudit(CLI::App& app, ExitCode& exit_code);
 void AddScan(CLI::App& app, ExitCode& exit_code);
 void AddExport(CLI::App& app, ExitCode& exit_code);
 void AddStats(CLI::App& app, ExitCode& exit_code);
+void AddTop(CLI::App& app, ExitCode& exit_code);
 void AddCompact(CLI::App& app, ExitCode& exit_code);
 void AddCheckpoint(CLI::App& app, ExitCode& exit_code);
 void AddRestore(CLI::App& app, ExitCode& exit_code);

@@ -92,13 +92,6 @@ absl::Status Prepare(DumpArguments& arguments) {
   return ParseLsns(arguments.lsns, &options);
 }
 
-// Stops a dump that nobody reads any more.
-absl::Status WriteOrStop(std::string_view text) {
-  PEAT_RETURN_IF_ERROR(WriteOutput(text));
-  if (OutputIsClosed()) return absl::CancelledError("nobody reads");
-  return absl::OkStatus();
-}
-
 absl::StatusOr<DumpCounts> DumpDirectory(const DumpArguments& arguments) {
   AllowManyFiles();
   PEAT_ASSIGN_OR_RETURN(
@@ -111,7 +104,7 @@ absl::StatusOr<DumpCounts> DumpDirectory(const DumpArguments& arguments) {
   }
   OfflineProgress progress(arguments.progress);
   absl::StatusOr<DumpCounts> counts =
-      DumpStore(files, arguments.options, progress.callback(), WriteOrStop);
+      DumpStore(files, arguments.options, progress.callback(), WriteOutput);
   if (counts.ok() && !files.manifest_status.ok()) ++counts->gaps;
   return counts;
 }
@@ -128,7 +121,7 @@ absl::StatusOr<DumpCounts> DumpFile(const DumpArguments& arguments) {
                         ReadLoneSegment(*directory, path.filename()));
   OfflineProgress progress(arguments.progress);
   return DumpSegment(segment, path.filename(), arguments.options,
-                     progress.callback(), WriteOrStop);
+                     progress.callback(), WriteOutput);
 }
 
 ExitCode Run(DumpArguments arguments) {

@@ -1,11 +1,10 @@
 #include "tools/dump_loader.h"
 
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "format/status_macros.h"
-#include "tools/json_bytes.h"
 
 namespace peat::tools {
 namespace {
@@ -24,32 +23,49 @@ bool TakesWrites(const std::string& kind) {
          kind == "forget";
 }
 
-absl::StatusOr<DumpLine> ParseLine(const std::string& text,
-                                   const PairReader& reader) {
-  nlohmann::json object =
-      nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!object.is_object()) return reader.Malformed("not a JSON object");
-  if (object.contains("skipped")) {
+// What is wanted of a line.
+JsonLine::Rule RuleFor(std::string_view name, const PairLimits& limits) {
+  using Use = JsonLine::Use;
+  constexpr size_t kReasonSize = size_t{64} << 10;
+  const auto base64 = [](size_t size) { return (size + 2) / 3 * 4; };
+  constexpr char kKey[] = "key is too long";
+  constexpr char kValue[] = "value is too long";
+  constexpr char kReason[] = "reason is too long";
+  if (name == "key") return {Use::kString, limits.key_size, kKey};
+  if (name == "key64") return {Use::kString, base64(limits.key_size), kKey};
+  if (name == "value") return {Use::kString, limits.value_size, kValue};
+  if (name == "value64") {
+    return {Use::kString, base64(limits.value_size), kValue};
+  }
+  if (name == "reason") return {Use::kString, kReasonSize, kReason};
+  if (name == "reason64") return {Use::kString, base64(kReasonSize), kReason};
+  if (name == "kind") return {Use::kScalar, 64};
+  if (name == "current") return {Use::kScalar, 64};
+  if (name == "skipped") return {Use::kScalar, 1024};
+  return {Use::kSkipped};
+}
+
+absl::StatusOr<DumpLine> ParseLine(PairReader& reader) {
+  JsonLine& object = reader.json();
+  if (object.Has("skipped")) {
     return reader.Malformed("the dump has skipped a damaged range");
   }
-  const auto kind = object.find("kind");
-  if (kind == object.end() || !kind->is_string()) {
-    return reader.Malformed("no string \"kind\"");
-  }
+  const std::string* const kind = object.String("kind");
+  if (kind == nullptr) return reader.Malformed("no string \"kind\"");
   DumpLine line{.kind = *kind};
   if (!TakesWrites(line.kind)) return line;
-  const auto current = object.find("current");
-  if (current == object.end() || !current->is_boolean()) {
+  const std::string* const current = object.Scalar("current");
+  if (current == nullptr || (*current != "true" && *current != "false")) {
     return reader.Malformed(
         "not of a store's dump with values: no \"current\"");
   }
-  line.is_current = *current;
+  line.is_current = *current == "true";
   if (!line.is_current) return line;
-  std::optional<std::string> key = TakeBytes(object, "key");
+  std::optional<std::string> key = object.TakeBytes("key");
   if (!key) return reader.Malformed("no string \"key\" or base64 \"key64\"");
   line.key = *std::move(key);
-  line.value = TakeBytes(object, "value");
-  line.reason = TakeBytes(object, "reason").value_or("");
+  line.value = object.TakeBytes("value");
+  line.reason = object.TakeBytes("reason").value_or("");
   if (!line.value.has_value() && line.kind != "forget") {
     return reader.Malformed("the value of a current record is not shown");
   }
@@ -68,14 +84,17 @@ absl::Status Apply(Store& store, const DumpLine& line) {
 
 }  // namespace
 
-absl::Status LoadDump(Store& store, const LoadOptions& options,
-                      PairReader& reader, Progress& progress,
-                      LoadCounts* counts) {
-  std::string text;
+namespace {
+
+absl::Status LoadLines(Store& store, PairReader& reader, Progress& progress,
+                       LoadCounts* counts) {
+  const auto rules = [&reader](std::string_view name) {
+    return RuleFor(name, reader.limits());
+  };
   for (;;) {
-    PEAT_ASSIGN_OR_RETURN(const bool found, reader.NextJsonText(&text));
+    PEAT_ASSIGN_OR_RETURN(const bool found, reader.NextObject(rules));
     if (!found) break;
-    PEAT_ASSIGN_OR_RETURN(const DumpLine line, ParseLine(text, reader));
+    PEAT_ASSIGN_OR_RETURN(const DumpLine line, ParseLine(reader));
     if (!line.is_current) continue;
     const absl::Status applied = Apply(store, line);
     const bool is_refused = IsDisabled(applied) || IsForgotten(applied);
@@ -84,7 +103,23 @@ absl::Status LoadDump(Store& store, const LoadOptions& options,
     ++counts->acknowledged;
     progress.Update(reader.bytes_read(), counts->acknowledged);
   }
-  return options.flush ? store.Flush().status() : absl::OkStatus();
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status LoadDump(Store& store, const LoadOptions& options,
+                      PairReader& reader, Progress& progress,
+                      LoadCounts* counts) {
+  const auto settle = [&store, &options] {
+    return options.flush ? store.Flush().status() : absl::OkStatus();
+  };
+  reader.Watch({.on_pause = settle, .is_interrupted = options.is_interrupted});
+  const absl::Status loaded = LoadLines(store, reader, progress, counts);
+  const absl::Status settled = settle();
+  reader.Watch({});
+  PEAT_RETURN_IF_ERROR(loaded);
+  return settled;
 }
 
 }  // namespace peat::tools

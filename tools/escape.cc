@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "absl/strings/str_format.h"
+#include "format/status_macros.h"
 
 namespace peat::tools {
 namespace {
@@ -200,6 +201,42 @@ absl::Status Unescape(std::string_view field, std::string* bytes) {
   }
   bytes->append(field.substr(begin));
   return absl::OkStatus();
+}
+
+absl::Status UnescapePiece(std::string_view piece, std::string* bytes,
+                           std::string* rest) {
+  std::string_view whole = piece;
+  // An escape that is cut begins with one of the last three bytes. Whether a
+  // backslash begins one depends on how many stand before it.
+  for (size_t back = std::min<size_t>(3, piece.size()); back > 0; --back) {
+    const size_t at = piece.size() - back;
+    if (piece[at] != '\\') continue;
+    size_t count = 1;
+    while (count <= at && piece[at - count] == '\\') ++count;
+    if (count % 2 == 0) continue;
+    const bool is_hex = back > 1 && piece[at + 1] == 'x';
+    if (back == 1 || (is_hex && back < 4)) {
+      whole = piece.substr(0, at);
+      break;
+    }
+  }
+  std::string part;
+  PEAT_RETURN_IF_ERROR(Unescape(whole, &part));
+  bytes->append(part);
+  rest->assign(piece.substr(whole.size()));
+  return absl::OkStatus();
+}
+
+std::string Printable(std::string_view message) {
+  std::string text;
+  size_t begin = 0;
+  for (size_t at = 0; at <= message.size(); ++at) {
+    if (at < message.size() && message[at] != '\\') continue;
+    AppendEscaped(message.substr(begin, at - begin), &text);
+    if (at < message.size()) text.push_back('\\');
+    begin = at + 1;
+  }
+  return text;
 }
 
 std::string ToHex(std::string_view bytes) {

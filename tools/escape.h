@@ -30,6 +30,18 @@ void AppendEscaped(std::string_view bytes, std::string* out);
 // Replaces `*bytes`. Fails with InvalidArgument, which names the offset.
 absl::Status Unescape(std::string_view field, std::string* bytes);
 
+// The same for a field that comes in pieces: appends what of `piece` is whole
+// to
+// `*bytes`, and leaves in `*rest` an escape that may go on in the next one,
+// which is then to be put before it. At the end of the field the rest must be
+// empty.
+absl::Status UnescapePiece(std::string_view piece, std::string* bytes,
+                           std::string* rest);
+
+// A message, with what a terminal could obey or not show escaped. Backslashes
+// stay as they are.
+std::string Printable(std::string_view message);
+
 // `bytes` as pairs of lower-case hexadecimal digits.
 std::string ToHex(std::string_view bytes);
 

@@ -1,15 +1,18 @@
 #include "tools/exit_code.h"
 
-#include <cstdio>
 #include <string>
 #include <string_view>
 
 #include "absl/strings/str_format.h"
 #include "peat/masks.h"
+#include "tools/escape.h"
+#include "tools/output.h"
 
 namespace peat::tools {
 
 ExitCode Fail(const absl::Status& status) {
+  // A reader that has had enough.
+  if (absl::IsCancelled(status) && OutputIsClosed()) return ExitCode::kOk;
   if (IsDisabled(status) || IsForgotten(status)) {
     Complain(std::string(status.message()));
     return ExitCode::kRefused;
@@ -30,7 +33,8 @@ ExitCode Fail(const absl::Status& status) {
 }
 
 void Complain(std::string_view message) {
-  absl::FPrintF(stderr, "peat: %s\n", message);
+  // It may name a file, or whatever else somebody has chosen.
+  WriteError(absl::StrFormat("peat: %s\n", Printable(message)));
 }
 
 void ComplainOfLine(uint64_t count, uint64_t line, std::string_view what) {

@@ -19,7 +19,8 @@ enum class ExitCode {
 };
 
 // Prints `peat: message` to standard error and returns the code for `status`,
-// which is not OK. Keys and values are in no message.
+// which is not OK. Keys and values are in no message. That nobody reads the
+// output is no failure.
 ExitCode Fail(const absl::Status& status);
 
 // Prints `peat: message` to standard error.

@@ -5,7 +5,6 @@
 #define PEAT_TOOLS_JSON_BYTES_H_
 
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -17,11 +16,6 @@ using OrderedJson = nlohmann::ordered_json;
 // Adds the member `name`, or `name`64.
 void AddBytes(OrderedJson& object, const std::string& name,
               std::string_view bytes);
-
-// The member `name`, or `name`64 decoded; nullopt unless exactly one of the two
-// is there and sound. Moves the bytes out of `object`.
-std::optional<std::string> TakeBytes(nlohmann::json& object,
-                                     const std::string& name);
 
 }  // namespace peat::tools
 

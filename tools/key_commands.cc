@@ -1,21 +1,27 @@
-// put, get and delete: the commands for one key.
+// put, get and delete: the commands for single keys.
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_format.h"
 #include "format/status_macros.h"
 #include "peat/store.h"
 #include "tools/commands.h"
 #include "tools/escape.h"
+#include "tools/input.h"
 #include "tools/open_store.h"
+#include "tools/options.h"
 #include "tools/output.h"
 
 namespace peat::tools {
@@ -27,16 +33,21 @@ enum class ValueForm { kRaw, kEscaped, kHex };
 
 struct KeyArguments {
   std::string directory;
-  std::string key;
-  bool escaped = false;  // the key, and for put the value
+  std::string key;                // of put
+  std::vector<std::string> keys;  // of get and delete
+  bool escaped = false;           // the key, and for put the value
   // put
   std::string value;
   std::string value_file;
   bool if_absent = false;
   // put and delete
   bool flush = false;
+  // delete
+  std::string prefix;
+  bool dry_run = false;
   // get
   ValueForm form = ValueForm::kRaw;
+  bool despite_damage = false;
 };
 
 absl::Status UnescapeArgument(std::string* argument) {
@@ -48,21 +59,17 @@ absl::Status UnescapeArgument(std::string* argument) {
 absl::StatusOr<std::string> ReadValueFile(const std::string& path) {
   const auto close = [](std::FILE* file) { (void)std::fclose(file); };
   std::unique_ptr<std::FILE, decltype(close)> opened(nullptr, close);
-  std::FILE* file = stdin;
   if (path != "-") {
     opened.reset(std::fopen(path.c_str(), "rbe"));
-    file = opened.get();
-    if (file == nullptr) return absl::ErrnoToStatus(errno, "open " + path);
+    if (opened == nullptr) return absl::ErrnoToStatus(errno, "open " + path);
   }
+  Input input(opened == nullptr ? STDIN_FILENO : fileno(opened.get()));
   std::string value;
-  std::string part(size_t{1} << 16U, '\0');
   while (value.size() <= kValueSizeMax) {
-    const size_t size = std::fread(part.data(), 1, part.size(), file);
-    if (std::ferror(file) != 0) {
-      return absl::ErrnoToStatus(errno, "read " + path);
-    }
-    if (size == 0) return value;
-    value.append(part, 0, size);
+    PEAT_ASSIGN_OR_RETURN(const bool has_more, input.HasMore());
+    if (!has_more) return value;
+    value.append(input.unread());
+    input.Take(input.unread().size());
   }
   return absl::InvalidArgumentError("value is longer than 1 GiB");
 }
@@ -74,8 +81,12 @@ ExitCode FailToRead(const absl::Status& status) {
 }
 
 absl::Status PrepareKey(KeyArguments& arguments) {
-  return arguments.escaped ? UnescapeArgument(&arguments.key)
-                           : absl::OkStatus();
+  if (!arguments.escaped) return absl::OkStatus();
+  for (std::string& key : arguments.keys) {
+    PEAT_RETURN_IF_ERROR(UnescapeArgument(&key));
+  }
+  PEAT_RETURN_IF_ERROR(UnescapeArgument(&arguments.prefix));
+  return UnescapeArgument(&arguments.key);
 }
 
 absl::Status PrepareValue(KeyArguments& arguments) {
@@ -117,31 +128,78 @@ ExitCode RunPut(KeyArguments arguments) {
   return ExitCode::kNotFound;
 }
 
+// The value alone: as it is, if nothing else is asked for, but for a newline
+// that keeps a prompt from standing behind it.
 absl::Status Print(std::string_view value, ValueForm form) {
   switch (form) {
     case ValueForm::kRaw:
       PEAT_RETURN_IF_ERROR(WriteOutput(value));
-      break;
+      if (isatty(STDOUT_FILENO) != 1 || value.ends_with('\n')) break;
+      return WriteOutput("\n");
     case ValueForm::kEscaped:
-      PEAT_RETURN_IF_ERROR(WriteOutput(Escape(value) + "\n"));
-      break;
+      return WriteOutput(Escape(value) + "\n");
     case ValueForm::kHex:
-      PEAT_RETURN_IF_ERROR(WriteOutput(ToHex(value) + "\n"));
-      break;
+      return WriteOutput(ToHex(value) + "\n");
   }
-  return FlushOutput();
+  return absl::OkStatus();
+}
+
+// Of several, a line with key and value, as scan prints it.
+absl::Status PrintPair(std::string_view key, std::string_view value,
+                       ValueForm form) {
+  const bool is_hex = form == ValueForm::kHex;
+  return WriteOutput((is_hex ? ToHex(key) : Escape(key)) + "\t" +
+                     (is_hex ? ToHex(value) : Escape(value)) + "\n");
+}
+
+// The worst that one of the keys has led to.
+ExitCode GetAll(const Store& store, const KeyArguments& arguments) {
+  ExitCode code = ExitCode::kOk;
+  for (const std::string& key : arguments.keys) {
+    const absl::StatusOr<PinnedValue> value = store.GetPinned(key);
+    if (!value.ok()) {
+      if (arguments.keys.size() > 1) Complain("of key " + Escape(key) + ":");
+      code = std::max(code, Fail(value.status()));
+      continue;
+    }
+    const absl::Status printed = arguments.keys.size() == 1
+                                     ? Print(*value, arguments.form)
+                                     : PrintPair(key, *value, arguments.form);
+    if (!printed.ok()) return FailToRead(printed);
+  }
+  return code;
 }
 
 ExitCode RunGet(KeyArguments arguments) {
   const absl::Status prepared = PrepareKey(arguments);
   if (!prepared.ok()) return Fail(prepared);
-  const std::unique_ptr<Store> store =
-      OpenStore(arguments.directory, Access::kRead);
+  const std::unique_ptr<Store> store = OpenStore(
+      arguments.directory,
+      arguments.despite_damage ? Access::kReadDespiteDamage : Access::kRead);
   if (store == nullptr) return ExitCode::kFailed;
-  const absl::StatusOr<PinnedValue> value = store->GetPinned(arguments.key);
-  if (!value.ok()) return Fail(value.status());
-  const absl::Status printed = Print(*value, arguments.form);
-  return printed.ok() ? ExitCode::kOk : FailToRead(printed);
+  const ExitCode code = GetAll(*store, arguments);
+  const absl::Status flushed = FlushOutput();
+  return flushed.ok() ? code : FailToRead(flushed);
+}
+
+ExitCode DeleteByPrefix(Store& store, const KeyArguments& arguments) {
+  uint64_t count = 0;
+  absl::Status done;
+  if (arguments.dry_run) {
+    Cursor cursor = store.Scan({.prefix = arguments.prefix, .keys_only = true});
+    for (; cursor.Valid(); cursor.Next()) ++count;
+    done = cursor.status();
+  } else {
+    const absl::StatusOr<uint64_t> deleted =
+        store.DeletePrefix(arguments.prefix);
+    done = deleted.status();
+    if (done.ok()) count = *deleted;
+  }
+  done.Update(Finish(store, arguments.flush));
+  if (!done.ok()) return Fail(done);
+  (void)WriteOutput(absl::StrFormat(
+      "%s %d keys\n", arguments.dry_run ? "would delete" : "deleted", count));
+  return ExitCode::kOk;
 }
 
 ExitCode RunDelete(KeyArguments arguments) {
@@ -150,20 +208,24 @@ ExitCode RunDelete(KeyArguments arguments) {
   const std::unique_ptr<Store> store =
       OpenStore(arguments.directory, Access::kChange);
   if (store == nullptr) return ExitCode::kFailed;
-  const absl::StatusOr<bool> deleted = store->Delete(arguments.key);
-  if (!deleted.ok()) return Fail(deleted.status());
+  if (arguments.keys.empty()) return DeleteByPrefix(*store, arguments);
+  ExitCode code = ExitCode::kOk;
+  for (const std::string& key : arguments.keys) {
+    const absl::StatusOr<bool> deleted = store->Delete(key);
+    if (deleted.ok() && *deleted) continue;
+    if (arguments.keys.size() > 1) Complain("of key " + Escape(key) + ":");
+    code = std::max(
+        code, Fail(deleted.ok() ? absl::NotFoundError("") : deleted.status()));
+  }
   const absl::Status finished = Finish(*store, arguments.flush);
-  if (!finished.ok()) return Fail(finished);
-  return *deleted ? ExitCode::kOk : Fail(absl::NotFoundError(""));
+  return finished.ok() ? code : Fail(finished);
 }
 
-// A subcommand with the arguments that all three have.
-CLI::App* AddKeyCommand(CLI::App& app, const char* name, const char* what,
-                        KeyArguments& arguments) {
+CLI::App* AddCommand(CLI::App& app, const char* name, const char* what,
+                     KeyArguments& arguments) {
   CLI::App* command = app.add_subcommand(name, what);
   command->add_option("DIR", arguments.directory, "The store's directory")
       ->required();
-  command->add_option("KEY", arguments.key, "The key")->required();
   return command;
 }
 
@@ -171,8 +233,9 @@ CLI::App* AddKeyCommand(CLI::App& app, const char* name, const char* what,
 
 void AddPut(CLI::App& app, ExitCode& exit_code) {
   auto arguments = std::make_shared<KeyArguments>();
-  CLI::App* command = AddKeyCommand(
-      app, "put", "Insert a key or overwrite its value", *arguments);
+  CLI::App* command =
+      AddCommand(app, "put", "Insert a key or overwrite its value", *arguments);
+  command->add_option("KEY", arguments->key, "The key")->required();
   CLI::Option* value =
       command->add_option("VALUE", arguments->value, "The value");
   CLI::Option* file = command->add_option("--value-file", arguments->value_file,
@@ -201,9 +264,9 @@ void AddPut(CLI::App& app, ExitCode& exit_code) {
 void AddGet(CLI::App& app, ExitCode& exit_code) {
   auto arguments = std::make_shared<KeyArguments>();
   CLI::App* command =
-      AddKeyCommand(app, "get", "Print a key's value", *arguments);
-  command->add_flag("-e,--escaped-key", arguments->escaped,
-                    "KEY is escaped: \\t \\n \\r \\\\ \\0 \\xHH");
+      AddCommand(app, "get", "Print the values of keys", *arguments);
+  AddKeys(*command, arguments->keys)->required();
+  AddEscaped(*command, arguments->escaped);
   CLI::Option* escaped = command->add_flag_callback(
       "--escaped", [arguments] { arguments->form = ValueForm::kEscaped; },
       "Print the value escaped, and a newline");
@@ -211,10 +274,14 @@ void AddGet(CLI::App& app, ExitCode& exit_code) {
       "--hex", [arguments] { arguments->form = ValueForm::kHex; },
       "Print the value in hexadecimal, and a newline");
   escaped->excludes(hex);
+  AddDespiteDamage(*command, arguments->despite_damage);
   command->footer(
-      "Prints the value's bytes as they are, and no newline. Reads beside a "
-      "process\nthat writes. Exit code 1: no such key.\n\nExamples:\n"
+      "Prints the value's bytes as they are, and no newline but on a terminal; "
+      "of several\nkeys, a line for each that is there: key, tab, value, "
+      "escaped as `peat scan` does.\nReads beside a process that writes. Exit "
+      "code 1: no such key.\n\nExamples:\n"
       "  peat get state order-17\n"
+      "  peat get state order-17 order-18\n"
       "  peat get state photo > photo.jpg\n"
       "  peat get state --hex -e 'order\\x0017'");
   command->callback(
@@ -223,17 +290,34 @@ void AddGet(CLI::App& app, ExitCode& exit_code) {
 
 void AddDelete(CLI::App& app, ExitCode& exit_code) {
   auto arguments = std::make_shared<KeyArguments>();
-  CLI::App* command = AddKeyCommand(app, "delete", "Delete a key", *arguments);
-  command->add_flag("-e,--escaped-key", arguments->escaped,
-                    "KEY is escaped: \\t \\n \\r \\\\ \\0 \\xHH");
+  CLI::App* command = AddCommand(app, "delete", "Delete keys", *arguments);
+  CLI::Option* keys = AddKeys(*command, arguments->keys);
+  CLI::Option* prefix = command->add_option(
+      "--prefix", arguments->prefix,
+      "Delete every key that begins so, instead of single keys");
+  prefix->excludes(keys);
+  command
+      ->add_flag("--dry-run", arguments->dry_run,
+                 "Only count what would be deleted")
+      ->needs(prefix);
+  AddEscaped(*command, arguments->escaped);
   command->add_flag("--flush", arguments->flush,
                     "Survive power loss: sync before returning");
   command->footer(
-      "Exit code 1: the key was not there.\n\nExamples:\n"
+      "Exit code 1: a key was not there.\n\nExamples:\n"
       "  peat delete state order-17\n"
-      "  peat delete state --flush order-17");
-  command->callback(
-      [arguments, &exit_code] { exit_code = RunDelete(*arguments); });
+      "  peat delete state --flush order-17 order-18\n"
+      "  peat delete state --prefix order- --dry-run");
+  command->callback([arguments, keys, prefix, &exit_code] {
+    if (keys->count() + prefix->count() == 0) {
+      throw CLI::RequiredError("KEY or --prefix");
+    }
+    // As from a variable of a script that is not set.
+    if (keys->count() == 0 && arguments->prefix.empty()) {
+      throw CLI::ValidationError("--prefix", "an empty prefix is every key");
+    }
+    exit_code = RunDelete(*arguments);
+  });
 }
 
 }  // namespace peat::tools

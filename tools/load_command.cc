@@ -1,10 +1,13 @@
 // load: pairs from a file or standard input into a store.
 
+#include <unistd.h>
+
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <system_error>
 
@@ -13,6 +16,7 @@
 #include "tools/commands.h"
 #include "tools/dump_loader.h"
 #include "tools/loader.h"
+#include "tools/offline/interruption.h"
 #include "tools/open_store.h"
 #include "tools/options.h"
 #include "tools/output.h"
@@ -26,6 +30,7 @@ struct LoadArguments {
   std::string directory;
   std::string input = "-";
   PairFormat format = PairFormat::kTsv;
+  std::optional<std::string> key_field;
   LoadOptions options;
   bool check = false;
   bool is_dump = false;
@@ -62,10 +67,15 @@ void PrintLoaded(const LoadArguments& arguments, const LoadCounts& counts,
   (void)WriteOutput(line);  // FlushOutput() at the end tells of a failure.
 }
 
-ExitCode RunLoad(const LoadArguments& arguments, PairReader& reader) {
+ExitCode RunLoad(LoadArguments arguments, PairReader& reader) {
   const std::unique_ptr<Store> store =
       OpenStore(arguments.directory, Access::kFill);
   if (store == nullptr) return ExitCode::kFailed;
+  // Ends the process as it would have been ended, once the store is closed.
+  const Interruption interruption;
+  arguments.options.is_interrupted = [&interruption] {
+    return interruption.is_noted();
+  };
   LoadCounts counts;
   const auto start = std::chrono::steady_clock::now();
   absl::Status loaded;
@@ -81,6 +91,7 @@ ExitCode RunLoad(const LoadArguments& arguments, PairReader& reader) {
   PrintLoaded(arguments, counts, seconds.count());
   absl::Status closed = store->Close();
   if (closed.ok()) closed = FlushOutput();
+  if (interruption.is_noted()) return ExitCode::kFailed;
   if (!loaded.ok()) return Fail(loaded);
   if (!closed.ok()) return Fail(closed);
   return counts.refused == 0 ? ExitCode::kOk : ExitCode::kRefused;
@@ -105,7 +116,16 @@ ExitCode RunCheck(const LoadArguments& arguments, PairReader& reader) {
   return counts.complaints() == 0 ? ExitCode::kOk : ExitCode::kNotFound;
 }
 
+// Who has typed no file may wait for something to happen.
+void TellOfTerminal(const LoadArguments& arguments) {
+  if (arguments.input != "-" || isatty(STDIN_FILENO) != 1) return;
+  Complain(
+      "reading pairs from the terminal, one a line; Ctrl-D ends them, and "
+      "`peat load --help` tells their form");
+}
+
 ExitCode Run(const LoadArguments& arguments) {
+  TellOfTerminal(arguments);
   File file;
   if (arguments.input != "-") {
     file.reset(std::fopen(arguments.input.c_str(), "rbe"));
@@ -116,6 +136,9 @@ ExitCode Run(const LoadArguments& arguments) {
   }
   PairReader reader(fileno(file == nullptr ? stdin : file.get()),
                     arguments.format);
+  if (arguments.key_field.has_value()) {
+    reader.SetKeyField(*arguments.key_field);
+  }
   return arguments.check ? RunCheck(arguments, reader)
                          : RunLoad(arguments, reader);
 }
@@ -138,6 +161,7 @@ constexpr const char* kLoadFooter =
     "  peat load state events.tsv\n"
     "  producer | peat load state --format jsonl --if-absent "
     "--acknowledge 1000\n"
+    "  producer | peat load state --key-field event_id --if-absent\n"
     "  peat load state events.tsv --check\n"
     "  peat dump state --live --json | peat load copy --dump";
 
@@ -152,6 +176,17 @@ void AddLoad(CLI::App& app, ExitCode& exit_code) {
   command->add_option("FILE", arguments->input,
                       "The input; - is standard input (default: -)");
   AddFormat(*command, arguments->format);
+  command
+      ->add_option_function<std::string>(
+          "--key-field",
+          [arguments](const std::string& name) {
+            arguments->key_field = name;
+            arguments->format = PairFormat::kJsonLines;
+          },
+          "Lines are any JSON objects: the key is this member of each, the "
+          "value the line")
+      ->option_text("NAME")
+      ->excludes("--format");
   CLI::Option* if_absent = command->add_flag(
       "--if-absent", arguments->options.if_absent,
       "Insert only keys that are not there: each event counts once");
@@ -159,10 +194,10 @@ void AddLoad(CLI::App& app, ExitCode& exit_code) {
       command->add_flag("--flush", arguments->options.flush,
                         "Survive power loss: sync before each acknowledgement "
                         "and at the end");
-  CLI::Option* acknowledge = command->add_option(
-      "--acknowledge", arguments->options.acknowledge,
+  CLI::Option* acknowledge = AddCount(
+      *command, "--acknowledge", arguments->options.acknowledge,
       "Print \"acknowledged COUNT\" every N events, once they survive a kill");
-  acknowledge->option_text("N")->check(CLI::PositiveNumber);
+  acknowledge->check(CLI::PositiveNumber);
   command
       ->add_flag("--check", arguments->check,
                  "Write nothing; exit code 1 unless every pair is stored")
@@ -175,6 +210,7 @@ void AddLoad(CLI::App& app, ExitCode& exit_code) {
       ->excludes(if_absent)
       ->excludes(acknowledge)
       ->excludes("--check")
+      ->excludes("--key-field")
       ->excludes("--format");
   AddProgress(*command, arguments->progress);
   command->footer(kLoadFooter);

@@ -43,6 +43,17 @@ class Loading {
     return Announce();
   }
 
+  // Stores what has come, since nothing more does for now.
+  absl::Status Settle() {
+    PEAT_RETURN_IF_ERROR(WriteBatched());
+    if (!options_.flush || counts_.acknowledged == flushed_) {
+      return absl::OkStatus();
+    }
+    PEAT_RETURN_IF_ERROR(store_.Flush().status());
+    flushed_ = counts_.acknowledged;
+    return absl::OkStatus();
+  }
+
   absl::Status WriteBatched() {
     if (batch_.size() == 0) return absl::OkStatus();
     absl::Status written = store_.Write(batch_);
@@ -85,14 +96,17 @@ class Loading {
 
   absl::Status Announce() {
     if (options_.flush) PEAT_RETURN_IF_ERROR(store_.Flush().status());
-    PEAT_RETURN_IF_ERROR(WriteOutput(
-        absl::StrFormat("acknowledged %d\n", counts_.acknowledged)));
+    // Loading goes on if nobody reads them.
+    const absl::Status written =
+        WriteOutput(absl::StrFormat("acknowledged %d\n", counts_.acknowledged));
+    if (!written.ok() && !OutputIsClosed()) return written;
     return FlushOutput();
   }
 
   Store& store_;
   const LoadOptions options_;
   LoadCounts& counts_;
+  uint64_t flushed_ = 0;  // of the acknowledged ones
   WriteBatch batch_;
 };
 
@@ -112,12 +126,14 @@ absl::Status LoadPairs(Loading& loading, PairReader& reader, Progress& progress,
 absl::Status Load(Store& store, const LoadOptions& options, PairReader& reader,
                   Progress& progress, LoadCounts* counts) {
   Loading loading(store, options, *counts);
+  reader.Watch({.on_pause = [&loading] { return loading.Settle(); },
+                .is_interrupted = options.is_interrupted});
   const absl::Status loaded = LoadPairs(loading, reader, progress, *counts);
   // Whatever stopped the loading, what was read before is not lost.
-  const absl::Status written = loading.WriteBatched();
+  const absl::Status settled = loading.Settle();
+  reader.Watch({});
   PEAT_RETURN_IF_ERROR(loaded);
-  PEAT_RETURN_IF_ERROR(written);
-  return options.flush ? store.Flush().status() : absl::OkStatus();
+  return settled;
 }
 
 absl::Status CheckLoaded(const Store& store, PairReader& reader,

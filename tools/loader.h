@@ -10,6 +10,7 @@
 #define PEAT_TOOLS_LOADER_H_
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -26,6 +27,8 @@ struct LoadOptions {
   bool flush = false;
   // Announce every so many acknowledged events on standard output; 0: never.
   uint64_t acknowledge = 0;
+  // Whether to stop: what has come until then is stored first.
+  std::function<bool()> is_interrupted = {};
 };
 
 struct LoadCounts {
@@ -34,8 +37,9 @@ struct LoadCounts {
   uint64_t refused = 0;   // of those, the ones that changed nothing
 };
 
-// Loads all of `reader`. `*counts` is right also after a failure: what was read
-// before it has been acknowledged.
+// Loads all of `reader`. When the input pauses, what has come is stored (and
+// durable, if it is to be). `*counts` is right also after a failure: what was
+// read before it has been acknowledged. Cancelled if it was interrupted.
 absl::Status Load(Store& store, const LoadOptions& options, PairReader& reader,
                   Progress& progress, LoadCounts* counts);
 

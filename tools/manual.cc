@@ -127,6 +127,44 @@ std::string ChoiceCases(const CLI::App& command) {
   return cases;
 }
 
+// Text within single quotes of a shell, with `escape` in place of one.
+std::string Quoted(std::string_view text, std::string_view escape) {
+  std::string out = "'";
+  for (const char c : text) {
+    if (c == '\'') {
+      out += escape;
+    } else {
+      out.push_back(c);
+    }
+  }
+  return out + "'";
+}
+
+// The words that an option takes one of; empty: it takes others, or none.
+std::string Choices(const CLI::Option& option) {
+  std::string choices = option.get_option_text();
+  if (choices.find('|') == choices.npos) return "";
+  std::replace(choices.begin(), choices.end(), '|', ' ');
+  return choices;
+}
+
+// An option of _arguments: brackets and colons mean something there.
+std::string ZshOption(const CLI::Option& option, const std::string& name) {
+  std::string what;
+  for (const char c : option.get_description()) {
+    if (c == '[' || c == ']' || c == ':' || c == '\\') what.push_back('\\');
+    what.push_back(c);
+  }
+  std::string spec = name + "[" + what + "]";
+  const std::string choices = Choices(option);
+  if (!choices.empty()) {
+    spec += ": :(" + choices + ")";
+  } else if (option.get_expected_max() > 0) {
+    spec += ": :_files";
+  }
+  return Quoted(spec, "'\\''");
+}
+
 }  // namespace
 
 std::vector<const CLI::App*> ShownCommands(const CLI::App& root) {
@@ -202,6 +240,63 @@ std::string BashCompletion(const CLI::App& root) {
       "}\n"
       "complete -o default -F _peat peat\n",
       Join(commands), choices, options);
+}
+
+std::string ZshCompletion(const CLI::App& root) {
+  std::string commands;
+  std::string cases;
+  for (const CLI::App* command : ShownCommands(root)) {
+    commands += "    " +
+                Quoted(command->get_name() + ":" + command->get_description(),
+                       "'\\''") +
+                "\n";
+    cases += absl::StrFormat("    %s) _arguments", command->get_name());
+    for (const CLI::Option* option : command->get_options()) {
+      for (const std::string& name : option->get_lnames()) {
+        cases += " \\\n      " + ZshOption(*option, "--" + name);
+      }
+    }
+    cases += " \\\n      '*: :_files' ;;\n";
+  }
+  return absl::StrFormat(
+      "#compdef peat\n"
+      "# Completion of the command peat for zsh.\n"
+      "_peat() {\n"
+      "  local -a commands\n"
+      "  commands=(\n%s  )\n"
+      "  if ((CURRENT == 2)); then\n"
+      "    _describe command commands\n"
+      "    return\n"
+      "  fi\n"
+      "  local command=$words[2]\n"
+      "  shift words\n"
+      "  ((CURRENT--))\n"
+      "  case $command in\n%s  esac\n"
+      "}\n"
+      "_peat \"$@\"\n",
+      commands, cases);
+}
+
+std::string FishCompletion(const CLI::App& root) {
+  std::string text = "# Completion of the command peat for fish.\n";
+  for (const CLI::App* command : ShownCommands(root)) {
+    const std::string& name = command->get_name();
+    text += absl::StrFormat(
+        "complete -c peat -n __fish_use_subcommand -a %s -d %s\n", name,
+        Quoted(command->get_description(), "\\'"));
+    for (const CLI::Option* option : command->get_options()) {
+      for (const std::string& one : option->get_lnames()) {
+        text += absl::StrFormat(
+            "complete -c peat -n '__fish_seen_subcommand_from %s' -l %s -d %s",
+            name, one, Quoted(option->get_description(), "\\'"));
+        const std::string choices = Choices(*option);
+        if (!choices.empty()) text += " -x -a '" + choices + "'";
+        if (choices.empty() && option->get_expected_max() > 0) text += " -r";
+        text += "\n";
+      }
+    }
+  }
+  return text;
 }
 
 }  // namespace peat::tools

@@ -19,8 +19,10 @@ std::vector<const CLI::App*> ShownCommands(const CLI::App& root);
 std::string ManPageOfRoot(const CLI::App& root);
 std::string ManPageOf(const CLI::App& root, const CLI::App& command);
 
-// A script that bash sources.
+// Scripts that bash sources, and that zsh and fish find by their names.
 std::string BashCompletion(const CLI::App& root);
+std::string ZshCompletion(const CLI::App& root);
+std::string FishCompletion(const CLI::App& root);
 
 }  // namespace peat::tools
 

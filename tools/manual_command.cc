@@ -21,7 +21,9 @@ bool WriteText(const std::filesystem::path& path, const std::string& text) {
 
 ExitCode Run(const CLI::App& root, const std::filesystem::path& directory) {
   bool is_written = WriteText(directory / "peat.1", ManPageOfRoot(root)) &&
-                    WriteText(directory / "peat.bash", BashCompletion(root));
+                    WriteText(directory / "peat.bash", BashCompletion(root)) &&
+                    WriteText(directory / "_peat", ZshCompletion(root)) &&
+                    WriteText(directory / "peat.fish", FishCompletion(root));
   for (const CLI::App* command : ShownCommands(root)) {
     is_written &= WriteText(directory / ("peat-" + command->get_name() + ".1"),
                             ManPageOf(root, *command));

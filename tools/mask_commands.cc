@@ -17,14 +17,12 @@
 #include "tools/escape.h"
 #include "tools/json_bytes.h"
 #include "tools/open_store.h"
+#include "tools/options.h"
 #include "tools/output.h"
 #include "tools/receipt.h"
 
 namespace peat::tools {
 namespace {
-
-// More than the system lets a command line have.
-constexpr int kNeverEnoughKeys = 1 << 24;
 
 struct MaskArguments {
   std::string directory;
@@ -87,12 +85,15 @@ ExitCode RunBatch(MaskArguments arguments, AddToBatch add) {
 
 // --- forget
 
-std::string Render(const ForgetReceipt& receipt, bool json) {
+std::string Render(const std::string& key, const ForgetReceipt& receipt,
+                   bool json) {
   if (!json) {
-    return absl::StrFormat("forgotten, lsn %d\n", receipt.lsn) +
+    return absl::StrFormat("forgotten, lsn %d, key %s\n", receipt.lsn,
+                           Escape(key)) +
            ReceiptText(receipt);
   }
   OrderedJson object;
+  AddBytes(object, "key", key);
   AddReceipt(object, receipt);
   return object.dump() + "\n";
 }
@@ -110,8 +111,11 @@ absl::Status ForgetKeys(Store& store, const MaskArguments& arguments) {
     receipts.push_back(*std::move(receipt));
   }
   PEAT_RETURN_IF_ERROR(store.Flush().status());
-  for (const ForgetReceipt& receipt : receipts) {
-    PEAT_RETURN_IF_ERROR(WriteOutput(Render(receipt, arguments.json)));
+  for (size_t i = 0; i < receipts.size(); ++i) {
+    const absl::Status written =
+        WriteOutput(Render(arguments.keys[i], receipts[i], arguments.json));
+    if (OutputIsClosed()) break;
+    PEAT_RETURN_IF_ERROR(written);
   }
   return forgotten;
 }
@@ -149,20 +153,6 @@ ExitCode RunForget(MaskArguments arguments) {
 }
 
 // --- The command line.
-
-// CLI11's own lists take a word like [a,b] apart, even where a key is meant. An
-// option that still misses words takes one after the other as it is.
-CLI::Option* AddKeys(CLI::App& command, std::vector<std::string>& keys) {
-  return command
-      .add_option("KEY", CLI::callback_t([&keys](const CLI::results_t& words) {
-                    keys = words;
-                    return true;
-                  }),
-                  "The keys")
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->expected(kNeverEnoughKeys, CLI::detail::expected_max_vector_size)
-      ->option_text("...");
-}
 
 struct MaskCommand {
   CLI::App* app;

@@ -8,10 +8,24 @@
 
 namespace peat::tools {
 
+namespace {
+
+OpenMode ModeOf(Access access) {
+  switch (access) {
+    case Access::kRead:
+      return OpenMode::kReadOnly;
+    case Access::kReadDespiteDamage:
+      return OpenMode::kReadOnlyDespiteDamage;
+    default:
+      return OpenMode::kReadWrite;
+  }
+}
+
+}  // namespace
+
 std::unique_ptr<Store> OpenStore(const std::string& directory, Access access) {
   Options options;
-  options.mode =
-      access == Access::kRead ? OpenMode::kReadOnly : OpenMode::kReadWrite;
+  options.mode = ModeOf(access);
   options.create_if_missing =
       access == Access::kCreate || access == Access::kFill;
   options.background_compaction = access == Access::kFill;

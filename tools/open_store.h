@@ -14,7 +14,9 @@ namespace peat::tools {
 
 // What a command does with the store.
 enum class Access {
-  kRead,    // beside a process that writes; takes no lock, changes nothing
+  kRead,  // beside a process that writes; takes no lock, changes nothing
+  // The same of a damaged store: what is sound of it.
+  kReadDespiteDamage,
   kChange,  // recovers what a crash left; the store must exist
   kCreate,  // as kChange, or makes a store
   // As kCreate, and compacts in the background. The others do not: they end

@@ -1,21 +1,43 @@
 #include "tools/output.h"
 
+#include <poll.h>
+#include <unistd.h>
+
 #include <cerrno>
 #include <csignal>
-#include <cstdio>
+#include <string>
 #include <string_view>
+
+#include "format/status_macros.h"
 
 namespace peat::tools {
 namespace {
 
+constexpr size_t kOutputBufferSize = size_t{1} << 16U;
+
+std::string output_buffer;
 bool is_closed = false;
 
-absl::Status WriteError(int error_number) {
-  if (error_number == EPIPE) {
-    is_closed = true;
-    return absl::OkStatus();
+// 0, or the number of the error.
+int WriteAll(int descriptor, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t size = write(descriptor, bytes.data(), bytes.size());
+    if (size >= 0) {
+      bytes.remove_prefix(static_cast<size_t>(size));
+      continue;
+    }
+    if (errno == EINTR) continue;
+    if (errno != EAGAIN && errno != EWOULDBLOCK) return errno;
+    pollfd wanted{.fd = descriptor, .events = POLLOUT, .revents = 0};
+    if (poll(&wanted, 1, -1) < 0 && errno != EINTR) return errno;
   }
-  return absl::ErrnoToStatus(error_number, "write standard output");
+  return 0;
+}
+
+// Whoever looks at it sees each line as it comes.
+bool IsTerminal() {
+  static const bool is_terminal = isatty(STDOUT_FILENO) == 1;
+  return is_terminal;
 }
 
 }  // namespace
@@ -26,17 +48,30 @@ void IgnoreClosedPipes() {
 }
 
 absl::Status WriteOutput(std::string_view bytes) {
-  errno = 0;
-  if (std::fwrite(bytes.data(), 1, bytes.size(), stdout) != bytes.size()) {
-    return WriteError(errno);
+  if (!is_closed) {
+    output_buffer.append(bytes);
+    if (output_buffer.size() >= kOutputBufferSize || IsTerminal()) {
+      PEAT_RETURN_IF_ERROR(FlushOutput());
+    }
   }
+  if (is_closed) return absl::CancelledError("nobody reads the output");
   return absl::OkStatus();
 }
 
 absl::Status FlushOutput() {
-  errno = 0;
-  if (std::fflush(stdout) != 0) return WriteError(errno);
-  return absl::OkStatus();
+  const int error_number =
+      is_closed ? 0 : WriteAll(STDOUT_FILENO, output_buffer);
+  output_buffer.clear();
+  if (error_number == 0) return absl::OkStatus();
+  if (error_number == EPIPE) {
+    is_closed = true;
+    return absl::OkStatus();
+  }
+  return absl::ErrnoToStatus(error_number, "write standard output");
+}
+
+void WriteError(std::string_view bytes) {
+  (void)WriteAll(STDERR_FILENO, bytes);
 }
 
 bool OutputIsClosed() { return is_closed; }

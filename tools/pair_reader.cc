@@ -1,33 +1,26 @@
 #include "tools/pair_reader.h"
 
-#include <unistd.h>
-
-#include <cerrno>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/strings/str_format.h"
 #include "format/status_macros.h"
 #include "tools/escape.h"
-#include "tools/json_bytes.h"
 
 namespace peat::tools {
 namespace {
 
-constexpr size_t kBufferSize = size_t{1} << 18U;
+constexpr char kNotOneTab[] = "not one tab between key and value";
 
-// A byte is at most \u00XX in a JSON string; the rest of the object is names.
-constexpr size_t kJsonEscapeFactor = 6;
-constexpr size_t kJsonOverhead = 256;
+// The size of base64 of so many bytes.
+size_t Base64Size(size_t size) { return (size + 2) / 3 * 4; }
 
 }  // namespace
 
 PairReader::PairReader(int input, PairFormat format, const PairLimits& limits)
-    : input_(input), format_(format), limits_(limits) {
-  buffer_.resize(kBufferSize);
-}
+    : input_(input), format_(format), limits_(limits) {}
 
 absl::StatusOr<bool> PairReader::Next(Pair* pair) {
   ++line_;
@@ -38,7 +31,8 @@ absl::StatusOr<bool> PairReader::Next(Pair* pair) {
       break;
     }
     case PairFormat::kJsonLines: {
-      PEAT_ASSIGN_OR_RETURN(found, NextJson(pair));
+      PEAT_ASSIGN_OR_RETURN(
+          found, key_field_.has_value() ? NextEvent(pair) : NextJson(pair));
       break;
     }
     case PairFormat::kNul: {
@@ -54,76 +48,114 @@ absl::StatusOr<bool> PairReader::Next(Pair* pair) {
   return true;
 }
 
-absl::StatusOr<bool> PairReader::Fill() {
-  ssize_t size = 0;
-  do {
-    size = read(input_, buffer_.data(), buffer_.size());
-  } while (size < 0 && errno == EINTR);
-  if (size < 0) return absl::ErrnoToStatus(errno, "read the input");
-  unread_ = std::string_view(buffer_.data(), static_cast<size_t>(size));
-  bytes_read_ += unread_.size();
-  return size > 0;
-}
-
 absl::StatusOr<PairReader::Ending> PairReader::ReadField(char delimiter,
                                                          size_t size_max,
                                                          std::string* field) {
   field->clear();
   while (true) {
-    const size_t at = unread_.find(delimiter);
-    field->append(unread_.substr(0, at));
-    if (field->size() > size_max) return Ending::kTooLong;
-    if (at != unread_.npos) {
-      unread_.remove_prefix(at + 1);
+    const std::string_view unread = input_.unread();
+    const size_t at = unread.find(delimiter);
+    const std::string_view part = unread.substr(0, at);
+    if (part.size() > size_max - field->size()) return Ending::kTooLong;
+    field->append(part);
+    if (at != unread.npos) {
+      input_.Take(at + 1);
       return Ending::kDelimiter;
     }
-    PEAT_ASSIGN_OR_RETURN(const bool more, Fill());
+    input_.Take(part.size());
+    PEAT_ASSIGN_OR_RETURN(const bool more, input_.Fill());
     if (!more) return Ending::kEnd;
   }
 }
 
-absl::StatusOr<bool> PairReader::NextLine(size_t size_max) {
-  PEAT_ASSIGN_OR_RETURN(const Ending ending, ReadField('\n', size_max, &text_));
-  if (ending == Ending::kTooLong) {
-    return Malformed("the line is longer than any pair can be");
+absl::StatusOr<bool> PairReader::ReadTsvKey(std::string* key) {
+  const size_t size_max = kEscapeFactor * limits_.key_size;
+  text_.clear();
+  for (;;) {
+    PEAT_ASSIGN_OR_RETURN(const bool has_more, input_.HasMore());
+    if (!has_more && text_.empty()) return false;
+    if (!has_more) return Malformed(kNotOneTab);
+    const std::string_view unread = input_.unread();
+    const size_t at = unread.find_first_of("\t\n");
+    const std::string_view part = unread.substr(0, at);
+    if (part.size() > size_max - text_.size()) {
+      return Malformed("key is too long");
+    }
+    text_.append(part);
+    if (at == unread.npos) {
+      input_.Take(part.size());
+      continue;
+    }
+    if (unread[at] == '\n') return Malformed(kNotOneTab);
+    input_.Take(at + 1);
+    break;
   }
-  return ending == Ending::kDelimiter || !text_.empty();
-}
-
-absl::StatusOr<bool> PairReader::NextTsv(Pair* pair) {
-  const size_t size_max =
-      kEscapeFactor * (limits_.key_size + limits_.value_size) + 1;
-  PEAT_ASSIGN_OR_RETURN(const bool found, NextLine(size_max));
-  if (!found) return false;
-  const std::string_view line = text_;
-  const size_t tab = line.find('\t');
-  if (tab == line.npos || line.find('\t', tab + 1) != line.npos) {
-    return Malformed("not one tab between key and value");
-  }
-  if (const absl::Status key = Unescape(line.substr(0, tab), &pair->key);
-      !key.ok()) {
-    return Malformed("key: " + std::string(key.message()));
-  }
-  if (const absl::Status value = Unescape(line.substr(tab + 1), &pair->value);
-      !value.ok()) {
-    return Malformed("value: " + std::string(value.message()));
+  if (const absl::Status status = Unescape(text_, key); !status.ok()) {
+    return Malformed("key: " + std::string(status.message()));
   }
   return true;
 }
 
-absl::StatusOr<bool> PairReader::NextJson(Pair* pair) {
-  const size_t size_max =
-      kJsonEscapeFactor * (limits_.key_size + limits_.value_size) +
-      kJsonOverhead;
-  PEAT_ASSIGN_OR_RETURN(const bool found, NextLine(size_max));
-  if (!found) return false;
-  nlohmann::json object =
-      nlohmann::json::parse(text_, nullptr, /*allow_exceptions=*/false);
-  if (!object.is_object() || object.size() != 2) {
-    return Malformed("not a JSON object of a key and a value");
+absl::Status PairReader::ReadTsvValue(std::string* value) {
+  value->clear();
+  text_.clear();
+  for (bool is_last = false; !is_last;) {
+    PEAT_ASSIGN_OR_RETURN(const bool has_more, input_.HasMore());
+    if (!has_more) break;
+    const std::string_view unread = input_.unread();
+    const size_t at = unread.find('\n');
+    std::string_view part = unread.substr(0, at);
+    if (part.find('\t') != part.npos) return Malformed(kNotOneTab);
+    is_last = at != unread.npos;
+    // An escape goes on.
+    std::string joined;
+    if (!text_.empty()) {
+      joined = text_;
+      joined.append(part);
+      part = joined;
+    }
+    const bool is_whole = is_last && text_.empty() && value->empty();
+    const absl::Status status =
+        is_whole ? Unescape(part, value) : UnescapePiece(part, value, &text_);
+    if (!status.ok()) {
+      return Malformed("value: " + std::string(status.message()));
+    }
+    if (value->size() > limits_.value_size) {
+      return Malformed("value is too long");
+    }
+    input_.Take(is_last ? at + 1 : unread.size());
   }
-  std::optional<std::string> key = TakeBytes(object, "key");
-  std::optional<std::string> value = TakeBytes(object, "value");
+  if (!text_.empty()) return Malformed("value: the escape at its end is cut");
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> PairReader::NextTsv(Pair* pair) {
+  PEAT_ASSIGN_OR_RETURN(const bool found, ReadTsvKey(&pair->key));
+  if (!found) return false;
+  PEAT_RETURN_IF_ERROR(ReadTsvValue(&pair->value));
+  return true;
+}
+
+absl::StatusOr<bool> PairReader::NextJson(Pair* pair) {
+  constexpr auto kString = JsonLine::Use::kString;
+  const auto rules = [this](std::string_view name) -> JsonLine::Rule {
+    constexpr char kKey[] = "key is too long";
+    constexpr char kValue[] = "value is too long";
+    if (name == "key") return {kString, limits_.key_size, kKey};
+    if (name == "key64") return {kString, Base64Size(limits_.key_size), kKey};
+    if (name == "value") return {kString, limits_.value_size, kValue};
+    if (name == "value64") {
+      return {kString, Base64Size(limits_.value_size), kValue};
+    }
+    return {};
+  };
+  const absl::StatusOr<bool> found = json_.Next(rules);
+  if (absl::IsInvalidArgument(found.status())) {
+    return Malformed(std::string(found.status().message()));
+  }
+  if (!found.ok() || !*found) return found;
+  std::optional<std::string> key = json_.TakeBytes("key");
+  std::optional<std::string> value = json_.TakeBytes("value");
   if (!key) return Malformed("no string \"key\" or base64 \"key64\"");
   if (!value) return Malformed("no string \"value\" or base64 \"value64\"");
   pair->key = *std::move(key);
@@ -131,14 +163,38 @@ absl::StatusOr<bool> PairReader::NextJson(Pair* pair) {
   return true;
 }
 
-absl::StatusOr<bool> PairReader::NextJsonText(std::string* text) {
-  constexpr size_t kMembersSize = size_t{1} << 20;  // a reason, mostly
+absl::StatusOr<bool> PairReader::NextEvent(Pair* pair) {
+  const auto rules = [this](std::string_view name) -> JsonLine::Rule {
+    if (name != *key_field_) return {JsonLine::Use::kSkipped};
+    return {JsonLine::Use::kScalar, limits_.key_size, "key is too long"};
+  };
+  pair->value.clear();
+  json_.CopyTo(&pair->value, limits_.value_size);
+  const absl::StatusOr<bool> found = json_.Next(rules);
+  json_.CopyTo(nullptr, 0);
+  if (absl::IsInvalidArgument(found.status())) {
+    return Malformed(std::string(found.status().message()));
+  }
+  if (!found.ok() || !*found) return found;
+  std::string* const text = json_.String(*key_field_);
+  const std::string* const number = json_.Scalar(*key_field_);
+  if (text != nullptr) {
+    pair->key = std::move(*text);
+  } else if (number != nullptr && number->front() != 't' &&
+             number->front() != 'f' && number->front() != 'n') {
+    pair->key = *number;
+  } else {
+    return Malformed("no string or number in the key's field");
+  }
+  return true;
+}
+
+absl::StatusOr<bool> PairReader::NextObject(JsonLine::Rules rules) {
   ++line_;
-  PEAT_ASSIGN_OR_RETURN(
-      const bool found,
-      NextLine(kJsonEscapeFactor * (limits_.key_size + limits_.value_size) +
-               kMembersSize));
-  if (found) std::swap(*text, text_);
+  const absl::StatusOr<bool> found = json_.Next(rules);
+  if (absl::IsInvalidArgument(found.status())) {
+    return Malformed(std::string(found.status().message()));
+  }
   return found;
 }
 

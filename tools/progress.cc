@@ -1,5 +1,6 @@
 #include "tools/progress.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,8 +12,10 @@
 namespace peat::tools {
 namespace {
 
-constexpr size_t kColumns = 79;
-constexpr size_t kBarSize = 30;
+// Where it is not drawn to a terminal, or that does not know.
+constexpr size_t kColumns = 80;
+constexpr size_t kBarSizeMax = 30;
+constexpr size_t kBarSizeMin = 5;
 constexpr std::chrono::milliseconds kInterval{100};
 constexpr std::chrono::milliseconds kPatience{1000};
 
@@ -28,12 +31,18 @@ bool IsShown(std::FILE* out, Progress::Mode mode) {
   return false;
 }
 
-std::string RenderBar(double fraction) {
-  const auto filled = static_cast<size_t>(fraction * kBarSize);
+size_t Columns(std::FILE* out) {
+  winsize size = {};
+  const bool is_known = ioctl(fileno(out), TIOCGWINSZ, &size) == 0;
+  return is_known && size.ws_col > 0 ? size.ws_col : kColumns;
+}
+
+std::string RenderBar(double fraction, size_t size) {
+  const auto filled = static_cast<size_t>(fraction * static_cast<double>(size));
   std::string bar(filled, '=');
-  if (filled < kBarSize) bar.push_back('>');
-  bar.resize(kBarSize, ' ');
-  return absl::StrFormat("[%s] %3d%%  ", bar, static_cast<int>(fraction * 100));
+  if (filled < size) bar.push_back('>');
+  bar.resize(size, ' ');
+  return "[" + bar + "] ";
 }
 
 }  // namespace
@@ -48,18 +57,32 @@ std::string WithCommas(uint64_t number) {
 }
 
 std::string RenderProgress(const ProgressState& state, size_t columns) {
-  std::string line;
-  if (state.bytes_total > 0) {
-    line = RenderBar(std::min(1.0, static_cast<double>(state.bytes) /
-                                       static_cast<double>(state.bytes_total)));
-  }
-  line += WithCommas(state.events) + " " + state.events_name;
+  const std::string count = WithCommas(state.events);
+  const std::string named = count + " " + state.events_name;
+  std::string rate;
   if (state.seconds > 0) {
-    const double rate = static_cast<double>(state.events) / state.seconds;
-    line += "  " + WithCommas(static_cast<uint64_t>(rate)) + "/s";
+    const double per_second = static_cast<double>(state.events) / state.seconds;
+    rate = "  " + WithCommas(static_cast<uint64_t>(per_second)) + "/s";
   }
-  line.resize(std::min(line.size(), columns));
-  return line;
+  std::string percent;
+  double fraction = 0;
+  if (state.bytes_total > 0) {
+    fraction = std::min(1.0, static_cast<double>(state.bytes) /
+                                 static_cast<double>(state.bytes_total));
+    percent = absl::StrFormat("%3d%%", static_cast<int>(fraction * 100));
+  }
+  const std::string gap = percent.empty() ? "" : "  ";
+  // In the order in which they are worth the room.
+  for (const std::string& line :
+       {percent + gap + named + rate, percent + gap + named,
+        percent + gap + count, percent}) {
+    if (line.size() > columns) continue;
+    // What is left is the bar's, with its brackets and a blank.
+    const size_t left = columns - line.size();
+    if (percent.empty() || left < kBarSizeMin + 3) return line;
+    return RenderBar(fraction, std::min(kBarSizeMax, left - 3)) + line;
+  }
+  return "";
 }
 
 Progress::Progress(std::FILE* out, Mode mode, uint64_t bytes_total,
@@ -74,7 +97,8 @@ Progress::Progress(std::FILE* out, Mode mode, uint64_t bytes_total,
 
 Progress::~Progress() {
   if (columns_drawn_ == 0) return;
-  absl::FPrintF(out_, "\r%s\r", std::string(columns_drawn_, ' '));
+  absl::FPrintF(out_, "\r%s\r",
+                std::string(std::min(columns_drawn_, Columns(out_) - 1), ' '));
   (void)std::fflush(out_);
 }
 
@@ -89,8 +113,10 @@ void Progress::Update(uint64_t bytes, uint64_t events) {
        .events = events,
        .seconds = std::chrono::duration<double>(now - start_).count(),
        .events_name = events_name_},
-      kColumns);
-  line.resize(std::max(line.size(), columns_drawn_), ' ');
+      Columns(out_) - 1);
+  const size_t size = line.size();
+  // Over all that was drawn before, unless there is less room by now.
+  line.resize(std::max(size, std::min(columns_drawn_, Columns(out_) - 1)), ' ');
   columns_drawn_ = line.size();
   absl::FPrintF(out_, "\r%s", line);
   (void)std::fflush(out_);

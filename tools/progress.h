@@ -3,7 +3,8 @@
 //   [==============>               ]  47%  412,345 events  98,120/s
 //
 // It is drawn over itself at most ten times a second, for the first time after
-// a second, and wiped at the end.
+// a second, and wiped at the end. As wide as the terminal, which may change,
+// but for the last column, behind which a terminal would begin a new line.
 // Externally synchronised.
 
 #ifndef PEAT_TOOLS_PROGRESS_H_
@@ -25,7 +26,8 @@ struct ProgressState {
   std::string events_name = "events";
 };
 
-// The line for `state`, at most `columns` wide.
+// The line for `state`, at most `columns` wide: with less room, less of it, but
+// nothing that is cut.
 std::string RenderProgress(const ProgressState& state, size_t columns);
 
 // `number` with a comma before each group of three digits.

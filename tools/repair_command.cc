@@ -25,7 +25,7 @@ struct RepairArguments {
 
 std::string LossText(const Loss& loss) {
   return absl::StrFormat("lost    %s offset %d\n  %-12s %s of lsn %d, key %s\n",
-                         loss.file, loss.offset, NameOf(loss.kind),
+                         Escape(loss.file), loss.offset, NameOf(loss.kind),
                          NameOf(loss.header.kind), loss.header.lsn,
                          Escape(loss.key));
 }
@@ -69,9 +69,9 @@ void PrintSummary(const RepairArguments& arguments,
         "keeps what is sound\n");
     return;
   }
-  std::string line =
-      absl::StrFormat("wrote %s: kept %d records, lost %d", arguments.to,
-                      result.kept_count, result.loss_count);
+  std::string line = absl::StrFormat("wrote %s: kept %d records, lost %d",
+                                     Printable(arguments.to), result.kept_count,
+                                     result.loss_count);
   if (result.hidden_count > 0) {
     line += absl::StrFormat(", %s%d of them in what cannot be read",
                             result.is_exact ? "" : "at least ",

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_format.h"
 #include "tools/commands.h"
+#include "tools/escape.h"
 #include "tools/json_bytes.h"
 #include "tools/offline/restore.h"
 #include "tools/offline_command.h"
@@ -25,10 +26,10 @@ struct RestoreArguments {
 
 std::string RestoreText(const RestoreArguments& arguments,
                         const RestoreResult& result) {
-  std::string text =
-      absl::StrFormat("restored %s as of lsn %d: %s bytes linked, %s copied\n",
-                      arguments.to, result.lsn, WithCommas(result.linked_bytes),
-                      WithCommas(result.copied_bytes));
+  std::string text = absl::StrFormat(
+      "restored %s as of lsn %d: %s bytes linked, %s copied\n",
+      Printable(arguments.to), result.lsn, WithCommas(result.linked_bytes),
+      WithCommas(result.copied_bytes));
   if (arguments.masks_from.empty()) return text;
   return text + absl::StrFormat(
                     "masks taken along: %d forgets, %d disables, %d enables; "

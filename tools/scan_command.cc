@@ -1,11 +1,15 @@
 // scan and export: pairs of a store on standard output.
 
+#include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_format.h"
 #include "format/status_macros.h"
 #include "peat/store.h"
 #include "tools/commands.h"
@@ -22,6 +26,10 @@ struct ScanArguments {
   std::string directory;
   PairFormat format = PairFormat::kTsv;
   bool escaped = false;
+  bool hex = false;
+  bool count = false;
+  bool despite_damage = false;
+  uint64_t limit = UINT64_MAX;
   Query query;
 };
 
@@ -41,26 +49,64 @@ absl::Status Prepare(ScanArguments& arguments) {
   return absl::OkStatus();
 }
 
+absl::Status Render(const ScanArguments& arguments, std::string_view key,
+                    std::string_view value, std::string* text) {
+  const bool keys_only = arguments.query.keys_only;
+  if (arguments.hex) {
+    *text = ToHex(key) + (keys_only ? "" : "\t" + ToHex(value)) + "\n";
+    return absl::OkStatus();
+  }
+  return keys_only ? WriteKey(key, arguments.format, text)
+                   : WritePair(key, value, arguments.format, text);
+}
+
+// Passes over what is damaged, in a store that is read despite damage.
+void ComplainOfPair(const Cursor& cursor, uint64_t count) {
+  constexpr uint64_t kComplaintsMax = 10;
+  if (count > kComplaintsMax) return;
+  Complain(absl::StrFormat("key %s: %s", Escape(cursor.key()),
+                           std::string(cursor.status().message())));
+}
+
 absl::Status Print(const Store& store, const ScanArguments& arguments) {
   Cursor cursor = store.Scan(arguments.query);
   std::string text;
-  for (const auto [key, value] : cursor) {
-    PEAT_RETURN_IF_ERROR(arguments.query.keys_only
-                             ? WriteKey(key, arguments.format, &text)
-                             : WritePair(key, value, arguments.format, &text));
-    PEAT_RETURN_IF_ERROR(WriteOutput(text));
+  uint64_t count = 0;
+  uint64_t lost_count = 0;
+  while (count < arguments.limit && (cursor.Valid() || cursor.CanGoOn())) {
+    if (!cursor.Valid()) {
+      ComplainOfPair(cursor, ++lost_count);
+      cursor.Next();
+      continue;
+    }
+    if (!arguments.count) {
+      PEAT_RETURN_IF_ERROR(
+          Render(arguments, cursor.key(), cursor.value(), &text));
+      PEAT_RETURN_IF_ERROR(WriteOutput(text));
+    }
+    // No more is looked for than is wanted.
+    if (++count < arguments.limit) cursor.Next();
   }
-  PEAT_RETURN_IF_ERROR(cursor.status());
-  return FlushOutput();
+  if (arguments.count) {
+    PEAT_RETURN_IF_ERROR(WriteOutput(absl::StrFormat("%d\n", count)));
+  }
+  return cursor.status();
 }
 
 ExitCode Run(ScanArguments arguments) {
   const absl::Status prepared = Prepare(arguments);
   if (!prepared.ok()) return Fail(prepared);
-  const std::unique_ptr<Store> store =
-      OpenStore(arguments.directory, Access::kRead);
+  if (arguments.count) arguments.query.keys_only = true;
+  // A limit of the query asks for an order, and 0 for all.
+  if (arguments.query.from.has_value() && arguments.limit != UINT64_MAX) {
+    arguments.query.limit = std::max<uint64_t>(arguments.limit, 1);
+  }
+  const std::unique_ptr<Store> store = OpenStore(
+      arguments.directory,
+      arguments.despite_damage ? Access::kReadDespiteDamage : Access::kRead);
   if (store == nullptr) return ExitCode::kFailed;
-  const absl::Status printed = Print(*store, arguments);
+  absl::Status printed = Print(*store, arguments);
+  printed.Update(FlushOutput());
   return printed.ok() ? ExitCode::kOk : Fail(printed);
 }
 
@@ -84,6 +130,15 @@ CLI::App* AddCommand(CLI::App& app, const char* name, const char* what,
   command->add_option("DIR", arguments->directory, "The store's directory")
       ->required();
   AddFormat(*command, arguments->format);
+  command
+      ->add_flag("--hex", arguments->hex,
+                 "Print keys and values in hexadecimal, a tab between them")
+      ->excludes("--format");
+  AddLimit(*command, arguments->limit);
+  command->add_flag("--count", arguments->count, "Print only how many");
+  command->add_flag("--keys-only", arguments->query.keys_only,
+                    "Print no values");
+  AddDespiteDamage(*command, arguments->despite_damage);
   command->callback([arguments, &exit_code] { exit_code = Run(*arguments); });
   return command;
 }
@@ -110,18 +165,18 @@ void AddScan(CLI::App& app, ExitCode& exit_code) {
   AddKeyOption(command, "--to", "Keys before this one", &query.to);
   AddKeyOption(command, "--after", "Keys behind this one, for paging",
                &query.after);
-  command->add_option("--limit", query.limit, "At most so many; 0: all")
-      ->option_text("N");
-  command->add_flag("--keys-only", query.keys_only, "Print no values");
   command->add_flag("--reverse", query.reverse,
                     "From the last key to the first");
-  command->add_flag("--escaped", arguments->escaped,
+  command->add_flag("-e,--escaped-key,--escaped", arguments->escaped,
                     "Keys on the command line are escaped as in tsv");
   command->footer(
-      std::string(kFormatFooter) +
+      std::string("To find the first keys, all of the log is read; `peat "
+                  "export --limit N` prints some\npairs at once, in the order "
+                  "of the log.\n\n") +
+      kFormatFooter +
       "  peat scan state --prefix order- --limit 10\n"
       "  peat scan state --from a --to b --keys-only --reverse\n"
-      "  peat scan state --escaped --after 'k\\x00' --format jsonl");
+      "  peat scan state -e --after 'k\\x00' --format jsonl");
 }
 
 void AddExport(CLI::App& app, ExitCode& exit_code) {

@@ -104,12 +104,11 @@ TEST_F(DespiteDamageTest, AnIndexImageProvesWhatIsCurrent) {
   std::string value;
   EXPECT_THAT(store->Get("absent", &value), StatusIs(StatusCode::kNotFound));
   for (const bool in_order : {false, true}) {
-    const std::unique_ptr<Cursor> cursor =
-        in_order ? store->Scan({.from = ""}) : store->Scan({});
+    Cursor cursor = in_order ? store->Scan({.from = ""}) : store->Scan({});
     // The page touches at most 19 records.
-    EXPECT_GE(CountPairs(*cursor), 30'000 - 19);
-    EXPECT_FALSE(cursor->CanGoOn());
-    EXPECT_THAT(cursor->status(), StatusIs(StatusCode::kDataLoss));
+    EXPECT_GE(CountPairs(cursor), 30'000 - 19);
+    EXPECT_FALSE(cursor.CanGoOn());
+    EXPECT_THAT(cursor.status(), StatusIs(StatusCode::kDataLoss));
   }
 }
 
@@ -121,19 +120,19 @@ TEST_F(DespiteDamageTest, ACursorGoesOnBehindADamagedValue) {
   Zero(values[3], 100'000, 10);
 
   const std::unique_ptr<Store> store = Open(kDespite);
-  const std::unique_ptr<Cursor> cursor = store->Scan({.from = ""});
+  Cursor cursor = store->Scan({.from = ""});
 
-  EXPECT_EQ(CountPairs(*cursor), 1);
-  ASSERT_TRUE(cursor->CanGoOn());
-  EXPECT_EQ(cursor->key(), KeyOf(1));
-  EXPECT_THAT(cursor->status(), StatusIs(StatusCode::kDataLoss, ".val"));
-  cursor->Next();
-  EXPECT_EQ(CountPairs(*cursor), 1);
-  ASSERT_TRUE(cursor->CanGoOn());
-  cursor->Next();
-  EXPECT_EQ(CountPairs(*cursor), 1);
-  EXPECT_FALSE(cursor->CanGoOn());
-  EXPECT_THAT(cursor->status(), StatusIs(StatusCode::kDataLoss));
+  EXPECT_EQ(CountPairs(cursor), 1);
+  ASSERT_TRUE(cursor.CanGoOn());
+  EXPECT_EQ(cursor.key(), KeyOf(1));
+  EXPECT_THAT(cursor.status(), StatusIs(StatusCode::kDataLoss, ".val"));
+  cursor.Next();
+  EXPECT_EQ(CountPairs(cursor), 1);
+  ASSERT_TRUE(cursor.CanGoOn());
+  cursor.Next();
+  EXPECT_EQ(CountPairs(cursor), 1);
+  EXPECT_FALSE(cursor.CanGoOn());
+  EXPECT_THAT(cursor.status(), StatusIs(StatusCode::kDataLoss));
 }
 
 TEST_F(DespiteDamageTest, ACursorOfAStoreOpenedOtherwiseDoesNotGoOn) {
@@ -141,13 +140,13 @@ TEST_F(DespiteDamageTest, ACursorOfAStoreOpenedOtherwiseDoesNotGoOn) {
   Zero(Files(".val").at(1), 100'000, 10);
 
   const std::unique_ptr<Store> store = Open({.mode = OpenMode::kReadOnly});
-  const std::unique_ptr<Cursor> cursor = store->Scan({.from = ""});
+  Cursor cursor = store->Scan({.from = ""});
 
-  EXPECT_EQ(CountPairs(*cursor), 1);
-  EXPECT_FALSE(cursor->CanGoOn());
-  cursor->Next();
-  EXPECT_FALSE(cursor->Valid());
-  EXPECT_THAT(cursor->status(), StatusIs(StatusCode::kDataLoss, ".val"));
+  EXPECT_EQ(CountPairs(cursor), 1);
+  EXPECT_FALSE(cursor.CanGoOn());
+  cursor.Next();
+  EXPECT_FALSE(cursor.Valid());
+  EXPECT_THAT(cursor.status(), StatusIs(StatusCode::kDataLoss, ".val"));
 }
 
 // The records are damaged once the store is open.
@@ -156,15 +155,14 @@ TEST_F(DespiteDamageTest, ACursorGoesOnBehindADamagedRecord) {
   const std::unique_ptr<Store> store = Open(kDespite);
   Zero(Files(".seg").at(0), 8'192, 8);  // within the 30th
 
-  const std::unique_ptr<Cursor> cursor =
-      store->Scan({.keys = {KeyOf(0), KeyOf(29), KeyOf(99)}});
+  Cursor cursor = store->Scan({.keys = {KeyOf(0), KeyOf(29), KeyOf(99)}});
 
-  EXPECT_EQ(CountPairs(*cursor), 1);
-  ASSERT_TRUE(cursor->CanGoOn());
-  EXPECT_EQ(cursor->key(), KeyOf(29));
-  cursor->Next();
-  EXPECT_EQ(CountPairs(*cursor), 1);
-  EXPECT_THAT(cursor->status(), StatusIs(StatusCode::kDataLoss));
+  EXPECT_EQ(CountPairs(cursor), 1);
+  ASSERT_TRUE(cursor.CanGoOn());
+  EXPECT_EQ(cursor.key(), KeyOf(29));
+  cursor.Next();
+  EXPECT_EQ(CountPairs(cursor), 1);
+  EXPECT_THAT(cursor.status(), StatusIs(StatusCode::kDataLoss));
 }
 
 }  // namespace

@@ -36,6 +36,31 @@ TEST_F(CheckpointCommandsTest, CopyAndRestoreAStore) {
   MustRun("peat verify monday && peat verify new && peat verify s");
 }
 
+// The writer is closed only once the copies are made; values of 300,000 bytes
+// lie in files of their own.
+TEST_F(CheckpointCommandsTest, CopyAStoreBesideAProcessThatWrites) {
+  MakeStore();
+  const std::string large = "head -c 300000 /dev/zero | tr '\\0' v";
+
+  MustRun(
+      "mkfifo events; peat load s events & exec 3>events; "
+      "printf 'a\\t1\\nlarge\\t' >&3; " +
+      large +
+      " >&3; "
+      "printf '\\n' >&3; "
+      "until peat get s large > seen 2>/dev/null; do :; done; "
+      "peat checkpoint s first; printf 'b\\t2\\n' >&3; "
+      "until peat get s b >&2; do :; done; "
+      "peat checkpoint s second; exec 3>&-; wait");
+
+  EXPECT_EQ(MustRun("peat export first --keys-only | sort"),
+            "a\nlarge\nopen\nsecret\n");
+  EXPECT_EQ(MustRun("peat get first large | wc -c"), "300000\n");
+  EXPECT_EQ(MustRun("peat get second b"), "2");
+  MustRun("peat verify first && peat verify second && peat verify s");
+  MustRun("peat put first more value && peat verify first");
+}
+
 TEST_F(CheckpointCommandsTest, RestoreKeepsForgottenWhatWasForgotten) {
   MakeStore();
   MustRun("peat checkpoint s monday");

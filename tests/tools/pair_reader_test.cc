@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -181,6 +182,44 @@ TEST(PairReaderTest, DoesNotReadALongLineToItsEnd) {
     EXPECT_THAT(reader.Next(&pair),
                 StatusIs(absl::StatusCode::kInvalidArgument, "1: "));
     EXPECT_LT(reader.bytes_read(), 1'000'000U);
+  }
+}
+
+// With the limits of a store, of which a value may be 1 GiB.
+TEST(PairReaderTest, RefusesWhatCanNoLongerBeRightBeforeTheLineEnds) {
+  for (const auto& [begin, byte, format] :
+       std::vector<std::tuple<std::string, char, PairFormat>>{
+           {"", 'x', PairFormat::kTsv},
+           {"key\tvalue\t", 'x', PairFormat::kTsv},
+           {"key\tvalue\\q", 'x', PairFormat::kTsv},
+           {"", '[', PairFormat::kJsonLines},
+           {"{\"key\":\"a\",\"value\":", '[', PairFormat::kJsonLines},
+           {"{\"key\":\"a\",\"key\":\"", 'x', PairFormat::kJsonLines},
+           {"{\"other\":\"", 'x', PairFormat::kJsonLines},
+           {"{\"key\":\"", 'x', PairFormat::kJsonLines},
+           {"", 'x', PairFormat::kNul}}) {
+    SCOPED_TRACE(begin);
+    const File file = FileOf(begin + std::string(8'000'000, byte));
+    PairReader reader(fileno(file.get()), format);
+    tools::Pair pair;
+
+    EXPECT_THAT(reader.Next(&pair),
+                StatusIs(absl::StatusCode::kInvalidArgument, "1: "));
+    EXPECT_LT(reader.bytes_read(), 1'000'000U);
+  }
+}
+
+TEST(PairReaderTest, ReadsEscapesThatStraddleItsBuffer) {
+  const size_t size = size_t{1} << 18U;
+  for (size_t shift = 0; shift < 8; ++shift) {
+    SCOPED_TRACE(shift);
+    const std::string text(size - 10 + shift, 'v');
+    Pairs pairs;
+
+    EXPECT_OK(ReadAll("k\t" + text + "\\\\\\x41\\\\x\\n\n", PairFormat::kTsv,
+                      &pairs));
+
+    EXPECT_THAT(pairs, ElementsAre(Pair("k", text + "\\A\\x\n")));
   }
 }
 

@@ -5,7 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
+#include "absl/strings/str_split.h"
 #include "tests/tools/command_fixture.h"
 #include "tools/escape.h"
 
@@ -191,11 +193,67 @@ TEST_F(PeatCommandTest, ChecksAnInputAgainstTheStore) {
 TEST_F(PeatCommandTest, CountsKeysInATableAndInJson) {
   EXPECT_EQ(Run("printf 'a\\t1\\nb\\t2\\n' | peat load s").exit_code, 0);
 
-  EXPECT_THAT(Run("peat stats s").output, MatchesRegex("key_count +2\n.*"));
+  EXPECT_THAT(Run("peat stats s").output, MatchesRegex("keys +2  (.*\n)*"));
   EXPECT_THAT(Run("peat stats s --json").output,
               HasSubstr("\"key_count\": 2,"));
   EXPECT_THAT(Run("peat stats s --recover --json").output,
               HasSubstr("\"clean\": true"));
+}
+
+TEST_F(PeatCommandTest, PrintsStatsForPeopleAndForPrometheus) {
+  EXPECT_EQ(Run("printf 'a\\t1\\nb\\t2\\nc\\t3\\n' | peat load s").exit_code,
+            0);
+
+  const std::string people = Run("peat stats s").output;
+  const std::string metrics = Run("peat stats s --prometheus").output;
+
+  const std::vector<std::string> lines = absl::StrSplit(people, '\n');
+  for (const std::string& line : lines) EXPECT_LE(line.size(), 80U) << line;
+  // Three keys have no amplification that means anything.
+  EXPECT_THAT(people, Not(HasSubstr("times")));
+  EXPECT_THAT(metrics, HasSubstr("# TYPE peat_key_count gauge\n"
+                                 "peat_key_count 3\n"));
+  EXPECT_THAT(metrics, HasSubstr("\npeat_open_clean 1\n"));
+  EXPECT_EQ(Run("peat stats s --json --prometheus").exit_code, 2);
+}
+
+TEST_F(PeatCommandTest, TopLooksAgainAndTellsTheDifference) {
+  EXPECT_EQ(Run("peat put s a 1").exit_code, 0);
+
+  const Outcome top = Run("peat top s --count 2 --interval 1");
+
+  EXPECT_EQ(top.exit_code, 0);
+  EXPECT_THAT(top.output,
+              MatchesRegex("keys +1\n(.*\n)*keys +1  .0/s\n(.*\n)*"));
+  EXPECT_EQ(Run("peat top s --interval 0").exit_code, 2);
+  EXPECT_EQ(Run("peat top missing").exit_code, 3);
+}
+
+TEST_F(PeatCommandTest, GetsAndDeletesSeveralKeys) {
+  EXPECT_EQ(Run("printf 'a\\t1\\nb\\t2\\nc\\t3\\n' | peat load s").exit_code,
+            0);
+
+  EXPECT_EQ(Run("peat get s a b").output, "a\t1\nb\t2\n");
+  EXPECT_EQ(Run("peat get s --hex a b").output, "61\t31\n62\t32\n");
+  const Outcome some = Run("peat get s a x c");
+  EXPECT_EQ(some.exit_code, 1);
+  EXPECT_EQ(some.output, "a\t1\nc\t3\n");
+  EXPECT_THAT(some.complaints, HasSubstr("of key x"));
+  EXPECT_EQ(Run("peat delete s a c").exit_code, 0);
+  EXPECT_EQ(Run("peat delete s a b").exit_code, 1);
+  EXPECT_EQ(Run("peat export s").output, "");
+}
+
+TEST_F(PeatCommandTest, DeletesByPrefix) {
+  EXPECT_EQ(Run("printf 'a1\\t1\\na2\\t2\\nb\\t3\\n' | peat load s").exit_code,
+            0);
+
+  EXPECT_EQ(Run("peat delete s --prefix a --dry-run").output,
+            "would delete 2 keys\n");
+  EXPECT_EQ(Run("peat delete s --prefix a").output, "deleted 2 keys\n");
+  EXPECT_EQ(Run("peat export s").output, "b\t3\n");
+  EXPECT_EQ(Run("peat delete s --prefix ''").exit_code, 2);
+  EXPECT_EQ(Run("peat delete s").exit_code, 2);
 }
 
 TEST_F(PeatCommandTest, CompactsAndShowsSegments) {
@@ -212,7 +270,7 @@ TEST_F(PeatCommandTest, CompactsAndShowsSegments) {
   EXPECT_THAT(compacted.output,
               MatchesRegex("compacted [0-9,]+ bytes of segments to [0-9,]+\n"));
   EXPECT_THAT(Run("peat stats s").output,
-              MatchesRegex("(.*\n)*id +kind +used_bytes +live_bytes .*\n"
+              MatchesRegex("(.*\n)*segment +kind +used +live .*\n"
                            "[0-9]+ +(log|compacted) (.*\n)*"));
   EXPECT_THAT(Run("peat stats s --json").output,
               HasSubstr("\"key_count\": 20,"));

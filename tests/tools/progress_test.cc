@@ -36,9 +36,19 @@ TEST(ProgressTest, DrawsNoBarForAStreamOfUnknownSize) {
             "7 events  7/s");
 }
 
-TEST(ProgressTest, FitsTheColumns) {
-  EXPECT_EQ(RenderProgress({.bytes = 5, .bytes_total = 10, .events = 7}, 12),
-            "[===========");
+TEST(ProgressTest, LeavesOutWhatDoesNotFitTheColumns) {
+  const ProgressState state{
+      .bytes = 5, .bytes_total = 10, .events = 412'345, .seconds = 5};
+
+  EXPECT_EQ(RenderProgress(state, 37), " 50%  412,345 events  82,469/s");
+  EXPECT_EQ(RenderProgress(state, 47),
+            "[=======>      ]  50%  412,345 events  82,469/s");
+  EXPECT_EQ(RenderProgress(state, 19), " 50%  412,345");
+  EXPECT_EQ(RenderProgress(state, 10), " 50%");
+  EXPECT_EQ(RenderProgress(state, 3), "");
+  for (size_t columns = 0; columns < 100; ++columns) {
+    EXPECT_LE(RenderProgress(state, columns).size(), columns);
+  }
 }
 
 TEST(ProgressTest, WritesNothingWhereThereIsNoTerminal) {

@@ -113,6 +113,36 @@ TEST_F(TerminalTest, ALoadShowsNothingWhereErrorsGoElsewhere) {
   EXPECT_EQ(MustRun("peat get s b"), "2");
 }
 
+TEST_F(TerminalTest, ProgressAndTopFitANarrowTerminal) {
+  for (const std::string columns : {"40", "20"}) {
+    SCOPED_TRACE(columns);
+    std::string shown = ShowScript("stty cols " + columns + "; " + kSlowLoad +
+                                   "; peat top s --count 1");
+
+    std::replace(shown.begin(), shown.end(), '\n', '\r');
+    std::istringstream lines(shown);
+    size_t longest = 0;
+    for (std::string line; std::getline(lines, line, '\r');) {
+      // The report of a load is no line that is drawn over.
+      if (line.starts_with("loaded")) continue;
+      longest = std::max(longest, line.substr(0, line.find('\x1b')).size());
+    }
+    EXPECT_LT(longest, std::stoul(columns));
+    EXPECT_GT(longest, 10U);
+  }
+}
+
+TEST_F(TerminalTest, ALoadSaysThatItReadsTheTerminal) {
+  EXPECT_THAT(
+      ShowScript("peat load s <&1 & sleep 0.5; kill -TERM $!; wait; true"),
+      HasSubstr("reading pairs from the terminal"));
+}
+
+TEST_F(TerminalTest, AValueEndsItsLineOnATerminalAlone) {
+  EXPECT_THAT(ShowScript("peat put s k v; peat get s k"), EndsWith("v\r\n"));
+  EXPECT_EQ(MustRun("peat get s k"), "v");
+}
+
 TEST_F(TerminalTest, ADumpFitsTheTerminal) {
   MustRun(
       "seq 200 | tr '\\n' k > key && "

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_format.h"
+#include "tools/escape.h"
 
 namespace peat::tools {
 
@@ -21,9 +22,9 @@ const char* NameOf(Severity severity) {
 std::string FindingText(const Finding& finding) {
   std::string text =
       absl::StrFormat("%-6s  %s offset %d", NameOf(finding.severity),
-                      finding.file, finding.offset);
+                      Escape(finding.file), finding.offset);
   if (finding.size > 0) text += absl::StrFormat(" size %d", finding.size);
-  text += absl::StrFormat("\n  what         %s\n", finding.what);
+  text += absl::StrFormat("\n  what         %s\n", Printable(finding.what));
   if (!finding.consequence.empty()) {
     text += absl::StrFormat("  consequence  %s\n", finding.consequence);
   }
@@ -39,7 +40,7 @@ OrderedJson FindingJson(const Finding& finding) {
   AddBytes(object, "file", finding.file);  // a name may be any bytes
   object["offset"] = finding.offset;
   if (finding.size > 0) object["size"] = finding.size;
-  object["what"] = finding.what;
+  object["what"] = Printable(finding.what);
   object["consequence"] = finding.consequence;
   object["remedy"] = finding.remedy;
   return object;
