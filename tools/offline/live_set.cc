@@ -152,7 +152,9 @@ class LiveSetMaker final {
     counts_.resize(files_.segments.size());
     PEAT_RETURN_IF_ERROR(FindStrayForgets());
     for (bool is_first = true;; is_first = false) {
-      hash_last_ = UINT64_MAX;
+      // As much of the hashes as had room before.
+      hash_last_ =
+          width_ > UINT64_MAX - hash_begin_ ? UINT64_MAX : hash_begin_ + width_;
       bytes_before_ = 0;
       newest_.clear();
       for (size_t i = 0; i < files_.segments.size(); ++i) {
@@ -338,10 +340,12 @@ class LiveSetMaker final {
                      .segment = segment,
                      .record = static_cast<uint32_t>(number),
                      .kind = kind};
-    const auto [found, is_new] =
-        newest_.try_emplace({hash, second_hasher_(record.key)}, one);
-    if (is_new) {
-      if (newest_.size() > keys_max_) LeaveHalf();
+    const KeyName name = {hash, second_hasher_(record.key)};
+    const auto found = newest_.find(name);
+    if (found == newest_.end()) {
+      // One more would make the table grow.
+      while (newest_.size() >= keys_max_ && hash <= hash_last_) LeaveHalf();
+      if (hash <= hash_last_) newest_.emplace(name, one);
       return;
     }
     Newest& newest = found->second;
@@ -358,6 +362,7 @@ class LiveSetMaker final {
   void LeaveHalf() {
     PEAT_CHECK(hash_last_ > hash_begin_);
     hash_last_ = hash_begin_ + (hash_last_ - hash_begin_) / 2;
+    width_ = hash_last_ - hash_begin_;
     absl::erase_if(newest_, [this](const auto& one) {
       return one.first.first > hash_last_;
     });
@@ -418,7 +423,8 @@ class LiveSetMaker final {
   absl::flat_hash_map<KeyName, Newest> newest_;  // of this pass
   uint64_t hash_begin_ = 0;  // hashes of this pass, both inclusive
   uint64_t hash_last_ = UINT64_MAX;
-  uint64_t bytes_before_ = 0;  // read in segments before
+  uint64_t width_ = UINT64_MAX;  // of what had room, without one
+  uint64_t bytes_before_ = 0;    // read in segments before
   std::vector<Lsn> loose_lsns_;
   Lsn durable_lsn_ = 0;
 };

@@ -38,8 +38,9 @@ using OnProgress = std::function<bool(uint64_t bytes, uint64_t bytes_total)>;
 
 class LiveSet final {
  public:
-  // Keys of one pass: as many as a table of 2^23 slots holds, of 41 bytes each.
-  static constexpr size_t kKeysMax = (size_t{1} << 23) / 8 * 7;
+  // Keys of one pass: as many as a table of 2^22 slots holds, of 41 bytes each,
+  // half as much again while it grows.
+  static constexpr size_t kKeysMax = (size_t{1} << 22) / 8 * 7;
 
   // Reads all segments of `files`, which must stay as they are. Cancelled if
   // `on_progress` says so.
