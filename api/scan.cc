@@ -26,38 +26,47 @@ constexpr uint64_t kBatchBytes = uint64_t{1} << 20;
 using AddChange = absl::FunctionRef<absl::StatusOr<uint64_t>(
     std::string_view key, WriteBatch* batch)>;
 
-// Writes a batch of them.
-using WriteChanges = absl::FunctionRef<absl::Status(const WriteBatch& batch)>;
+// Writes a batch of them; `own_view` as engine::Writer::Write() has it.
+using WriteChanges = absl::FunctionRef<absl::Status(
+    const WriteBatch& batch, const engine::View* own_view)>;
 
-// Changes the keys of `query`, in batches.
-absl::Status ChangeAll(const Store& store, Query query, AddChange add,
+// Changes the keys of `query`, in batches. No key that has been changed is
+// looked at again, so nothing need be saved for the query: else it would come
+// to hold as much as it changes.
+absl::Status ChangeAll(engine::Engine& engine, Query query, AddChange add,
                        WriteChanges write) {
   query.keys_only = true;
-  Cursor cursor = store.Scan(query);
+  const std::unique_ptr<engine::Cursor> cursor = engine.Scan(Reduce(query));
   WriteBatch batch;
   uint64_t batch_bytes = 0;
-  for (; cursor.Valid(); cursor.Next()) {
-    PEAT_ASSIGN_OR_RETURN(const uint64_t bytes, add(cursor.key(), &batch));
+  for (; cursor->is_valid(); cursor->Next()) {
+    PEAT_ASSIGN_OR_RETURN(const uint64_t bytes, add(cursor->key(), &batch));
     batch_bytes += bytes;
     if (batch.size() < kBatchKeys && batch_bytes < kBatchBytes) continue;
-    PEAT_RETURN_IF_ERROR(write(batch));
+    PEAT_RETURN_IF_ERROR(write(batch, cursor->view()));
     batch.Clear();
     batch_bytes = 0;
   }
-  PEAT_RETURN_IF_ERROR(cursor.status());
-  return batch.size() == 0 ? absl::OkStatus() : write(batch);
+  PEAT_RETURN_IF_ERROR(cursor->status());
+  return batch.size() == 0 ? absl::OkStatus() : write(batch, nullptr);
 }
 
-absl::StatusOr<uint64_t> DeleteAll(Store& store, Query query) {
+absl::StatusOr<uint64_t> DeleteAll(engine::Engine& engine, Query query) {
   uint64_t count = 0;
   PEAT_RETURN_IF_ERROR(ChangeAll(
-      store, std::move(query),
+      engine, std::move(query),
       [&](std::string_view key, WriteBatch* batch) -> absl::StatusOr<uint64_t> {
         batch->Delete(key);
         ++count;
         return key.size();
       },
-      [&store](const WriteBatch& batch) { return store.Write(batch); }));
+      [&engine](const WriteBatch& batch,
+                const engine::View* own_view) -> absl::Status {
+        PEAT_ASSIGN_OR_RETURN(
+            const std::vector<engine::BatchOperation> operations,
+            OperationsOf(batch));
+        return engine.Write(operations, nullptr, own_view);
+      }));
   return count;
 }
 
@@ -84,11 +93,12 @@ std::unique_ptr<Snapshot> Store::OpenSnapshot() const {
 
 absl::StatusOr<uint64_t> Store::DeleteRange(std::string_view from,
                                             std::string_view to) {
-  return DeleteAll(*this, {.from = std::string(from), .to = std::string(to)});
+  return DeleteAll(impl_->engine(),
+                   {.from = std::string(from), .to = std::string(to)});
 }
 
 absl::StatusOr<uint64_t> Store::DeletePrefix(std::string_view prefix) {
-  return DeleteAll(*this, {.prefix = std::string(prefix)});
+  return DeleteAll(impl_->engine(), {.prefix = std::string(prefix)});
 }
 
 absl::StatusOr<ForgetAllResult> Store::ForgetAll(
@@ -106,19 +116,21 @@ absl::StatusOr<ForgetAllResult> Store::ForgetAll(
     if (!options.dry_run) batch->Forget(key, {.reason = options.reason});
     return size;
   };
-  const auto write = [&](const WriteBatch& batch) -> absl::Status {
-    if (options.on_receipt == nullptr) return Write(batch);
+  const auto write = [&](const WriteBatch& batch,
+                         const engine::View* own_view) -> absl::Status {
     PEAT_ASSIGN_OR_RETURN(const std::vector<engine::BatchOperation> operations,
                           OperationsOf(batch));
     std::vector<ForgetReceipt> receipts;
-    PEAT_RETURN_IF_ERROR(impl_->engine().Write(operations, &receipts));
+    PEAT_RETURN_IF_ERROR(impl_->engine().Write(
+        operations, options.on_receipt == nullptr ? nullptr : &receipts,
+        own_view));
     for (size_t i = 0; i < receipts.size(); ++i) {
       options.on_receipt(operations[i].key, receipts[i]);
     }
     return absl::OkStatus();
   };
-  PEAT_RETURN_IF_ERROR(
-      ChangeAll(*this, {.prefix = std::string(prefix)}, forget, write));
+  PEAT_RETURN_IF_ERROR(ChangeAll(
+      impl_->engine(), {.prefix = std::string(prefix)}, forget, write));
   return result;
 }
 

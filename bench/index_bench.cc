@@ -159,23 +159,6 @@ void BM_Insert(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * state.range(0));
 }
 
-// What replay does when it knows how many keys will come.
-void BM_InsertReserved(benchmark::State& state) {
-  const auto key_count = static_cast<uint64_t>(state.range(0));
-  for (auto _ : state) {
-    HashIndex index;
-    std::vector<uint64_t> counts(HashIndex::kShardCount);
-    for (uint64_t key = 1; key <= key_count; ++key) {
-      ++counts[static_cast<size_t>(HashIndex::ShardOf(Scatter(key)))];
-    }
-    for (int i = 0; i < HashIndex::kShardCount; ++i) {
-      index.Reserve(i, counts[static_cast<size_t>(i)]);
-    }
-    for (uint64_t key = 1; key <= key_count; ++key) Add(index, key);
-  }
-  state.SetItemsProcessed(state.iterations() * state.range(0));
-}
-
 void BM_EpochGuard(benchmark::State& state) {
   for (auto _ : state) {
     const EpochGuard guard;
@@ -190,7 +173,6 @@ BENCHMARK(BM_FindMiss) PEAT_SIZES;
 BENCHMARK(BM_FindHitInGroupsOf64) PEAT_SIZES;
 BENCHMARK(BM_Overwrite) PEAT_SIZES;
 BENCHMARK(BM_Insert)->Unit(benchmark::kMillisecond) PEAT_SIZES;
-BENCHMARK(BM_InsertReserved)->Unit(benchmark::kMillisecond) PEAT_SIZES;
 
 uint64_t ResidentBytes() {
   std::ifstream file("/proc/self/statm");

@@ -304,11 +304,12 @@ absl::StatusOr<ForgetReceipt> Engine::Forget(std::string_view key,
 }
 
 absl::Status Engine::Write(std::span<const BatchOperation> operations,
-                           std::vector<ForgetReceipt>* receipts) {
+                           std::vector<ForgetReceipt>* receipts,
+                           const View* own_view) {
   const index::EpochGuard guard;
   if (!IsWritable(guard)) [[unlikely]]
     return WhyNot();
-  return log_->writer.Write(operations, receipts);
+  return log_->writer.Write(operations, receipts, own_view);
 }
 
 absl::StatusOr<std::vector<SegmentSource>> Engine::Sources() const {

@@ -126,7 +126,8 @@ class Engine {
   absl::StatusOr<ForgetReceipt> Forget(std::string_view key,
                                        std::string_view reason);
   absl::Status Write(std::span<const BatchOperation> operations,
-                     std::vector<ForgetReceipt>* receipts = nullptr);
+                     std::vector<ForgetReceipt>* receipts = nullptr,
+                     const View* own_view = nullptr);
   absl::StatusOr<format::Lsn> Flush();
 
   // For the audit: all masks; the value of the put or mask `record`, of this

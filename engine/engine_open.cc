@@ -159,6 +159,7 @@ absl::Status Engine::RecoverToWrite(std::unique_ptr<DirectoryLock> lock) {
         LogTail tail,
         FindLogTail(*directory_, manifest_.Current(), OpenMode::kReadWrite));
     PEAT_RETURN_IF_ERROR(tail.damage);
+    PEAT_RETURN_IF_ERROR(CheckLsns(manifest_.Current(), tail.end));
     PEAT_RETURN_IF_ERROR(Mend(tail, *directory_, manifest_));
     for (const TailSegment& segment : tail.unused) {
       unused.push_back(segment.entry);
@@ -213,7 +214,8 @@ absl::StatusOr<std::vector<ReplaySource>> Engine::OpenSegments(
   std::optional<FoundSnapshot> snapshot =
       FindIndexImage(*directory_, manifest, hasher_);
   if (snapshot.has_value() &&
-      !LoadIndexImage(*snapshot, manifest, ThreadCount(config_), &index_)) {
+      !LoadIndexImage(snapshot->head, std::move(snapshot->file), manifest,
+                      ThreadCount(config_), &index_)) {
     snapshot.reset();
   }
   PEAT_ASSIGN_OR_RETURN(
@@ -340,7 +342,10 @@ absl::Status Engine::RecoverToRead() {
   }
   PEAT_ASSIGN_OR_RETURN(LogTail tail,
                         FindLogTail(*directory_, manifest, OpenMode::kRead));
-  if (!despite_damage) PEAT_RETURN_IF_ERROR(tail.damage);
+  if (!despite_damage) {
+    PEAT_RETURN_IF_ERROR(tail.damage);
+    PEAT_RETURN_IF_ERROR(CheckLsns(manifest, tail.end));
+  }
   const bool is_damaged = !tail.damage.ok();
   if (!is_damaged) manifest = WithSealedTail(manifest, tail);
   PEAT_ASSIGN_OR_RETURN(std::vector<ReplaySource> sources,

@@ -10,6 +10,8 @@
 #include "absl/strings/str_format.h"
 #include "format/check.h"
 #include "format/checksum.h"
+#include "format/mask.h"
+#include "format/record.h"
 #include "format/status_macros.h"
 
 namespace peat::format {
@@ -106,6 +108,37 @@ absl::Status CheckForm(const IndexImage& snapshot) {
     previous = segment.id;
   }
   return absl::OkStatus();
+}
+
+// Whether what is said of a segment could be true. Checked only after a head
+// was read; the checksum says that these bytes were meant, not that they are
+// right.
+bool HasPossibleCounts(const SnapshotSegment& segment) {
+  if (segment.end > kSegmentSizeMax || segment.end % kRecordAlignment != 0) {
+    return false;
+  }
+  if (segment.end > 0 && segment.end < kSegmentHeaderSize) return false;
+  const uint64_t used = segment.end == 0 ? 0 : segment.end - kSegmentHeaderSize;
+  if (segment.live_bytes > used ||
+      segment.tombstone_bytes > used - segment.live_bytes ||
+      segment.live_bytes % kRecordAlignment != 0 ||
+      segment.tombstone_bytes % kRecordAlignment != 0) {
+    return false;
+  }
+  const uint64_t masks_max =
+      segment.live_bytes / RecordSize(0, kMaskHeaderSize);
+  if (segment.disabled > masks_max ||
+      segment.forgotten > masks_max - segment.disabled) {
+    return false;
+  }
+  if (segment.values.size() > used / RecordSize(0, kValueReferenceSize) ||
+      segment.value_bytes > segment.values.size() * kValueSizeMax ||
+      segment.live_value_bytes > segment.value_bytes) {
+    return false;
+  }
+  return std::ranges::all_of(segment.values, [](SegmentId file) {
+    return file != 0 && file <= kSegmentIdMax;
+  });
 }
 
 }  // namespace
@@ -221,6 +254,9 @@ absl::StatusOr<IndexImage> DecodeSnapshotHead(ByteView head) {
   }
   if (value != checked_size) return Damaged("counts do not fit");
   PEAT_RETURN_IF_ERROR(CheckForm(snapshot));
+  if (!std::ranges::all_of(snapshot.segments, HasPossibleCounts)) {
+    return Damaged("impossible counts");
+  }
   return snapshot;
 }
 

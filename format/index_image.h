@@ -120,7 +120,7 @@ absl::StatusOr<uint64_t> DecodeSnapshotHeadSize(ByteView prefix);
 
 // `head` has the size that its prefix says. DataLoss when it is damaged or
 // malformed: numbers that are 0, too large or not distinct, ids that do not
-// ascend.
+// ascend, ends and counts that no segment can have.
 absl::StatusOr<IndexImage> DecodeSnapshotHead(ByteView head);
 
 }  // namespace peat::format

@@ -42,6 +42,10 @@ static_assert(kZeroOffset < kManifestSegmentSize);
 
 constexpr SegmentId kNextIdMax = SegmentId{1} << 63;
 
+// No store comes to count so far. A manifest that says so is refused, so that
+// what counts on from there has no end of its numbers to fear.
+constexpr uint64_t kCountMax = uint64_t{1} << 62;
+
 bool HasValidEnd(const ManifestSegment& segment) {
   switch (segment.state) {
     case SegmentState::kOpen:
@@ -81,6 +85,19 @@ absl::Status CheckForm(const Manifest& manifest) {
     previous = segment.id;
   }
   return absl::OkStatus();
+}
+
+// Checked only after a manifest was read.
+absl::Status CheckCounts(const Manifest& manifest) {
+  const bool are_possible =
+      manifest.generation <= kCountMax && manifest.next_id <= kCountMax &&
+      manifest.durable_lsn <= kCountMax &&
+      std::ranges::all_of(manifest.segments, [](const ManifestSegment& one) {
+        return one.last_lsn <= kCountMax;
+      });
+  if (are_possible) return absl::OkStatus();
+  return absl::DataLossError(
+      "manifest has a generation, id or lsn that no store can reach");
 }
 
 void StoreSegment(const ManifestSegment& segment, std::byte* to) {
@@ -221,6 +238,7 @@ absl::StatusOr<Manifest> DecodeManifest(ByteView bytes) {
     manifest.segments.push_back(segment);
   }
   PEAT_RETURN_IF_ERROR(CheckForm(manifest));
+  PEAT_RETURN_IF_ERROR(CheckCounts(manifest));
   return manifest;
 }
 

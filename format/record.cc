@@ -82,16 +82,41 @@ bool HasValidReferenceSize(const RecordHeader& header) {
          header.value_size == kValueReferenceSize;
 }
 
+bool HasValidForm(const ValueReference& reference) {
+  return reference.file != 0 && reference.file <= kSegmentIdMax &&
+         reference.size <= kValueSizeMax;
+}
+
+// `value` has the size of a reference.
+ValueReference LoadValueReference(std::string_view value) {
+  const ByteView bytes = AsBytes(value);
+  return {.file = Load<uint64_t>(bytes, 0),
+          .size = Load<uint64_t>(bytes, 8),
+          .checksum = Load<uint64_t>(bytes, 16)};
+}
+
+// Whether the value that `record` stores, or the end of it, is a reference
+// that a writer could have made. What reads a record may rely on it.
+bool EndsInReference(const Record& record) {
+  if (record.value.size() < kValueReferenceSize) return false;
+  return HasValidForm(LoadValueReference(
+      record.value.substr(record.value.size() - kValueReferenceSize)));
+}
+
 // Whether a payload that matched its checksum has the form of its kind.
 bool HasPayloadForm(const Record& record) {
-  if (record.header.kind == RecordKind::kPut) [[likely]] {
+  const RecordHeader& header = record.header;
+  if ((header.flags & kFlagValueFile) != 0 && !EndsInReference(record))
+      [[unlikely]] {
+    return false;
+  }
+  if (header.kind == RecordKind::kPut) [[likely]] {
     return true;
   }
-  if (!IsMask(record.header.kind) &&
-      record.header.kind != RecordKind::kAuditStub) {
+  if (!IsMask(header.kind) && header.kind != RecordKind::kAuditStub) {
     return true;
   }
-  return HasMaskForm(record.header, record.value);
+  return HasMaskForm(header, record.value);
 }
 
 // Whether a record with this header may exist: checked before a header is
@@ -165,11 +190,6 @@ bool HasValidForm(const Frame& frame) {
              uint64_t{frame.member_count} * RecordSize(0, 0) &&
          frame.members_size <= kSegmentSizeMax &&
          frame.members_size % kRecordAlignment == 0;
-}
-
-bool HasValidForm(const ValueReference& reference) {
-  return reference.file != 0 && reference.file <= kSegmentIdMax &&
-         reference.size <= kValueSizeMax;
 }
 
 absl::Status CheckValueSize(std::string_view value, size_t size,
@@ -351,10 +371,7 @@ absl::StatusOr<ValueReference> DecodeValueReference(std::string_view value) {
       !size.ok()) {
     return size;
   }
-  const ByteView bytes = AsBytes(value);
-  const ValueReference reference = {.file = Load<uint64_t>(bytes, 0),
-                                    .size = Load<uint64_t>(bytes, 8),
-                                    .checksum = Load<uint64_t>(bytes, 16)};
+  const ValueReference reference = LoadValueReference(value);
   if (!HasValidForm(reference)) {
     return absl::DataLossError("value reference is malformed");
   }

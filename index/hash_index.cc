@@ -151,6 +151,10 @@ void HashIndex::ListShard(int shard, std::vector<Location>* locations) {
   constexpr size_t kTableSizeMax = size_t{kBucketCount} * kWidthMax;
   EnsureLoaded(shard);
   Shard& it = shards_[static_cast<size_t>(shard)];
+  if (it.is_lost.load(std::memory_order_relaxed)) {
+    locations->push_back(kNowhere);
+    return;
+  }
   // A key's tag stays, so who goes through all tags meets it, whatever becomes
   // of the tables.
   for (uint64_t tag = 0; tag < uint64_t{1} << kTagBits;) {
@@ -182,26 +186,6 @@ void HashIndex::ListTable(TableRef table, std::vector<Location>* locations) {
         (table.bucket(0) + i)->load(std::memory_order_relaxed);
     if (!IsFree(slot)) locations->push_back(LocationOf(slot));
   }
-}
-
-void HashIndex::Reserve(int shard, uint64_t key_count) {
-  Shard& it = shards_[static_cast<size_t>(shard)];
-  if (it.directory.load(std::memory_order_relaxed) != 0) return;
-  if (key_count == 0) return;
-  uint32_t depth = 0;
-  while (depth < kDepthMax && WidthFor(key_count >> depth) == kWidthMax) {
-    ++depth;
-  }
-  ResizeDirectory(it, depth);
-  const uint32_t width = std::max(kWidthMin, WidthFor(key_count >> depth));
-  const DirectoryRef directory(it.directory.load());
-  for (uint64_t i = 0; i < directory.table_count(); ++i) {
-    directory[i].store(MakeTable(&arena_, width, depth).bits());
-    if (arena_.WantsProvision()) arena_.Provision();
-  }
-  it.table_count = static_cast<uint32_t>(directory.table_count());
-  Add(&it.unit_count, uint64_t{it.table_count} * (width / 2));
-  Add(&it.insertions, 1);
 }
 
 uint64_t HashIndex::size() const {

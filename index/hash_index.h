@@ -43,10 +43,12 @@
 #include "format/bytes.h"
 #include "format/check.h"
 #include "format/location.h"
+#include "format/segment_header.h"
 #include "index/arena.h"
 #include "index/bucket_table.h"
 #include "index/epoch.h"
 #include "index/mutex.h"
+#include "index/shard_directory.h"
 #include "index/shard_image.h"
 #include "index/side_list.h"
 
@@ -56,6 +58,11 @@ namespace peat::index {
 // processor's outstanding misses, few enough that what was fetched stays in
 // the first-level cache.
 inline constexpr size_t kLookupGroupSize = 64;
+
+// The candidate for every hash of a shard that could not be loaded: in segment
+// 0, which no key has. Who reads there finds an error, and so never takes a key
+// for absent.
+inline constexpr Location kNowhere(0, format::kSegmentHeaderSize);
 
 // What the caller of a look says about a candidate.
 enum class Verdict : uint8_t {
@@ -200,10 +207,6 @@ class HashIndex final {
   // perhaps twice. Holds the shard's lock for one table at a time, some us.
   void ListShard(int shard, std::vector<Location>* locations);
 
-  // Makes room for `key_count` keys in a shard that is empty; else does
-  // nothing.
-  void Reserve(int shard, uint64_t key_count);
-
   // --- Images: the index as it was at one moment, in a file (shard_image.h).
 
   // The moment. From here to EndSave(), whoever is the first to change a table
@@ -222,9 +225,8 @@ class HashIndex final {
   void EndSave();
 
   // Whose shards are empty, and are to be loaded when they are first used:
-  // load(shard) will call LoadShard(shard), which must succeed. They have so
-  // many keys, and their tables so many bytes. Nobody else uses the index
-  // meanwhile.
+  // load(shard) will call LoadShard(shard). They have so many keys, and their
+  // tables so many bytes. Nobody else uses the index meanwhile.
   struct PendingShard {
     uint64_t key_count = 0;
     uint64_t bytes = 0;
@@ -238,11 +240,17 @@ class HashIndex final {
     if (it.is_pending.load(std::memory_order_acquire)) LoadPending(it);
   }
 
-  // Makes `shard`, which is empty, what `tables` say, whose slots are whole in
-  // `file`, but for the keys whose location `keep` refuses. Nobody else uses
+  // Makes `shard`, which is empty, what `tables` say, but for the keys whose
+  // location `keep` refuses. Each table is read, and verified where it lies
+  // then. If one cannot be read or does not have its checksum, the shard is
+  // lost: until the end a look there finds kNowhere, it has nothing to list
+  // but that, and nothing is to be changed or saved there. Nobody else uses
   // this shard meanwhile, or it is pending.
   void LoadShard(int shard, const std::vector<ImageTable>& tables,
-                 format::ByteView file, absl::FunctionRef<bool(Location)> keep);
+                 ReadImage read, absl::FunctionRef<bool(Location)> keep);
+
+  // Whether a shard is lost, of those that have been loaded.
+  bool HasLost() const;
 
   // --- Any time, any thread.
 
@@ -266,14 +274,6 @@ class HashIndex final {
   static constexpr uint64_t kShardBend = 22'610;  // 0.345 * 2^16
   static constexpr uint32_t kDepthMax = kTagBits;
 
-  // The directory of a shard: 2^depth tables, each as often as the tag bits
-  // that it does not distinguish demand. Its depth travels in the low bits of
-  // the pointer to it.
-  struct alignas(64) DirectoryLine {
-    std::array<std::atomic<uint64_t>, 8> tables = {};
-  };
-  class DirectoryRef;
-
   struct alignas(64) Shard {
     void Lock() ABSL_NO_THREAD_SAFETY_ANALYSIS {
       mutex.Lock();
@@ -291,6 +291,8 @@ class HashIndex final {
     std::atomic<uint64_t> directory = 0;      // DirectoryRef's bits
     std::atomic<SideList*> side_list = nullptr;
     std::atomic<bool> is_pending = false;  // its keys are still to be loaded
+    // They could not be. Set before `is_pending` is cleared, and never cleared.
+    std::atomic<bool> is_lost = false;
     // For writers, and as rarely changed; null: it is not being saved.
     std::unique_ptr<ShardSave> save;
 
@@ -306,32 +308,6 @@ class HashIndex final {
     Mutex mutex;
     // Held while the shard is loaded, perhaps with its lock.
     mutable Mutex pending_mutex;
-  };
-
-  class DirectoryRef final {
-   public:
-    explicit DirectoryRef(uint64_t bits) : bits_(bits) {}
-    DirectoryRef(DirectoryLine* lines, uint32_t depth)
-        : bits_(reinterpret_cast<uintptr_t>(lines) | depth) {}
-
-    uint64_t bits() const { return bits_; }
-    bool is_null() const { return bits_ == 0; }
-    uint32_t depth() const { return static_cast<uint32_t>(bits_ & 63); }
-    uint64_t table_count() const { return uint64_t{1} << depth(); }
-    DirectoryLine* lines() const {
-      // NOLINTNEXTLINE(performance-no-int-to-ptr): a pointer with bits to spare
-      return reinterpret_cast<DirectoryLine*>(bits_ & ~uint64_t{63});
-    }
-    uint64_t line_count() const { return (table_count() + 7) / 8; }
-    std::atomic<uint64_t>& operator[](uint64_t number) const {
-      return reinterpret_cast<std::atomic<uint64_t>*>(lines())[number];
-    }
-    uint64_t NumberOf(uint32_t tag) const {
-      return tag >> (kTagBits - depth());
-    }
-
-   private:
-    uint64_t bits_;
   };
 
   // Hash bits: 48 to 63 shard, 27 to 47 tag, 0 to 5 bucket.
@@ -372,6 +348,9 @@ class HashIndex final {
     } else if (shard.is_pending.load(std::memory_order_acquire)) [[unlikely]] {
       LoadPending(shard);
       return Look(shard, hash, visit);
+    } else if (shard.is_lost.load(std::memory_order_relaxed)) [[unlikely]] {
+      visit(&nowhere_, kNowhere.bits(), 0);
+      return;
     }
     const SideList* const side_list =
         shard.side_list.load(std::memory_order_acquire);
@@ -410,11 +389,14 @@ class HashIndex final {
   // Returns how many stay.
   static uint64_t Retain(TableRef table,
                          absl::FunctionRef<bool(Location)> keep);
+  // A table could not be loaded; those of the shard that were made go again.
+  void LoseShard(Shard& shard, std::span<const TableRef> made);
   // Halves the directory as often as no table needs it so large.
   void ShrinkDirectory(Shard& shard);
   static void ListTable(TableRef table, std::vector<Location>* locations);
 
   Arena arena_;
+  mutable Slot nowhere_ = kNowhere.bits();
   std::function<void(int)> load_;      // set before any shard is pending
   SlotWriter* slot_writer_ = nullptr;  // while the index is being saved
   // Of directories and side lists.

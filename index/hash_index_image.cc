@@ -5,7 +5,8 @@
 // directory of that moment says whether its table is taken. As long as it is
 // not, the table is as it was: content, width and depth.
 
-#include <cstring>
+#include <algorithm>
+#include <span>
 #include <string>
 #include <utility>
 
@@ -75,24 +76,29 @@ void HashIndex::EndSave() {
 }
 
 void HashIndex::LoadShard(int shard, const std::vector<ImageTable>& tables,
-                          format::ByteView file,
+                          ReadImage read,
                           absl::FunctionRef<bool(Location)> keep) {
   Shard& it = shards_[static_cast<size_t>(shard)];
   PEAT_CHECK(it.directory.load(std::memory_order_relaxed) == 0);
+  std::vector<TableRef> made;
+  made.reserve(tables.size());
+  uint64_t key_count = 0;
+  for (const ImageTable& from : tables) {
+    TableRef& table = made.emplace_back(TableRef::None(from.depth));
+    if (from.width == 0) continue;
+    if (arena_.WantsProvision()) arena_.Provision();
+    table = MakeTable(&arena_, from.width, from.depth);
+    const std::span<std::byte> slots(table.units(), SlotBytes(from.width));
+    if (!read(from.offset, slots) || !HasChecksum(from, slots)) {
+      return LoseShard(it, made);
+    }
+    key_count += Retain(table, keep);
+  }
   // Not for others to see before it is complete.
   Shard loaded;
   ResizeDirectory(loaded, DepthOf(tables));
-  uint64_t key_count = 0;
-  for (const ImageTable& from : tables) {
-    TableRef table = TableRef::None(from.depth);
-    if (from.width != 0) {
-      if (arena_.WantsProvision()) arena_.Provision();
-      table = MakeTable(&arena_, from.width, from.depth);
-      std::memcpy(table.units(), file.data() + from.offset,
-                  SlotBytes(from.width));
-      key_count += Retain(table, keep);
-    }
-    Publish(loaded, from.tag, table);
+  for (size_t i = 0; i < tables.size(); ++i) {
+    Publish(loaded, tables[i].tag, made[i]);
   }
   it.table_count = loaded.table_count;
   it.unit_count.store(loaded.unit_count.load());
@@ -101,6 +107,22 @@ void HashIndex::LoadShard(int shard, const std::vector<ImageTable>& tables,
   // No insertion: whoever looked before has been waiting for this, so nobody
   // has missed a key yet.
   it.is_pending.store(false, std::memory_order_release);
+}
+
+void HashIndex::LoseShard(Shard& shard, std::span<const TableRef> made) {
+  for (const TableRef table : made) {
+    if (!table.is_null()) arena_.Free(table.units(), table.unit_count());
+  }
+  shard.key_count.store(0, std::memory_order_relaxed);
+  shard.unit_count.store(0, std::memory_order_relaxed);
+  shard.is_lost.store(true, std::memory_order_relaxed);
+  shard.is_pending.store(false, std::memory_order_release);
+}
+
+bool HashIndex::HasLost() const {
+  return std::ranges::any_of(shards_, [](const Shard& shard) {
+    return shard.is_lost.load(std::memory_order_relaxed);
+  });
 }
 
 uint64_t HashIndex::Retain(TableRef table,

@@ -96,11 +96,18 @@ std::optional<std::vector<ImageTable>> ParseImage(format::ByteView image,
   return tables;
 }
 
-bool IsWhole(const std::vector<ImageTable>& tables, format::ByteView file) {
-  return std::ranges::all_of(tables, [file](const ImageTable& table) {
-    return table.width == 0 ||
-           format::Checksum64(file.subspan(
-               table.offset, SlotBytes(table.width))) == table.checksum;
+bool HasChecksum(const ImageTable& table, format::ByteView slots) {
+  PEAT_CHECK(slots.size() == SlotBytes(table.width));
+  return format::Checksum64(slots) == table.checksum;
+}
+
+bool IsWhole(const std::vector<ImageTable>& tables, ReadImage read) {
+  std::vector<std::byte> copy(SlotBytes(kWidthMax));
+  return std::ranges::all_of(tables, [&](const ImageTable& table) {
+    if (table.width == 0) return true;
+    const std::span<std::byte> slots =
+        std::span(copy).first(SlotBytes(table.width));
+    return read(table.offset, slots) && HasChecksum(table, slots);
   });
 }
 

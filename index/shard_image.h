@@ -20,9 +20,11 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "format/bytes.h"
 #include "index/bucket_table.h"
 
@@ -53,9 +55,18 @@ std::string EncodeImage(std::vector<ImageTable> tables);
 std::optional<std::vector<ImageTable>> ParseImage(format::ByteView image,
                                                   uint64_t file_size);
 
-// Whether the slots of all tables have their checksums. `file` is the one that
-// the image was parsed for.
-bool IsWhole(const std::vector<ImageTable>& tables, format::ByteView file);
+// Fills `to` with what lies in the image's file from `offset` on; false if it
+// cannot. A file may change between two calls, so nothing that was read is
+// believed before the copy itself has been verified.
+using ReadImage =
+    absl::FunctionRef<bool(uint64_t offset, std::span<std::byte> to)>;
+
+// Whether `slots`, a copy of the table's, have its checksum.
+bool HasChecksum(const ImageTable& table, format::ByteView slots);
+
+// Whether the slots of all tables have their checksums. `read` reads the file
+// that the image was parsed for.
+bool IsWhole(const std::vector<ImageTable>& tables, ReadImage read);
 
 // The depth of their directory.
 uint32_t DepthOf(const std::vector<ImageTable>& tables);

@@ -36,9 +36,6 @@ using index::Verdict;
 // Records whose looks at the index overlap, under one epoch guard.
 constexpr size_t kMoveGroupSize = 64;
 
-// Slots that move under one hold of a shard's lock: some microseconds.
-constexpr size_t kPublishSize = 64;
-
 }  // namespace
 
 Compaction::Compaction(const Core& core, std::vector<SealedSegment> inputs,
@@ -55,11 +52,13 @@ absl::Status Compaction::Run() {
   room_ = RoomForRecords();
   LetWritersPass();
   Reach(CompactionPoint::kPassed);
-  for (uint32_t i = 0; i < inputs_.size(); ++i) {
-    PEAT_RETURN_IF_ERROR(CopyFrom(i));
+  // What is current in it is not known, and would be taken for dead.
+  if (parts_.index->HasLost()) {
+    return absl::DataLossError("a part of the index could not be loaded");
   }
-  Reach(CompactionPoint::kScanned);
-  PEAT_RETURN_IF_ERROR(CopyTombstones());
+  if (absl::Status status = CopyAll(); !status.ok()) {
+    return absl::IsInternal(status) ? DistrustCounts(status) : status;
+  }
   PEAT_RETURN_IF_ERROR(FinishOutputs());
   const format::Lsn superseded_by = AwaitSuperseding();
   if (!HasBug(Bug::kSupersededNotDurable)) {
@@ -79,6 +78,14 @@ absl::Status Compaction::Run() {
   Reach(CompactionPoint::kPublished);
   SaveKeyFilters();
   return absl::OkStatus();
+}
+
+absl::Status Compaction::CopyAll() {
+  for (uint32_t i = 0; i < inputs_.size(); ++i) {
+    PEAT_RETURN_IF_ERROR(CopyFrom(i));
+  }
+  Reach(CompactionPoint::kScanned);
+  return CopyTombstones();
 }
 
 // The file may have been cut short or removed behind our back: a mapping of it
@@ -105,6 +112,7 @@ absl::Status Compaction::SetAside(const SealedSegment& input,
 
 void Compaction::LetWritersPass() {
   for (int shard = 0; shard < HashIndex::kShardCount; ++shard) {
+    parts_.index->EnsureLoaded(shard);
     const HashIndex::ShardLock lock(*parts_.index, shard);
   }
 }
@@ -125,11 +133,13 @@ format::Lsn Compaction::AwaitSuperseding() {
 // before those who write are awaited, or what is copied might be more.
 uint64_t Compaction::RoomForRecords() const {
   SegmentUsage sum;
+  bool may_be_wrong = false;
   for (const SealedSegment& input : inputs_) {
     sum += input.segment->raw_usage();
+    may_be_wrong |= input.segment->has_counts_of_image();
   }
-  PEAT_CHECK(sum.live_bytes == sum.NotNegative().live_bytes);
-  return sum.live_bytes;
+  PEAT_CHECK(sum.live_bytes == sum.NotNegative().live_bytes || may_be_wrong);
+  return sum.NotNegative().live_bytes;
 }
 
 uint64_t Compaction::RoomForTombstones() const {
@@ -389,86 +399,6 @@ std::vector<std::shared_ptr<Segment>> Compaction::outputs() const {
     if (output.open != nullptr) outputs.push_back(output.open);
   }
   return outputs;
-}
-
-void Compaction::Publish() {
-  for (const Output& output : outputs_) {
-    if (output.segment != nullptr) output.segment->Keep();
-  }
-  for (int shard = 0; shard < HashIndex::kShardCount; ++shard) {
-    std::span<const Move> moves(moves_[static_cast<size_t>(shard)]);
-    while (!moves.empty()) {
-      const size_t count = std::min(kPublishSize, moves.size());
-      PublishSome(shard, moves.first(count));
-      moves = moves.subspan(count);
-    }
-  }
-  for (LiveMove& stub : stubs_) stub.to = outputs_[kAudit].open.get();
-  parts_.appender->MoveLive(stubs_);
-  // Every slot that led to an input was copied from it, and has moved since or
-  // been overwritten.
-  for (const SealedSegment& input : inputs_) {
-    PEAT_CHECK(input.segment->raw_usage().live_bytes == 0);
-    PEAT_CHECK(input.segment->raw_usage().live_value_bytes == 0);
-  }
-}
-
-void Compaction::SaveKeyFilters() {
-  for (Output& output : outputs_) {
-    if (output.segment == nullptr || !has_tombstones_) continue;
-    SaveKeyFilter(*parts_.directory, parts_.manifest->store_id(),
-                  output.segment->entry(), output.filter_hashes);
-  }
-}
-
-void Compaction::OverwriteSlot(const Move& move, Location to) {
-  std::string scratch;
-  Record moved;
-  Record found;
-  if (!outputs_[move.home]
-           .open->ReadRecord(move.to_offset, &scratch, &moved)
-           .ok()) {
-    return;
-  }
-  const std::string key(moved.key);
-  const HashIndex::Position position =
-      parts_.index->Locate(move.hash, [&](Location candidate) {
-        return parts_.segments->At(candidate.segment())
-                           .ReadRecord(candidate.offset(), &scratch, &found)
-                           .ok() &&
-                       found.key == key
-                   ? Verdict::kMatch
-                   : Verdict::kOther;
-      });
-  parts_.index->Set(move.hash, position, to);
-}
-
-void Compaction::PublishSome(int shard, std::span<const Move> moves) {
-  const index::EpochGuard guard;
-  for (const Move& move : moves) parts_.index->Prefetch(move.hash);
-  std::vector<LiveMove> counts(moves.size());
-  const HashIndex::ShardLock lock(*parts_.index, shard);
-  for (size_t i = 0; i < moves.size(); ++i) {
-    const Move& move = moves[i];
-    Segment& output = *outputs_[move.home].open;
-    const Location to(output.number(), move.to_offset);
-    const bool has_moved = parts_.index->ReplaceIf(move.hash, move.from, to);
-    if (!has_moved && HasBug(Bug::kMoveWithoutCompare)) OverwriteSlot(move, to);
-    if (parts_.config->ordered) {
-      Segment& left = has_moved ? *inputs_[move.input].segment : output;
-      left.stale().Add(has_moved ? move.from.offset() : move.to_offset);
-    }
-    if (has_moved) {
-      inputs_[move.input].segment->mask_counts().Add(move.state, -1);
-      output.mask_counts().Add(move.state, 1);
-    }
-    // Of one that was superseded meanwhile, a mask's stub is still to stay.
-    counts[i] = {.from = inputs_[move.input].segment.get(),
-                 .to = &output,
-                 .bytes = has_moved ? move.size : move.lasting_size,
-                 .value_file_bytes = has_moved ? move.value_file_size : 0};
-  }
-  parts_.appender->MoveLive(counts);
 }
 
 }  // namespace peat::engine

@@ -117,6 +117,11 @@ class Compaction final {
   };
 
   absl::Status CheckInputs();
+  absl::Status CopyAll();
+  // Has the index images removed, and sets the inputs aside whose counts are
+  // from one. `why` is Internal: there was no room.
+  absl::Status DistrustCounts(const absl::Status& why);
+  void DropImages();
   absl::Status SetAside(const SealedSegment& input, const absl::Status& why);
   void LetWritersPass();
   format::Lsn AwaitSuperseding();

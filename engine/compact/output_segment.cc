@@ -30,7 +30,10 @@ constexpr uint64_t kBufferSize = uint64_t{256} << 10;
 absl::StatusOr<std::unique_ptr<OutputSegment>> OutputSegment::Create(
     const Core& parts, format::SegmentKind kind, uint64_t size) {
   const uint64_t capacity = format::kSegmentHeaderSize + size;
-  PEAT_CHECK(IsValidCapacity(kind, capacity));
+  if (!IsValidCapacity(kind, capacity)) {
+    return absl::InternalError(
+        absl::StrFormat("no segment has %d bytes", capacity));
+  }
   PEAT_ASSIGN_OR_RETURN(const SegmentId id, parts.manifest->NewId());
   PEAT_ASSIGN_OR_RETURN(SegmentAllocator::Acquired acquired,
                         parts.supply->AcquireForCompaction(

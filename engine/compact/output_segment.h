@@ -27,7 +27,8 @@ namespace peat::engine {
 class OutputSegment final {
  public:
   // Acquires disk space for records of `size` bytes. ResourceExhausted when
-  // there is none and compaction's reserve does not suffice.
+  // there is none and compaction's reserve does not suffice; Internal when no
+  // segment can be so large.
   static absl::StatusOr<std::unique_ptr<OutputSegment>> Create(
       const Core& parts, format::SegmentKind kind, uint64_t size);
 

@@ -48,6 +48,9 @@ struct ImageAnchors {
   bool Has(format::SegmentId id) const { return id == current || id == next; }
   std::atomic<format::SegmentId> current{0};
   std::atomic<format::SegmentId> next{0};
+  // What the image that was loaded says of its segments is not so: no image is
+  // made of it any more, so that the next open counts anew.
+  std::atomic<bool> are_counts_wrong{false};
 };
 
 struct Core {

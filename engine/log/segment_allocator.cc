@@ -62,7 +62,12 @@ absl::Status SegmentAllocator::Prepare(uint64_t size, Need need) {
   if (need == Need::kAddData) PEAT_RETURN_IF_ERROR(RefillReserveLocked());
   PEAT_RETURN_IF_ERROR(CheckNumbers(need));
   const uint64_t needed = std::bit_ceil(Appender::NeededCapacity(size));
-  PEAT_CHECK(needed <= format::kSegmentSizeMax);
+  // A mask holds a copy of the value, and a record that a damaged store has may
+  // be as large as a segment.
+  if (needed > format::kSegmentSizeMax) {
+    return absl::ResourceExhaustedError(
+        absl::StrFormat("no segment has room for %d bytes of records", size));
+  }
   large_value_size_.store(LargeValueSize(base_segment_size()),
                           std::memory_order_relaxed);
   PEAT_RETURN_IF_ERROR(

@@ -12,7 +12,6 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
-#include "format/check.h"
 #include "format/location.h"
 #include "index/mutex.h"
 
@@ -34,11 +33,13 @@ class ValueReferences final {
     ++counts_[file];
   }
 
-  // Such a record is gone, or was not appended.
+  // Such a record is gone, or was not appended. Of a file that no reference is
+  // known to, as an index image may have it that no writer has made, nothing
+  // is done: what becomes of it is found at the next open.
   void Remove(format::SegmentId file) ABSL_LOCKS_EXCLUDED(mutex_) {
     index::MutexLock lock(&mutex_);
     const auto at = counts_.find(file);
-    PEAT_CHECK(at != counts_.end());
+    if (at == counts_.end()) return;
     if (--at->second > 0) return;
     counts_.erase(at);
     unreferenced_.push_back(file);

@@ -73,6 +73,9 @@ class Cursor final {
   std::string_view value() const { return value_; }
   const absl::Status& status() const { return status_; }
 
+  // What it shows; null once it is at the end.
+  const View* view() const { return view_.get(); }
+
  private:
   // What a pair of the group shows.
   struct Pair {

@@ -33,7 +33,12 @@ inline Verdict Reader::Match(std::string_view key, Location location,
     *status = std::move(read);
     return Verdict::kStop;
   }
-  return found->record.key == key ? Verdict::kMatch : Verdict::kOther;
+  if (found->record.key != key) return Verdict::kOther;
+  if (!MayBeIndexed(found->record.header.kind)) [[unlikely]] {
+    *status = found->segment->DamagedAt(location.offset());
+    return Verdict::kStop;
+  }
+  return Verdict::kMatch;
 }
 
 inline absl::Status Reader::ConcludeRecord(Verdict verdict, const Found& found,
@@ -47,7 +52,7 @@ inline absl::Status Reader::ConcludeRecord(Verdict verdict, const Found& found,
         "an unreadable range of the store could hold this key");
   }
   if (verdict == Verdict::kOther) return absl::NotFoundError("");
-  PEAT_DCHECK(found.record.header.kind != RecordKind::kTombstone);
+  PEAT_DCHECK(MayBeIndexed(found.record.header.kind));
   return absl::OkStatus();
 }
 

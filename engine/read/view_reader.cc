@@ -69,7 +69,12 @@ absl::Status ViewReader::Find(const View& view, std::string_view key,
     *failure = std::move(read);
     return Verdict::kStop;
   }
-  return found->record.key == key ? Verdict::kMatch : Verdict::kOther;
+  if (found->record.key != key) return Verdict::kOther;
+  if (!MayBeIndexed(found->record.header.kind)) [[unlikely]] {
+    *failure = found->segment->DamagedAt(location.offset());
+    return Verdict::kStop;
+  }
+  return Verdict::kMatch;
 }
 
 [[gnu::always_inline]] inline ViewReader::Answer ViewReader::FindHashed(
@@ -123,8 +128,12 @@ ViewReader::Answer ViewReader::FindSaved(const View& view, std::string_view key,
   if (!saved.has_value()) return Answer::kAbsent;
   *failure = ReadRecord(*saved->segment, saved->offset, found);
   if (!failure->ok()) return Answer::kFailed;
-  PEAT_CHECK(found->record.key == key);
-  PEAT_CHECK(found->record.header.lsn == saved->lsn);
+  // The file may have been exchanged since the record was saved.
+  if (found->record.key != key || found->record.header.lsn != saved->lsn)
+      [[unlikely]] {
+    *failure = saved->segment->DamagedAt(saved->offset);
+    return Answer::kFailed;
+  }
   found->segment = saved->segment.get();
   found->owner = std::move(saved->segment);
   return Answer::kFound;

@@ -151,12 +151,14 @@ bool Views::MoveSome(std::list<View::Opened>::iterator closing) {
 // --- Saving and looking.
 
 void Views::Save(const Superseded& record) {
-  PEAT_DCHECK(record.lsn < record.until);
   index::MutexLock lock(&mutex_);
   // The newest view that shows what was before this change: nearly always the
   // first. A later one waits for this change to be made.
+  const View::Opened* const own =
+      record.own_view == nullptr ? nullptr : record.own_view->opened_;
   const auto view = std::find_if(
-      opened_.rbegin(), opened_.rend(), [&record](const View::Opened& one) {
+      opened_.rbegin(), opened_.rend(), [&](const View::Opened& one) {
+        if (&one == own && one.reference_count == 1) return false;
         return one.reference_count > 0 && one.lsn < record.until;
       });
   if (view == opened_.rend() || view->lsn < record.lsn) return;
@@ -165,7 +167,9 @@ void Views::Save(const Superseded& record) {
       SavedRecord{.segment = record.segment->shared_from_this(),
                   .offset = record.offset,
                   .lsn = record.lsn});
-  PEAT_CHECK(is_new);
+  // It is new, unless a damaged index image leads to two records of the key:
+  // then the first stays, which is what the view has shown so far.
+  if (!is_new) return;
   view->saved_bytes += record.key.size();
   saved_count_.fetch_add(1, std::memory_order_relaxed);
 }

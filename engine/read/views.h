@@ -117,6 +117,9 @@ class Views final {
     uint64_t offset = 0;
     format::Lsn lsn = 0;
     format::Lsn until = 0;
+    // The view by which whoever makes the change found the key, and in which it
+    // will not look for it again: nothing is saved for it alone.
+    const View* own_view = nullptr;
   };
   void Save(const Superseded& record) ABSL_LOCKS_EXCLUDED(mutex_);
 

@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <span>
 #include <string_view>
 #include <utility>
 
-#include "engine/os/mapping.h"
 #include "engine/os/worker.h"
 #include "engine/segment/seeded_bug.h"
 #include "format/check.h"
@@ -45,7 +45,8 @@ const ManifestSegment* FindEntry(const Manifest& manifest, SegmentId id) {
 bool Continues(const ManifestSegment& entry, uint64_t salt, uint64_t end,
                format::Lsn last_lsn) {
   return entry.salt == salt && entry.state == SegmentState::kSealed &&
-         entry.end >= end && (entry.end > end || entry.last_lsn == last_lsn);
+         entry.end >= end && entry.last_lsn >= last_lsn &&
+         (entry.end > end || entry.last_lsn == last_lsn);
 }
 
 bool Fits(const IndexImage& snapshot, const Manifest& manifest,
@@ -82,42 +83,55 @@ absl::StatusOr<std::vector<std::byte>> Read(const File& file, uint64_t offset,
   return bytes;
 }
 
-// A snapshot in memory, as far as it is looked at.
+// An image whose shards are loaded when they are first used. It is read with
+// pread, never through a mapping: where its file is cut short meanwhile, that
+// is an error and no signal.
 struct Images {
   // False when something is damaged.
-  bool Map(const FoundSnapshot& snapshot, int thread_count) {
-    const absl::StatusOr<uint64_t> size = snapshot.file->Size();
+  bool Check(const IndexImage& head, int thread_count) {
+    const absl::StatusOr<uint64_t> size = file->Size();
     if (!size.ok()) return false;
-    auto mapped = snapshot.file->Map(*size, MapMode::kRead);
-    if (!mapped.ok()) return false;
-    mapping = *std::move(mapped);
-    mapping->WillNeed(0, *size);
-    file = ByteView(mapping->data(), *size);
     std::atomic<size_t> next = 0;
     std::atomic<bool> is_sound = true;
     RunInParallel(thread_count, [&](int) {
       for (size_t i = next++; i < tables.size() && is_sound; i = next++) {
-        if (!Check(snapshot.head.images[i], &tables[i])) is_sound = false;
+        if (!CheckShard(head.images[i], *size, &tables[i])) is_sound = false;
       }
     });
-    return is_sound;
+    uint64_t size_in_memory = 0;
+    for (const auto& one : tables) size_in_memory += index::SlotBytes(one);
+    // Tables do not overlap, so that memory is bounded by what is there.
+    return is_sound && size_in_memory <= *size;
   }
 
-  bool Check(const SnapshotImage& image,
-             std::vector<index::ImageTable>* found) const {
-    if (image.offset > file.size() || image.size > file.size() - image.offset) {
+  bool CheckShard(const SnapshotImage& image, uint64_t file_size,
+                  std::vector<index::ImageTable>* found) const {
+    if (image.offset > file_size || image.size > file_size - image.offset) {
       return false;
     }
-    const ByteView bytes = file.subspan(image.offset, image.size);
-    if (format::Checksum64(bytes) != image.checksum) return false;
-    auto parsed = index::ParseImage(bytes, file.size());
-    if (!parsed.has_value() || !index::IsWhole(*parsed, file)) return false;
+    const auto bytes = Read(*file, image.offset, image.size);
+    if (!bytes.ok() || format::Checksum64(*bytes) != image.checksum) {
+      return false;
+    }
+    auto parsed = index::ParseImage(*bytes, file_size);
+    if (!parsed.has_value()) return false;
+    if (image.key_count > index::SlotBytes(*parsed) / sizeof(index::Slot)) {
+      return false;
+    }
+    const auto read = [this](uint64_t offset, std::span<std::byte> to) {
+      return ReadAt(offset, to);
+    };
+    if (!index::IsWhole(*parsed, read)) return false;
     *found = *std::move(parsed);
     return true;
   }
 
-  std::unique_ptr<Mapping> mapping;
-  ByteView file;
+  bool ReadAt(uint64_t offset, std::span<std::byte> to) const {
+    const absl::StatusOr<size_t> got = file->ReadAt(offset, to);
+    return got.ok() && *got == to.size();
+  }
+
+  std::unique_ptr<File> file;
   std::array<std::vector<index::ImageTable>, HashIndex::kShardCount> tables;
   std::atomic<int> left = HashIndex::kShardCount;  // to be loaded
   // Where the records of each segment number end; 0: it has no segment any
@@ -154,18 +168,20 @@ absl::StatusOr<FoundSnapshot> ReadIndexImage(const Directory& directory,
   return found;
 }
 
-bool LoadIndexImage(const FoundSnapshot& snapshot, const Manifest& manifest,
-                    int thread_count, HashIndex* index) {
+bool LoadIndexImage(const IndexImage& head, std::unique_ptr<File> file,
+                    const Manifest& manifest, int thread_count,
+                    HashIndex* index) {
   auto images = std::make_shared<Images>();
-  if (!images->Map(snapshot, thread_count)) return false;
+  images->file = std::move(file);
+  if (!images->Check(head, thread_count)) return false;
   images->ends.resize(format::kSegmentNumberMax + 1);
-  for (const SnapshotSegment& segment : snapshot.head.segments) {
+  for (const SnapshotSegment& segment : head.segments) {
     const ManifestSegment* const entry = FindEntry(manifest, segment.id);
     if (entry != nullptr) images->ends[segment.number] = entry->end;
   }
   std::array<HashIndex::PendingShard, HashIndex::kShardCount> shards = {};
   for (size_t i = 0; i < shards.size(); ++i) {
-    shards[i] = {.key_count = snapshot.head.images[i].key_count,
+    shards[i] = {.key_count = head.images[i].key_count,
                  .bytes = index::SlotBytes(images->tables[i])};
   }
   index->LoadLater(
@@ -173,12 +189,16 @@ bool LoadIndexImage(const FoundSnapshot& snapshot, const Manifest& manifest,
         std::vector<index::ImageTable>& tables =
             images->tables[static_cast<size_t>(shard)];
         index->LoadShard(
-            shard, tables, images->file, [&images](Location location) {
+            shard, tables,
+            [&images](uint64_t offset, std::span<std::byte> to) {
+              return images->ReadAt(offset, to);
+            },
+            [&images](Location location) {
               return location.offset() >= format::kSegmentHeaderSize &&
                      location.offset() < images->ends[location.segment()];
             });
         tables = {};
-        if (--images->left == 0) images->mapping.reset();
+        if (--images->left == 0) images->file.reset();
       },
       shards);
   return true;

@@ -58,10 +58,12 @@ std::optional<FoundSnapshot> FindIndexImage(const Directory& directory,
 absl::StatusOr<FoundSnapshot> ReadIndexImage(const Directory& directory,
                                              const std::string& name);
 
-// Verifies all images, by several threads, and has `index`, which is empty,
-// take each of them when it is first asked for a key that is there. False when
-// one is damaged: the snapshot is of no use then, and the index still empty.
-bool LoadIndexImage(const FoundSnapshot& snapshot,
+// Verifies all images of `file`, whose head is `head`, by several threads, and
+// has `index`, which is empty, take each of them when it is first asked for a
+// key that is there. They are verified again then, for the file may have
+// changed: see HashIndex::LoadShard(). False when one is damaged now: the
+// snapshot is of no use then, and the index still empty.
+bool LoadIndexImage(const format::IndexImage& head, std::unique_ptr<File> file,
                     const format::Manifest& manifest, int thread_count,
                     index::HashIndex* index);
 

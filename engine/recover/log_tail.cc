@@ -57,11 +57,13 @@ class ChainWalk {
     tail_.used.clear();
     tail_.end = tail_.sealed_end;
     tail_.last_mark = tail_.sealed_end;
-    while (TakeSuccessor()) WalkSegment(tail_.used.back());
-    // A crash in the middle of a roll leaves a link and nothing behind it: not
-    // part of the log.
-    if (!tail_.used.empty() && tail_.used.back().first_lsn == 0) {
+    while (TakeSuccessor()) {
+      WalkSegment(tail_.used.back());
+      if (tail_.used.back().first_lsn != 0) continue;
+      // A crash in the middle of a roll leaves a link and nothing behind it:
+      // not part of the log. Nor is what claims to follow it.
       PutBackLast();
+      break;
     }
   }
 
@@ -111,10 +113,12 @@ class ChainWalk {
   void WalkSegment(TailSegment& segment) {
     SegmentScanner scanner(segment.bytes, segment.entry.salt,
                            kSegmentHeaderSize, segment.bytes.size());
-    PEAT_CHECK(scanner.Next() == SegmentScanner::Step::kRecord);  // the link
+    segment.end = 0;
     segment.first_lsn = 0;
     segment.last_lsn = tail_.end.last_lsn;
     frame_end_ = 0;
+    // The link, unless the file has changed since it was found there.
+    if (scanner.Next() != SegmentScanner::Step::kRecord) return;
     Accept(segment, scanner);
     while (scanner.Next() == SegmentScanner::Step::kRecord) {
       if (!Belongs(segment, scanner)) break;

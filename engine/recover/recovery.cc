@@ -176,6 +176,7 @@ void CountAs(const format::SnapshotSegment& known, Segment* segment) {
   segment->mask_counts().Add(KeyState::kForgotten,
                              static_cast<int64_t>(known.forgotten));
   for (const SegmentId file : known.values) segment->AddValueFile(file);
+  segment->SetCountsOfImage();
 }
 
 // Whose a segment or value file is, by its header; nullopt: nobody's, it has
@@ -407,6 +408,17 @@ absl::Status CheckIds(const Directory& directory, const Manifest& manifest) {
     return absl::DataLossError(absl::StrFormat(
         "%s is newer than MANIFEST-0 and MANIFEST-1, which are old copies",
         name));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckLsns(const Manifest& manifest, const LogEnd& log_end) {
+  for (const ManifestSegment& entry : manifest.segments) {
+    if (entry.state != SegmentState::kSealed) continue;
+    if (entry.last_lsn <= log_end.last_lsn) continue;
+    return absl::DataLossError(absl::StrFormat(
+        "%s goes up to lsn %d, and the log ends at %d",
+        format::SegmentFileName(entry.id), entry.last_lsn, log_end.last_lsn));
   }
   return absl::OkStatus();
 }

@@ -88,6 +88,11 @@ absl::Status OpenDamagedTail(const Directory& directory, const LogTail& tail,
 absl::Status CheckIds(const Directory& directory,
                       const format::Manifest& manifest);
 
+// DataLoss if a sealed segment has lsns that the log, which is sound and ends
+// at `log_end`, has not reached: nothing was copied before it was durable
+// there, and what is written next must be newer than all that there is.
+absl::Status CheckLsns(const format::Manifest& manifest, const LogEnd& log_end);
+
 // Unlinks segments that the manifest does not name, with their hint files,
 // value files that no record refers to, index images but the one called
 // `snapshot_name`, and temporaries. What fails stays for the next time, and so

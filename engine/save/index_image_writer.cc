@@ -69,6 +69,7 @@ bool IndexImageWriter::IsDue() const {
 
 absl::Status IndexImageWriter::Save() {
   const index::MutexLock lock(&mutex_);
+  if (parts_.anchors->are_counts_wrong) return absl::OkStatus();
   const format::Lsn last_lsn = parts_.appender->last_lsn();
   const uint64_t compactions = compactor_->counters().compaction_count;
   if (last_lsn == 0 ||
@@ -110,6 +111,9 @@ absl::Status IndexImageWriter::Save() {
 
 absl::Status IndexImageWriter::SaveTo(SlotFile& file, IndexImage* head) {
   LoadShards(1, parts_.index);
+  if (parts_.index->HasLost()) {
+    return absl::DataLossError("a part of the index could not be loaded");
+  }
   PEAT_RETURN_IF_ERROR(compactor_->AtRest([&] { return Begin(file, head); }));
   if (parts_.config->at_snapshot_point != nullptr) {
     parts_.config->at_snapshot_point();

@@ -168,9 +168,11 @@ absl::StatusOr<CopyResult> StoreCopy::Fill(const Directory& source,
     (void)source.Link(name, *directory_);
   }
   for (const SegmentId id : contents.value_files) {
-    PEAT_CHECK(id < contents.manifest.next_id);
+    // A damaged record may refer to a file that was never made.
     const absl::Status copied =
-        LinkOrCopyValue(source, format::ValueFileName(id), &result);
+        id < contents.manifest.next_id
+            ? LinkOrCopyValue(source, format::ValueFileName(id), &result)
+            : absl::NotFoundError("");
     if (absl::IsNotFound(copied)) {
       result.missing_value_files.push_back(id);
       continue;

@@ -13,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "engine/segment/seeded_bug.h"
+#include "format/mask.h"
 #include "format/record.h"
 #include "peat/masks.h"
 
@@ -106,6 +107,11 @@ absl::Status StatusOf(Ruling ruling, KeyState state);
 
 // kDisabled or kForgotten if `status` is such a refusal, else kAbsent.
 KeyState RefusingState(const absl::Status& status);
+
+// Whether the index may lead to a record of this kind: one that a key has.
+constexpr bool MayBeIndexed(format::RecordKind kind) {
+  return kind == format::RecordKind::kPut || format::IsMask(kind);
+}
 
 }  // namespace peat::engine
 

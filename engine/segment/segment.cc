@@ -42,7 +42,15 @@ Segment::Segment(const SegmentIdentity& identity, const Directory* directory,
   PEAT_CHECK(size_ >= format::kSegmentHeaderSize);
 }
 
+std::shared_ptr<Segment> Segment::Nowhere() {
+  // No log: what looks for a record that compaction may have moved reads it.
+  return std::make_shared<Segment>(
+      SegmentIdentity{.kind = format::SegmentKind::kCompacted}, nullptr,
+      nullptr, format::kSegmentHeaderSize);
+}
+
 std::string Segment::file_name() const {
+  if (identity_.id == 0) return "index image";
   return format::SegmentFileName(identity_.id);
 }
 
@@ -62,6 +70,11 @@ absl::Status Segment::Damaged(uint64_t offset, RecordCheck check) const {
 absl::Status Segment::ReadRecordPositional(uint64_t offset,
                                            std::string* scratch,
                                            Record* record) const {
+  if (identity_.id == 0) {
+    return absl::DataLossError(
+        "the index image was damaged, and the index leads nowhere; opening the "
+        "store anew reads the log instead");
+  }
   if (offset > size_) return Damaged(offset, RecordCheck::kCutShort);
   std::unique_ptr<File> opened;
   const File* file = file_.get();

@@ -49,6 +49,11 @@ class Segment : public std::enable_shared_from_this<Segment> {
   Segment(const SegmentIdentity& identity, const Directory* directory,
           std::unique_ptr<File> file, uint64_t size);
 
+  // What a location leads to that leads nowhere: a segment of which no record
+  // can be read, so that each attempt is DataLoss. Only an index image that is
+  // damaged, or that was made by no writer, has such locations.
+  static std::shared_ptr<Segment> Nowhere();
+
   // Reads and verifies the record at `offset`. `record`'s views live as long as
   // this segment and `scratch`. DataLoss names the file and the offset.
   absl::Status ReadRecord(uint64_t offset, std::string* scratch,
@@ -152,6 +157,10 @@ class Segment : public std::enable_shared_from_this<Segment> {
     return value_files_;
   }
 
+  // Its counts are what an index image says, not what replay has counted.
+  void SetCountsOfImage() { has_counts_of_image_ = true; }
+  bool has_counts_of_image() const { return has_counts_of_image_; }
+
   // Compaction found it damaged or missing, and leaves it alone from now on.
   void SetAside() { is_set_aside_.store(true, std::memory_order_relaxed); }
   bool is_set_aside() const {
@@ -178,6 +187,7 @@ class Segment : public std::enable_shared_from_this<Segment> {
   const SegmentIdentity identity_;
   format::SegmentNumber number_ = 0;
   bool has_used_number_ = false;
+  bool has_counts_of_image_ = false;
   StalePlaces stale_;
 
   const std::unique_ptr<Mapping> mapping_;

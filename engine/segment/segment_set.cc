@@ -9,7 +9,24 @@ namespace peat::engine {
 
 using format::SegmentNumber;
 
+SegmentSet::SegmentSet(SegmentNumber number_max) : number_max_(number_max) {
+  index::MutexLock lock(&mutex_);
+  ChunkFor(0);
+}
+
 SegmentSet::~SegmentSet() = default;
+
+SegmentSet::Chunk& SegmentSet::ChunkFor(SegmentNumber number) {
+  std::atomic<Chunk*>& chunk = chunks_[number / kChunkSize];
+  if (chunk.load(std::memory_order_relaxed) == nullptr) {
+    chunk_owners_.push_back(std::make_unique<Chunk>());
+    for (std::atomic<Segment*>& segment : *chunk_owners_.back()) {
+      segment.store(nowhere_.get(), std::memory_order_relaxed);
+    }
+    chunk.store(chunk_owners_.back().get(), std::memory_order_release);
+  }
+  return *chunk.load(std::memory_order_relaxed);
+}
 
 absl::Status SegmentSet::Add(std::shared_ptr<Segment> segment) {
   return AddOwner({.segment = std::move(segment)});
@@ -53,14 +70,9 @@ void SegmentSet::AddNumbered(std::shared_ptr<Segment> segment,
 }
 
 void SegmentSet::Place(Owner owner, SegmentNumber number) {
-  std::atomic<Chunk*>& chunk = chunks_[number / kChunkSize];
-  if (chunk.load(std::memory_order_relaxed) == nullptr) {
-    chunk_owners_.push_back(std::make_unique<Chunk>());
-    chunk.store(chunk_owners_.back().get(), std::memory_order_release);
-  }
   owner.segment->set_number(number);
-  (*chunk.load(std::memory_order_relaxed))[number % kChunkSize].store(
-      owner.segment.get(), std::memory_order_release);
+  ChunkFor(number)[number % kChunkSize].store(owner.segment.get(),
+                                              std::memory_order_release);
   PEAT_CHECK(owners_[number].segment == nullptr);
   owners_[number] = std::move(owner);
   list_.reset();
@@ -94,9 +106,8 @@ void SegmentSet::Release(const Segment& segment) {
   const SegmentNumber number = segment.number();
   PEAT_CHECK(owners_[number].segment.get() == &segment);
   PEAT_CHECK(owners_[number].is_retired);
-  (*chunks_[number / kChunkSize].load(
-      std::memory_order_relaxed))[number % kChunkSize]
-      .store(nullptr, std::memory_order_release);
+  ChunkFor(number)[number % kChunkSize].store(nowhere_.get(),
+                                              std::memory_order_release);
   released = std::move(owners_[number].segment);
   owners_[number] = {};
   list_.reset();

@@ -31,8 +31,7 @@ class SegmentSet {
  public:
   // It gives out numbers up to `number_max`.
   explicit SegmentSet(
-      format::SegmentNumber number_max = format::kSegmentNumberMax)
-      : number_max_(number_max) {}
+      format::SegmentNumber number_max = format::kSegmentNumberMax);
   SegmentSet(const SegmentSet&) = delete;
   SegmentSet& operator=(const SegmentSet&) = delete;
   ~SegmentSet();
@@ -56,7 +55,8 @@ class SegmentSet {
   size_t free_number_count() const ABSL_LOCKS_EXCLUDED(mutex_);
 
   // The segment `number`, which must have come from the index, under an epoch
-  // guard that is still held.
+  // guard that is still held. Number 0, and one that has been released, stand
+  // for Segment::Nowhere().
   Segment& At(format::SegmentNumber number) const {
     Chunk* const chunk =
         chunks_[number / kChunkSize].load(std::memory_order_acquire);
@@ -106,6 +106,7 @@ class SegmentSet {
   using Chunk = std::array<std::atomic<Segment*>, kChunkSize>;
 
   const format::SegmentNumber number_max_;
+  const std::shared_ptr<Segment> nowhere_ = Segment::Nowhere();
 
   // The innermost lock of the engine: nothing is acquired and no I/O is done
   // under it.
@@ -116,6 +117,8 @@ class SegmentSet {
     bool is_copy = false;
   };
   absl::Status AddOwner(Owner owner) ABSL_LOCKS_EXCLUDED(mutex_);
+  Chunk& ChunkFor(format::SegmentNumber number)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // `number` has a place in owners_ and nobody there.
   void Place(Owner owner, format::SegmentNumber number)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -125,7 +128,8 @@ class SegmentSet {
   // Their segments; null: to be made when it is asked for.
   mutable std::shared_ptr<const List> list_ ABSL_GUARDED_BY(mutex_);
 
-  // What readers see. Chunks are made once and live as long as the set.
+  // What readers see; nowhere_ where there is no segment. Chunks are made once
+  // and live as long as the set.
   std::array<std::atomic<Chunk*>, kChunkCount> chunks_ = {};
   std::vector<std::unique_ptr<Chunk>> chunk_owners_ ABSL_GUARDED_BY(mutex_);
 };

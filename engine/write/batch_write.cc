@@ -43,8 +43,9 @@ using index::Verdict;
 
 class Writer::Batch {
  public:
-  Batch(Writer* writer, std::span<const BatchOperation> operations)
-      : writer_(*writer) {
+  Batch(Writer* writer, std::span<const BatchOperation> operations,
+        const View* own_view)
+      : writer_(*writer), own_view_(own_view) {
     uint64_t size = 0;
     for (const BatchOperation& operation : operations) {
       Step& step = steps_.emplace_back();
@@ -254,7 +255,8 @@ class Writer::Batch {
       if (existed) record.superseded_lsn = key.seen.record.header.lsn;
       // A key that is born and dies in the batch never gets into the index.
       if (record.kind == RecordKind::kTombstone && !existed) continue;
-      writer_.PointTo(key.hash, position, record, appended[key.last_record]);
+      writer_.PointTo(key.hash, position, record, appended[key.last_record],
+                      own_view_);
       writer_.CountMasks(key.seen, key.state,
                          appended[key.last_record].location);
     }
@@ -281,6 +283,7 @@ class Writer::Batch {
   }
 
   Writer& writer_;
+  const View* const own_view_;
   std::deque<Step> steps_;
   std::deque<Key> keys_;  // never moved: a Seen looks into itself
   absl::flat_hash_map<std::string_view, size_t, absl::Hash<std::string_view>,
@@ -293,10 +296,11 @@ class Writer::Batch {
 };
 
 absl::Status Writer::Write(std::span<const BatchOperation> operations,
-                           std::vector<ForgetReceipt>* receipts) {
+                           std::vector<ForgetReceipt>* receipts,
+                           const View* own_view) {
   PEAT_RETURN_IF_ERROR(parts_.poison->status());
   if (operations.empty()) return absl::OkStatus();
-  Batch batch(this, operations);
+  Batch batch(this, operations, own_view);
   if (batch.is_too_large()) return Batch::TooLarge();
   PEAT_RETURN_IF_ERROR(CheckWritable(batch.need()));
   PEAT_RETURN_IF_ERROR(batch.Prepare());

@@ -1,5 +1,6 @@
 #include "engine/write/logged_mask.h"
 
+#include "absl/strings/str_format.h"
 #include "engine/log/group_commit.h"
 #include "engine/log/manifest_store.h"
 #include "engine/log/poison.h"
@@ -61,6 +62,14 @@ absl::Status LoggedMask::Prepare(const Source& source) {
   prepared_from_.reset();
   value_digest_.reset();
   DropReference();
+  // A mask names the lsn of what it masks. With one that was never given out
+  // it would be no record.
+  if (!source.lsn_counts_back && source.has_value &&
+      source.lsn > writer_.parts_.appender->last_lsn()) {
+    return absl::DataLossError(absl::StrFormat(
+        "a record of the key has lsn %d, which was never given out",
+        source.lsn));
+  }
   format::Mask mask{.time = time_, .reason = reason_};
   record_.flags = 0;
   if (source.has_value) {
@@ -86,7 +95,8 @@ absl::Status LoggedMask::Prepare(const Source& source) {
 void LoggedMask::TakeReference(std::string_view reference) {
   const absl::StatusOr<format::ValueReference> decoded =
       format::DecodeValueReference(reference);
-  PEAT_CHECK(decoded.ok());  // of a record that has been verified
+  // CheckRecord() has verified it, of whatever is read or written.
+  PEAT_CHECK(decoded.ok());
   value_file_ = decoded->file;
   record_.value_file_size = decoded->size;
   record_.value_file = decoded->file;

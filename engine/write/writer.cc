@@ -192,9 +192,15 @@ absl::Status Writer::Look(uint64_t hash, std::string_view key,
     status = parts_.segments->At(location.segment())
                  .ReadRecord(location.offset(), &seen->scratch, &seen->record);
     if (!status.ok()) return Verdict::kStop;
-    return seen->record.key == key || HasBug(Bug::kKeyNotCompared)
-               ? Verdict::kMatch
-               : Verdict::kOther;
+    if (seen->record.key != key && !HasBug(Bug::kKeyNotCompared)) {
+      return Verdict::kOther;
+    }
+    if (!MayBeIndexed(seen->record.header.kind)) [[unlikely]] {
+      status =
+          parts_.segments->At(location.segment()).DamagedAt(location.offset());
+      return Verdict::kStop;
+    }
+    return Verdict::kMatch;
   });
   seen->has_record = seen->position.verdict == Verdict::kMatch;
   if (seen->has_record) seen->state = StateAfter(seen->record.header.kind);
@@ -243,7 +249,8 @@ void Writer::CountMasks(const Seen& seen, KeyState after, Location to) const {
 }
 
 void Writer::PointTo(uint64_t hash, const HashIndex::Position& position,
-                     const AppendRecord& record, const Appended& appended) {
+                     const AppendRecord& record, const Appended& appended,
+                     const View* own_view) {
   const bool is_new = position.verdict != Verdict::kMatch;
   if (!is_new && record.superseded_lsn <= appended.newest_view) [[unlikely]] {
     parts_.views->Save(
@@ -251,7 +258,8 @@ void Writer::PointTo(uint64_t hash, const HashIndex::Position& position,
          .segment = &parts_.segments->At(position.location.segment()),
          .offset = position.location.offset(),
          .lsn = record.superseded_lsn,
-         .until = appended.lsn});
+         .until = appended.lsn,
+         .own_view = own_view});
   }
   if (!is_new && parts_.ordered != nullptr) {
     MarkStale(record.superseded, position.location);

@@ -45,6 +45,7 @@ struct BatchOperation {
   std::string_view reason = {};  // of a mask
 };
 
+class View;
 class LoggedMask;
 class LoggedTombstone;
 class LoggedValue;
@@ -68,8 +69,11 @@ class Writer {
   absl::StatusOr<ForgetReceipt> Forget(std::string_view key,
                                        std::string_view reason);
   // Adds the receipts of its forgets to `*receipts`, unless that is null.
+  // `own_view`, if it is not null, is where the batch's keys were found, and
+  // where they will not be looked for again: see Views::Superseded.
   absl::Status Write(std::span<const BatchOperation> operations,
-                     std::vector<ForgetReceipt>* receipts = nullptr);
+                     std::vector<ForgetReceipt>* receipts = nullptr,
+                     const View* own_view = nullptr);
 
  private:
   // What a write found. The record's views live as long as the epoch guard and
@@ -113,7 +117,8 @@ class Writer {
   // record lies at `to`.
   void CountMasks(const Seen& seen, KeyState after, format::Location to) const;
   void PointTo(uint64_t hash, const index::HashIndex::Position& position,
-               const AppendRecord& record, const Appended& appended);
+               const AppendRecord& record, const Appended& appended,
+               const View* own_view = nullptr);
   // The index does not point to `location` any more (see stale_places.h), which
   // is in `segment`; null: that is to be looked up.
   void MarkStale(Segment* segment, format::Location location);

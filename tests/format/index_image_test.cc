@@ -34,7 +34,7 @@ IndexImage TheSnapshot() {
                                .last_lsn = 50,
                                .last_checksum = 5,
                                .number = 2,
-                               .live_bytes = 100,
+                               .live_bytes = 480,
                                .tombstone_bytes = 32,
                                .value_bytes = 1 << 20,
                                .live_value_bytes = 1 << 19,
@@ -43,7 +43,7 @@ IndexImage TheSnapshot() {
                                .values = {11, 12, 11}});
   snapshot.segments.push_back({.id = 7, .salt = 77, .end = 4096, .number = 1});
   snapshot.segments.push_back(
-      {.id = 8, .salt = 88, .number = 3, .values = {9}});
+      {.id = 8, .salt = 88, .end = 4144, .number = 3, .values = {9}});
   return snapshot;
 }
 

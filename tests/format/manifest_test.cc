@@ -152,6 +152,15 @@ TEST(ManifestTest, RejectsAHeaderThatCannotBeDespiteItsChecksum) {
   }
 }
 
+TEST(ManifestTest, RejectsCountsThatLeaveNoRoomToCountOn) {
+  constexpr uint64_t kTooMuch = (uint64_t{1} << 62) + 1;
+  for (const size_t offset : {24, 64, 72, 120}) {
+    SCOPED_TRACE(offset);
+    EXPECT_THAT(DecodeManifest(AsBytes(SampleWith<uint64_t>(offset, kTooMuch))),
+                StatusIs(absl::StatusCode::kDataLoss, "no store can reach"));
+  }
+}
+
 // Fields of the first segment, which is sealed, and begins at 80.
 TEST(ManifestTest, RejectsASegmentThatCannotBeDespiteItsChecksum) {
   for (const std::string& bad :

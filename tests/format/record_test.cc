@@ -375,6 +375,25 @@ INSTANTIATE_TEST_SUITE_P(
                    .flags = kFlagValueFile}}),
     [](const auto& bad) { return bad.param.name; });
 
+TEST(RecordTest, ReportsAnImpossibleReferenceAsDamage) {
+  const std::string reference = EncodeValueReference({.file = 9, .size = 1});
+  for (const size_t field : {0, 8}) {
+    SCOPED_TRACE(field);
+    std::string impossible = reference;
+    impossible.replace(field, 8, 8, field == 0 ? '\0' : '\xff');
+    for (const Sample& sample :
+         {Sample{RecordKind::kPut, 4, kFlagValueFile, "key", impossible},
+          Sample{RecordKind::kDisable, 4, kFlagValueFile, "key",
+                 EncodeMask(RecordKind::kDisable,
+                            {.value_lsn = 1, .value = impossible})}}) {
+      Record record;
+      const std::string encoded = Encode(sample);
+      EXPECT_EQ(CheckRecord(AsBytes(encoded), kPlace, &record),
+                RecordCheck::kPayloadDamaged);
+    }
+  }
+}
+
 TEST(RecordTest, GivesLsnsToPutsTombstonesAndMasksOnly) {
   for (const Sample& sample : Samples()) {
     SCOPED_TRACE(static_cast<int>(sample.kind));

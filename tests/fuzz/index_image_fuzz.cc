@@ -19,6 +19,8 @@
 #include "index/hash_index.h"
 #include "index/shard_image.h"
 #include "tests/fuzz/fuzz_target.h"
+#include "tests/support/image_bytes.h"
+#include "tests/support/reseal.h"
 
 namespace peat::index {
 namespace {
@@ -27,49 +29,12 @@ using format::AsBytes;
 using format::AsString;
 using format::ByteView;
 using format::Checksum64;
-using format::Load;
-using format::Store;
-
-constexpr size_t kImagesOffset = 88;
-constexpr size_t kImageRowSize = 32;
-constexpr size_t kTablesOffset = 8;
-constexpr size_t kTableRowSize = 16;
 
 // Enough for tables to widen, few enough to be quick.
 constexpr uint64_t kAddedCount = 100;
 
 bool IsWithin(uint64_t offset, uint64_t size, ByteView file) {
   return offset <= file.size() && size <= file.size() - offset;
-}
-
-// The checksums that an image has of its tables.
-void RepairImage(ByteView file, uint64_t offset, uint64_t size, std::byte* to) {
-  for (uint64_t at = kTablesOffset; at + kTableRowSize <= size;
-       at += kTableRowSize) {
-    const ByteView row = file.subspan(offset + at, kTableRowSize);
-    const uint64_t slots = kTableAlignment * uint64_t{Load<uint32_t>(row, 8)};
-    const uint64_t slots_size = SlotBytes(2 * uint32_t{Load<uint8_t>(row, 12)});
-    if (slots_size == 0 || !IsWithin(slots, slots_size, file)) continue;
-    Store<uint64_t>(to + offset + at,
-                    Checksum64(file.subspan(slots, slots_size)));
-  }
-}
-
-void RepairChecksums(std::string* bytes) {
-  const ByteView file = AsBytes(*bytes);
-  if (file.size() < format::kSnapshotSegmentsOffset) return;
-  auto* const to = reinterpret_cast<std::byte*>(bytes->data());
-  for (size_t row = kImagesOffset; row < format::kSnapshotSegmentsOffset;
-       row += kImageRowSize) {
-    const auto offset = Load<uint64_t>(file, row);
-    const auto size = Load<uint64_t>(file, row + 8);
-    if (!IsWithin(offset, size, file)) continue;
-    RepairImage(file, offset, size, to);
-    Store<uint64_t>(to + row + 16, Checksum64(file.subspan(offset, size)));
-  }
-  const absl::StatusOr<uint64_t> size = format::DecodeSnapshotHeadSize(file);
-  if (!size.ok() || *size > file.size()) return;
-  Store<uint64_t>(to + *size - 8, Checksum64(file.first(*size - 8)));
 }
 
 // Hashes whose shard is `shard`, nearly all of different tags.
@@ -101,9 +66,10 @@ std::vector<uint64_t> Listed(HashIndex& index, int shard) {
 void CheckShard(int shard, const std::vector<ImageTable>& tables,
                 ByteView file) {
   HashIndex index;
-  index.LoadShard(shard, tables, file, [](Location location) {
-    return location.offset() >= format::kSegmentHeaderSize;
-  });
+  index.LoadShard(shard, tables, testing::ReadsFrom(file),
+                  [](Location location) {
+                    return location.offset() >= format::kSegmentHeaderSize;
+                  });
   std::vector<uint64_t> expected = Listed(index, shard);
   PEAT_CHECK(expected.size() == index.size());
   const std::vector<uint64_t> hashes = HashesOf(shard);
@@ -146,7 +112,8 @@ void CheckBytes(ByteView file) {
     PEAT_CHECK(EncodeImage(*tables) == AsString(bytes));
     // Many rows may name one image: what differs is of interest.
     if (i > 0 && image == snapshot->images[i - 1]) continue;
-    if (IsWhole(*tables, file)) CheckShard(static_cast<int>(i), *tables, file);
+    if (IsWhole(*tables, testing::ReadsFrom(file)))
+      CheckShard(static_cast<int>(i), *tables, file);
   }
 }
 
@@ -156,7 +123,7 @@ void CheckBytes(ByteView file) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < 1) return 0;
   std::string bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
-  if ((data[0] & 1) != 0) peat::index::RepairChecksums(&bytes);
+  if ((data[0] & 1) != 0) peat::testing::ResealImage(&bytes);
   peat::index::CheckBytes(peat::format::AsBytes(bytes));
   return 0;
 }

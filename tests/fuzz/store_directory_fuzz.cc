@@ -22,9 +22,8 @@
 
 #include "engine/os/file_system.h"
 #include "format/check.h"
-#include "format/checksum.h"
-#include "format/manifest.h"
 #include "tests/fuzz/fuzz_target.h"
+#include "tests/support/reseal.h"
 #include "tools/offline/dump.h"
 #include "tools/offline/inspection.h"
 #include "tools/offline/repair.h"
@@ -48,41 +47,6 @@ std::string ReadAll(const fs::path& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-void RepairManifest(std::string* bytes) {
-  if (bytes->size() < format::ManifestSize(0)) return;
-  const auto count = format::Load<uint32_t>(format::AsBytes(*bytes), 20);
-  if (count > 64 || format::ManifestSize(count) > bytes->size()) return;
-  const size_t checked = format::ManifestSize(count) - 8;
-  auto* const to = reinterpret_cast<std::byte*>(bytes->data());
-  format::Store<uint64_t>(to + checked,
-                          format::Checksum64(format::ByteView(to, checked)));
-}
-
-// Makes the checksums of every record match whose header's place is known: the
-// one behind the other, from the first on, by their claimed sizes.
-void RepairSegment(std::string* bytes) {
-  if (bytes->size() < 4096) return;
-  auto* const to = reinterpret_cast<std::byte*>(bytes->data());
-  const auto salt = format::Load<uint64_t>(format::AsBytes(*bytes), 32);
-  for (size_t at = 4096; at + 24 <= bytes->size();) {
-    const format::ByteView rest = format::AsBytes(*bytes).subspan(at);
-    const uint64_t key_size = format::Load<uint16_t>(rest, 20);
-    const uint64_t value_size = format::Load<uint32_t>(rest, 16);
-    if (24 + key_size + value_size > rest.size()) return;
-    const std::string_view payload = format::AsString(rest).substr(24);
-    format::Store<uint32_t>(
-        to + at + 4,
-        format::PayloadChecksum(
-            format::PayloadHash(payload.substr(0, key_size),
-                                payload.substr(key_size, value_size)),
-            {salt, at}));
-    format::Store<uint32_t>(
-        to + at,
-        format::HeaderChecksum(format::ByteView(to + at + 4, 20), {salt, at}));
-    at += format::RecordSize(key_size, value_size);
-  }
-}
-
 // Writes the edits that the input asks for over the files in `path`.
 void Edit(const fs::path& path, std::string_view input) {
   for (size_t i = 0; i < kFilesMax && input.size() >= 4; ++i) {
@@ -102,9 +66,9 @@ void Edit(const fs::path& path, std::string_view input) {
     }
     if ((choice & 0x80) != 0) {
       if (name.ends_with(".seg")) {
-        RepairSegment(&bytes);
+        peat::testing::ResealRecords(&bytes);
       } else {
-        RepairManifest(&bytes);
+        peat::testing::ResealManifest(&bytes);
       }
     }
     std::ofstream(path / name, std::ios::binary | std::ios::trunc) << bytes;

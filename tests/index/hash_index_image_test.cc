@@ -16,6 +16,7 @@
 #include "absl/functional/function_ref.h"
 #include "format/bytes.h"
 #include "tests/index/key_model.h"
+#include "tests/support/image_bytes.h"
 
 namespace peat::index {
 namespace {
@@ -53,8 +54,9 @@ class SavedIndex final : public SlotWriter {
                  absl::FunctionRef<bool(Location)> keep = kKeepAll) const {
     const auto tables = Parse(shard);
     ASSERT_TRUE(tables.has_value());
-    ASSERT_TRUE(IsWhole(*tables, format::AsBytes(file_)));
-    index.LoadShard(shard, *tables, format::AsBytes(file_), keep);
+    ASSERT_TRUE(IsWhole(*tables, testing::ReadsFrom(format::AsBytes(file_))));
+    index.LoadShard(shard, *tables, testing::ReadsFrom(format::AsBytes(file_)),
+                    keep);
   }
   std::array<HashIndex::PendingShard, HashIndex::kShardCount> Pending() const {
     auto shards = shards_;
@@ -191,7 +193,7 @@ TEST(HashIndexImageTest, AMalformedImageIsRefused) {
       if (!tables.has_value()) continue;
       EXPECT_EQ(EncodeImage(*tables), changed) << at;
       HashIndex loaded;
-      loaded.LoadShard(63, *tables, file, kKeepAll);
+      loaded.LoadShard(63, *tables, testing::ReadsFrom(file), kKeepAll);
       for (uint64_t key = 1; key <= 3000; ++key) {
         (void)Get(loaded, Scatter(key), key);
       }
@@ -207,9 +209,40 @@ TEST(HashIndexImageTest, ATableThatIsDamagedIsNoticed) {
   damaged[damaged.size() / 2] ^= 1;
   int whole = 0;
   for (int i = 0; i < HashIndex::kShardCount; ++i) {
-    whole += IsWhole(*saved->Parse(i), format::AsBytes(damaged)) ? 1 : 0;
+    whole +=
+        IsWhole(*saved->Parse(i), testing::ReadsFrom(format::AsBytes(damaged)))
+            ? 1
+            : 0;
   }
   EXPECT_EQ(whole, HashIndex::kShardCount - 1);
+}
+
+TEST(HashIndexImageTest, AShardThatIsDamagedWhenItIsLoadedLeadsNowhere) {
+  HashIndex index;
+  for (uint64_t key = 1; key <= 3000; ++key) Put(index, Scatter(key), key);
+  const std::unique_ptr<SavedIndex> saved = Save(index);
+  std::string damaged = saved->file();
+  for (char& byte : damaged) byte ^= 1;
+  HashIndex loaded;
+  const uint64_t memory_before = loaded.memory_bytes();
+
+  loaded.LoadShard(63, *saved->Parse(63),
+                   testing::ReadsFrom(format::AsBytes(damaged)), kKeepAll);
+
+  EXPECT_TRUE(loaded.HasLost());
+  EXPECT_EQ(loaded.size(), 0U);
+  EXPECT_LE(loaded.memory_bytes(), memory_before + (1 << 16));
+  uint64_t hash = ~uint64_t{0};
+  ASSERT_EQ(HashIndex::ShardOf(hash), 63);
+  Location found;
+  const EpochGuard guard;
+  EXPECT_EQ(loaded.Find(hash,
+                        [&found](Location location) {
+                          found = location;
+                          return Verdict::kStop;
+                        }),
+            Verdict::kStop);
+  EXPECT_EQ(found, kNowhere);
 }
 
 TEST(HashIndexImageTest, KeysThatShareAHashAreNotSaved) {

@@ -164,25 +164,6 @@ TEST_F(PositionTest, OfAMissIsCurrentWhenOthersAreOverwritten) {
   EXPECT_TRUE(IsCurrent(position));
 }
 
-TEST(HashIndexTest, NeedsNoMoreMemoryForWhatIsReserved) {
-  constexpr uint64_t kKeyCount = 300'000;
-  std::array<uint64_t, HashIndex::kShardCount> counts = {};
-  for (uint64_t key = 1; key <= kKeyCount; ++key) {
-    ++counts[static_cast<size_t>(HashIndex::ShardOf(Scatter(key)))];
-  }
-  HashIndex index;
-
-  for (int shard = 0; shard < HashIndex::kShardCount; ++shard) {
-    index.Reserve(shard, counts[static_cast<size_t>(shard)]);
-  }
-  for (uint64_t key = 1; key <= kKeyCount; ++key) {
-    Put(index, Scatter(key), key);
-  }
-
-  EXPECT_EQ(KeysOf(index).size(), kKeyCount);
-  EXPECT_LE(index.memory_bytes(), kKeyCount * 23 / 2);
-}
-
 TEST(HashIndexTest, ShowsABatchOnlyOnceItIsPublished) {
   HashIndex index;
   Put(index, Scatter(1), 1, 0);
