@@ -44,7 +44,7 @@ absl::Status ForeignStatus() {
 Engine::Log::Log(Core& core, std::unique_ptr<DirectoryLock> directory_lock,
                  const LogEnd& end, const CurrentSnapshot& found)
     : lock(std::move(directory_lock)),
-      appender(end),
+      appender(end, core.manifest),
       supply(core),
       syncer(core.directory, &appender, core.manifest, core.poison,
              end.last_lsn),

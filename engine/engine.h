@@ -207,6 +207,10 @@ class Engine {
       const Config& config);
   absl::Status RecoverToWrite(std::unique_ptr<DirectoryLock> lock);
   absl::Status RecoverToRead();
+  // Whether `manifest` is an older copy, by what `age` says. The status itself
+  // where that ends the attempt to open.
+  absl::StatusOr<bool> IsOlderCopy(const format::Manifest& manifest,
+                                   const absl::Status& age) const;
   // Takes what there is from an index image, and opens the sealed segments
   // of `manifest`. Returns what is to be replayed.
   absl::StatusOr<std::vector<ReplaySource>> OpenSegments(

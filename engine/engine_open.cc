@@ -9,6 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "engine/engine.h"
 #include "engine/recover/index_image_reader.h"
+#include "engine/recover/manifest_age.h"
 #include "engine/recover/recovery.h"
 #include "engine/segment/seeded_bug.h"
 #include "format/check.h"
@@ -150,8 +151,8 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::OpenToWrite(
 }
 
 absl::Status Engine::RecoverToWrite(std::unique_ptr<DirectoryLock> lock) {
+  PEAT_RETURN_IF_ERROR(CheckManifestAge(*directory_, manifest_.Current()));
   PEAT_RETURN_IF_ERROR(manifest_.Reserve(manifest_.Current().segments.size()));
-  PEAT_RETURN_IF_ERROR(CheckIds(*directory_, manifest_.Current()));
   std::vector<ManifestSegment> unused;
   LogEnd end;
   {
@@ -160,6 +161,8 @@ absl::Status Engine::RecoverToWrite(std::unique_ptr<DirectoryLock> lock) {
         FindLogTail(*directory_, manifest_.Current(), OpenMode::kReadWrite));
     PEAT_RETURN_IF_ERROR(tail.damage);
     PEAT_RETURN_IF_ERROR(CheckLsns(manifest_.Current(), tail.end));
+    PEAT_RETURN_IF_ERROR(
+        CheckUnnamedMarks(*directory_, manifest_.Current(), tail.end.last_lsn));
     PEAT_RETURN_IF_ERROR(Mend(tail, *directory_, manifest_));
     for (const TailSegment& segment : tail.unused) {
       unused.push_back(segment.entry);
@@ -332,9 +335,23 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::OpenToRead(
   return failure;
 }
 
+absl::StatusOr<bool> Engine::IsOlderCopy(const Manifest& manifest,
+                                         const absl::Status& age) const {
+  if (age.ok()) return false;
+  if (config_.access != Access::kReadOnlyDespiteDamage) return age;
+  // Beside a process that writes, Open() begins anew.
+  const absl::StatusOr<NewestManifest> now = ReadManifest(*directory_);
+  if (now.ok() && now->manifest.generation != manifest.generation) return age;
+  return true;
+}
+
 absl::Status Engine::RecoverToRead() {
   Manifest manifest = manifest_.Current();
   const bool despite_damage = config_.access == Access::kReadOnlyDespiteDamage;
+  // At once: beside a process that writes, it soon is an older one.
+  PEAT_ASSIGN_OR_RETURN(
+      bool is_older,
+      IsOlderCopy(manifest, CheckManifestAge(*directory_, manifest)));
   FoundDamage damage;
   if (despite_damage) {
     PEAT_RETURN_IF_ERROR(
@@ -346,7 +363,12 @@ absl::Status Engine::RecoverToRead() {
     PEAT_RETURN_IF_ERROR(tail.damage);
     PEAT_RETURN_IF_ERROR(CheckLsns(manifest, tail.end));
   }
-  const bool is_damaged = !tail.damage.ok();
+  if (!is_older) {
+    PEAT_ASSIGN_OR_RETURN(
+        is_older, IsOlderCopy(manifest, CheckUnnamedMarks(*directory_, manifest,
+                                                          tail.end.last_lsn)));
+  }
+  const bool is_damaged = is_older || !tail.damage.ok();
   if (!is_damaged) manifest = WithSealedTail(manifest, tail);
   PEAT_ASSIGN_OR_RETURN(std::vector<ReplaySource> sources,
                         despite_damage
@@ -355,6 +377,12 @@ absl::Status Engine::RecoverToRead() {
   if (is_damaged) {
     PEAT_RETURN_IF_ERROR(
         OpenDamagedTail(*directory_, tail, &segments_, &sources));
+  }
+  if (is_older) {
+    // Whatever is not named may hold a later record of any key.
+    damage.log = LogDamage{.where = {.file = format::kManifestFileNames[0]},
+                           .durable_lsn = UINT64_MAX};
+  } else if (is_damaged) {
     const format::SegmentId id = tail.end.segment;
     damage.log = LogDamage{
         .where = {.file = id == 0 ? "log" : format::SegmentFileName(id),

@@ -77,7 +77,8 @@ absl::Status CheckForm(const Manifest& manifest) {
           absl::StrFormat("manifest has segment %d after %d, the next id is %d",
                           segment.id, previous, manifest.next_id));
     }
-    if (segment.salt == 0 || !IsValidCapacity(segment.kind, segment.capacity) ||
+    if (segment.salt == 0 || segment.kind == SegmentKind::kValue ||
+        !IsValidCapacity(segment.kind, segment.capacity) ||
         !HasValidEnd(segment)) {
       return absl::DataLossError(
           absl::StrFormat("manifest has a malformed segment %d", segment.id));

@@ -82,43 +82,6 @@ bool HasValidReferenceSize(const RecordHeader& header) {
          header.value_size == kValueReferenceSize;
 }
 
-bool HasValidForm(const ValueReference& reference) {
-  return reference.file != 0 && reference.file <= kSegmentIdMax &&
-         reference.size <= kValueSizeMax;
-}
-
-// `value` has the size of a reference.
-ValueReference LoadValueReference(std::string_view value) {
-  const ByteView bytes = AsBytes(value);
-  return {.file = Load<uint64_t>(bytes, 0),
-          .size = Load<uint64_t>(bytes, 8),
-          .checksum = Load<uint64_t>(bytes, 16)};
-}
-
-// Whether the value that `record` stores, or the end of it, is a reference
-// that a writer could have made. What reads a record may rely on it.
-bool EndsInReference(const Record& record) {
-  if (record.value.size() < kValueReferenceSize) return false;
-  return HasValidForm(LoadValueReference(
-      record.value.substr(record.value.size() - kValueReferenceSize)));
-}
-
-// Whether a payload that matched its checksum has the form of its kind.
-bool HasPayloadForm(const Record& record) {
-  const RecordHeader& header = record.header;
-  if ((header.flags & kFlagValueFile) != 0 && !EndsInReference(record))
-      [[unlikely]] {
-    return false;
-  }
-  if (header.kind == RecordKind::kPut) [[likely]] {
-    return true;
-  }
-  if (!IsMask(header.kind) && header.kind != RecordKind::kAuditStub) {
-    return true;
-  }
-  return HasMaskForm(header, record.value);
-}
-
 // Whether a record with this header may exist: checked before a header is
 // written and after it was read.
 bool HasValidForm(const RecordHeader& header) {
@@ -176,7 +139,8 @@ bool HasValidForm(const Mark& mark) {
 }
 
 bool HasValidForm(const Link& link) {
-  if (link.predecessor == 0) return link == Link{};
+  if (link.generation == 0) return false;
+  if (link.predecessor == 0) return link.end == 0 && link.last_checksum == 0;
   return IsRecordEnd(link.end);
 }
 
@@ -190,6 +154,46 @@ bool HasValidForm(const Frame& frame) {
              uint64_t{frame.member_count} * RecordSize(0, 0) &&
          frame.members_size <= kSegmentSizeMax &&
          frame.members_size % kRecordAlignment == 0;
+}
+
+bool HasValidForm(const ValueReference& reference) {
+  return reference.file != 0 && reference.file <= kSegmentIdMax &&
+         reference.size <= kValueSizeMax;
+}
+
+bool HasLinkForm(const Record& record) {
+  const absl::StatusOr<Link> link = DecodeLink(record.value);
+  return link.ok() && (link->predecessor != 0 || record.header.lsn == 0);
+}
+
+// Whether a payload that matched its checksum has the form of its kind, which
+// is not that of a put with its value beside it.
+[[gnu::noinline]] bool HasStructureForm(const Record& record) {
+  switch (record.header.kind) {
+    case RecordKind::kMark:
+      return DecodeMark(record.value).ok();
+    case RecordKind::kLink:
+      return HasLinkForm(record);
+    case RecordKind::kFrame:
+      return DecodeFrame(record.value).ok();
+    case RecordKind::kTombstone:
+      return true;
+    case RecordKind::kPut:
+      break;
+    default:
+      if (!HasMaskForm(record.header, record.value)) return false;
+      break;
+  }
+  return (record.header.flags & kFlagValueFile) == 0 ||
+         DecodeValueReference(StoredValue(record)).ok();
+}
+
+bool HasPayloadForm(const Record& record) {
+  if (record.header.kind == RecordKind::kPut &&
+      (record.header.flags & kFlagValueFile) == 0) [[likely]] {
+    return true;
+  }
+  return HasStructureForm(record);
 }
 
 absl::Status CheckValueSize(std::string_view value, size_t size,
@@ -303,7 +307,7 @@ std::string EncodeLink(const Link& link) {
   std::string value(kLinkValueSize, '\0');
   StoreAt<uint64_t>(&value, 0, link.predecessor);
   StoreAt<uint64_t>(&value, 8, link.end);
-  StoreAt<uint64_t>(&value, 16, link.last_lsn);
+  StoreAt<uint64_t>(&value, 16, link.generation);
   StoreAt<uint32_t>(&value, 24, link.last_checksum);
   return value;
 }
@@ -344,7 +348,7 @@ absl::StatusOr<Link> DecodeLink(std::string_view value) {
   const ByteView bytes = AsBytes(value);
   const Link link = {.predecessor = Load<uint64_t>(bytes, 0),
                      .end = Load<uint64_t>(bytes, 8),
-                     .last_lsn = Load<uint64_t>(bytes, 16),
+                     .generation = Load<uint64_t>(bytes, 16),
                      .last_checksum = Load<uint32_t>(bytes, 24)};
   if (!HasValidForm(link) || Load<uint32_t>(bytes, 28) != 0) {
     return absl::DataLossError("link is malformed");
@@ -371,7 +375,10 @@ absl::StatusOr<ValueReference> DecodeValueReference(std::string_view value) {
       !size.ok()) {
     return size;
   }
-  const ValueReference reference = LoadValueReference(value);
+  const ByteView bytes = AsBytes(value);
+  const ValueReference reference = {.file = Load<uint64_t>(bytes, 0),
+                                    .size = Load<uint64_t>(bytes, 8),
+                                    .checksum = Load<uint64_t>(bytes, 16)};
   if (!HasValidForm(reference)) {
     return absl::DataLossError("value reference is malformed");
   }

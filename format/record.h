@@ -128,12 +128,14 @@ struct Mark {
 };
 inline constexpr size_t kMarkValueSize = 16;
 
-// The first record of a log segment: names what precedes it. The record's lsn
-// is `last_lsn`. All zero in a store's first segment.
+// The first record of a log segment: names what precedes it, and a generation
+// of the manifest that was durable before it: an older manifest is not the
+// store's newest. The record's lsn is the last of the log up to there. In a
+// store's first segment there is no predecessor, and that lsn is 0.
 struct Link {
   SegmentId predecessor = 0;
   uint64_t end = 0;            // where the predecessor's records end
-  Lsn last_lsn = 0;            // of the log up to there
+  uint64_t generation = 0;     // never 0
   uint32_t last_checksum = 0;  // header checksum of its last record
   friend bool operator==(const Link&, const Link&) = default;
 };

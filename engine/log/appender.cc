@@ -44,8 +44,11 @@ RecordHeader StructuralHeader(RecordKind kind, Lsn lsn,
 
 }  // namespace
 
-Appender::Appender(const LogEnd& end)
-    : end_(end), durable_lsn_(end.last_lsn), last_lsn_(end.last_lsn) {}
+Appender::Appender(const LogEnd& end, const ManifestStore* manifest)
+    : manifest_(*manifest),
+      end_(end),
+      durable_lsn_(end.last_lsn),
+      last_lsn_(end.last_lsn) {}
 
 void Appender::AddPrepared(std::shared_ptr<LogFile> file) {
   PEAT_CHECK(file->end == format::kSegmentHeaderSize);
@@ -124,7 +127,7 @@ void Appender::Roll(size_t prepared_index) {
   const std::string link =
       format::EncodeLink({.predecessor = end_.segment,
                           .end = end_.end,
-                          .last_lsn = end_.last_lsn,
+                          .generation = manifest_.durable_generation(),
                           .last_checksum = end_.last_checksum});
   Write(StructuralHeader(RecordKind::kLink, end_.last_lsn, link),
         format::PayloadHash({}, link), {}, link);

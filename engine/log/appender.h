@@ -22,6 +22,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "engine/log/log_end.h"
+#include "engine/log/manifest_store.h"
 #include "engine/os/file_system.h"
 #include "engine/segment/segment.h"
 #include "format/record.h"
@@ -94,8 +95,9 @@ struct LiveMove {
 
 class Appender {
  public:
-  // The log goes on behind `end`, whose segment is sealed.
-  explicit Appender(const LogEnd& end);
+  // The log goes on behind `end`, whose segment is sealed. Links say which
+  // generation of `manifest`, which must outlive this, came before them.
+  Appender(const LogEnd& end, const ManifestStore* manifest);
 
   // Adds a prepared segment: empty, named by the durable manifest, readable
   // through the segment set.
@@ -236,6 +238,8 @@ class Appender {
   format::Location WriteUnitRecord(const AppendRecord& record,
                                    uint8_t extra_flags)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  const ManifestStore& manifest_;
 
   index::Mutex mutex_;
   std::shared_ptr<LogFile> active_ ABSL_GUARDED_BY(mutex_);

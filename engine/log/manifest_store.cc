@@ -104,7 +104,8 @@ ManifestStore::ManifestStore(Directory* directory, NewestManifest current,
       is_confirmed_(current.both_newest),
       names_durable_(current.both_sound),
       unused_id_(current_.next_id),
-      id_stride_(kIdStrideMin) {}
+      id_stride_(kIdStrideMin),
+      durable_generation_(current_.generation) {}
 
 absl::Status ManifestStore::Reserve(size_t segment_count) {
   index::MutexLock lock(&mutex_);
@@ -175,6 +176,7 @@ absl::Status ManifestStore::EditLocked(
   }
   current_ = std::move(next);
   is_confirmed_ = true;
+  durable_generation_.store(current_.generation, std::memory_order_release);
   return absl::OkStatus();
 }
 

@@ -11,6 +11,7 @@
 #ifndef PEAT_ENGINE_LOG_MANIFEST_STORE_H_
 #define PEAT_ENGINE_LOG_MANIFEST_STORE_H_
 
+#include <atomic>
 #include <memory>
 #include <vector>
 
@@ -67,6 +68,12 @@ class ManifestStore {
   absl::Status Confirm() ABSL_LOCKS_EXCLUDED(mutex_);
 
   format::Manifest Current() const ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Of the newest manifest that is durable in both files. For links: it needs
+  // no lock.
+  uint64_t durable_generation() const {
+    return durable_generation_.load(std::memory_order_acquire);
+  }
   const format::StoreId& store_id() const { return store_id_; }
 
   // A new id: durably never given out before. Takes a manifest edit every so
@@ -104,6 +111,9 @@ class ManifestStore {
   format::SegmentId unused_id_ ABSL_GUARDED_BY(mutex_);
   absl::flat_hash_set<format::SegmentId> avoided_ids_ ABSL_GUARDED_BY(mutex_);
   format::SegmentId id_stride_ ABSL_GUARDED_BY(mutex_);  // of the next edit
+  // Stored under the lock. Release, so that what says that it has seen a
+  // generation comes to the disk after that generation.
+  std::atomic<uint64_t> durable_generation_;
 };
 
 }  // namespace peat::engine

@@ -72,18 +72,9 @@ class ChainWalk {
  private:
   // Moves the segment whose link names the present end to the back of `used`.
   bool TakeSuccessor() {
-    const Link wanted{.predecessor = tail_.end.segment,
-                      .end = tail_.end.end,
-                      .last_lsn = tail_.end.last_lsn,
-                      .last_checksum = tail_.end.last_checksum};
     const auto found = std::find_if(
-        segments_.begin(), segments_.end(), [&](const TailSegment& segment) {
-          if (HasBug(Bug::kReplayOverGap)) {
-            return LinkOf(segment).has_value() &&
-                   LinkOf(segment)->predecessor == wanted.predecessor;
-          }
-          return LinkOf(segment) == std::optional<Link>(wanted);
-        });
+        segments_.begin(), segments_.end(),
+        [&](const TailSegment& segment) { return FollowsEnd(segment); });
     if (found == segments_.end()) return false;
     before_last_ = tail_.end;
     tail_.used.push_back(std::move(*found));
@@ -98,16 +89,19 @@ class ChainWalk {
     tail_.used.pop_back();
   }
 
-  static std::optional<Link> LinkOf(const TailSegment& segment) {
+  // Whether the segment begins with a link that names the present end.
+  bool FollowsEnd(const TailSegment& segment) const {
     SegmentScanner scanner(segment.bytes, segment.entry.salt,
                            kSegmentHeaderSize, segment.bytes.size());
-    if (scanner.Next() != SegmentScanner::Step::kRecord) return std::nullopt;
-    if (scanner.record().header.kind != RecordKind::kLink) return std::nullopt;
+    if (scanner.Next() != SegmentScanner::Step::kRecord) return false;
+    if (scanner.record().header.kind != RecordKind::kLink) return false;
     const absl::StatusOr<Link> link =
         format::DecodeLink(scanner.record().value);
-    if (!link.ok()) return std::nullopt;
-    if (scanner.record().header.lsn != link->last_lsn) return std::nullopt;
-    return *link;
+    if (!link.ok() || link->predecessor != tail_.end.segment) return false;
+    if (HasBug(Bug::kReplayOverGap)) return true;
+    return link->end == tail_.end.end &&
+           link->last_checksum == tail_.end.last_checksum &&
+           scanner.record().header.lsn == tail_.end.last_lsn;
   }
 
   void WalkSegment(TailSegment& segment) {

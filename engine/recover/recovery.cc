@@ -396,22 +396,6 @@ absl::Status OpenDamagedTail(const Directory& directory, const LogTail& tail,
   return absl::OkStatus();
 }
 
-absl::Status CheckIds(const Directory& directory, const Manifest& manifest) {
-  PEAT_ASSIGN_OR_RETURN(const std::vector<std::string> names, directory.List());
-  for (const std::string& name : names) {
-    const std::optional<FileName> parsed = format::ParseFileName(name);
-    if (!parsed.has_value() || parsed->id < manifest.next_id) continue;
-    if (!IsSegmentOrValue(parsed->kind)) continue;
-    PEAT_ASSIGN_OR_RETURN(const std::optional<format::StoreId> owner,
-                          OwnerOf(directory, name, parsed->id));
-    if (owner != manifest.store_id) continue;
-    return absl::DataLossError(absl::StrFormat(
-        "%s is newer than MANIFEST-0 and MANIFEST-1, which are old copies",
-        name));
-  }
-  return absl::OkStatus();
-}
-
 absl::Status CheckLsns(const Manifest& manifest, const LogEnd& log_end) {
   for (const ManifestSegment& entry : manifest.segments) {
     if (entry.state != SegmentState::kSealed) continue;

@@ -81,13 +81,6 @@ absl::Status OpenDamagedTail(const Directory& directory, const LogTail& tail,
                              SegmentSet* segments,
                              std::vector<ReplaySource>* sources);
 
-// DataLoss if a segment or value file of this store has an id that this
-// manifest has never given out: it is not the newest one that there was. Files
-// that only have such a name, empty ones or those of another store, say
-// nothing.
-absl::Status CheckIds(const Directory& directory,
-                      const format::Manifest& manifest);
-
 // DataLoss if a sealed segment has lsns that the log, which is sound and ends
 // at `log_end`, has not reached: nothing was copied before it was durable
 // there, and what is written next must be newer than all that there is.

@@ -29,7 +29,6 @@ using format::Location;
 using format::Lsn;
 using format::ManifestSegment;
 using format::Record;
-using format::RecordHeader;
 using format::RecordKind;
 using index::HashIndex;
 using index::Verdict;
@@ -59,7 +58,6 @@ struct FoundTombstone {
   uint64_t hash;
   Location location;
 };
-
 using ShardLists = std::array<std::vector<Found>, HashIndex::kShardCount>;
 
 // Reads segments and lists their records by shard. One per thread.
@@ -79,8 +77,8 @@ class SourceReader {
 
   ShardLists& lists() { return lists_; }
   ReplayResult& result() { return result_; }
-  // Of the unsealed part of a damaged log: the lsns that there are, in no
-  // order, and what its last mark says was durable.
+  // Of the unsealed part of a damaged log: its lsns, in no order, and what its
+  // last mark says was durable.
   const std::vector<Lsn>& loose_lsns() const { return loose_lsns_; }
   Lsn last_mark() const { return last_mark_; }
 
@@ -88,10 +86,11 @@ class SourceReader {
   // Everything up to the end, or an error.
   absl::Status Scan(const ReplaySource& source, SegmentScanner& scanner) {
     const ManifestSegment& entry = source.entry;
-    // Behind `begin` there may be marks alone.
     Lsn last_lsn = source.lsn_before;
+    uint32_t last_checksum = entry.last_checksum;
     while (scanner.Next() == SegmentScanner::Step::kRecord) {
       PEAT_RETURN_IF_ERROR(Note(*source.segment, scanner));
+      last_checksum = scanner.checksum();
       if (TakesLsn(scanner.record().header.kind)) {
         last_lsn = std::max(last_lsn, scanner.record().header.lsn);
       }
@@ -100,10 +99,11 @@ class SourceReader {
     if (scanner.offset() != entry.end) {
       return source.segment->DamagedAt(scanner.offset());
     }
-    if (last_lsn != entry.last_lsn) {
+    if (last_lsn != entry.last_lsn || last_checksum != entry.last_checksum) {
       return absl::DataLossError(absl::StrFormat(
-          "%s: last lsn is %d, the manifest says %d; an older copy?",
-          source.segment->file_name(), last_lsn, entry.last_lsn));
+          "%s: last lsn is %d, the manifest says %d%s; an older copy?",
+          source.segment->file_name(), last_lsn, entry.last_lsn,
+          last_lsn == entry.last_lsn ? " of another record" : ""));
     }
     result_.byte_count += entry.end - source.begin;
     return absl::OkStatus();
@@ -113,8 +113,8 @@ class SourceReader {
   struct Salvage {
     bool behind_gap = false;
     Lsn last_lsn = 0;
+    uint32_t last_checksum = 0;
   };
-
   // What validates, from the start again (what is listed twice does no harm),
   // and the ranges between.
   absl::Status ScanDespiteDamage(const ReplaySource& source, ByteView bytes) {
@@ -126,13 +126,12 @@ class SourceReader {
       const SegmentScanner::Step step = scanner.Next();
       if (step == SegmentScanner::Step::kRecord) {
         PEAT_RETURN_IF_ERROR(Note(*source.segment, scanner));
-        NoteSalvaged(scanner.record().header, is_loose, &salvage);
+        NoteSalvaged(scanner, is_loose, &salvage);
         continue;
       }
       const uint64_t begin = scanner.offset();
-      const uint64_t end = step == SegmentScanner::Step::kDamaged
-                               ? scanner.Resync()
-                               : source.entry.end;
+      const bool goes_on = step == SegmentScanner::Step::kDamaged;
+      const uint64_t end = goes_on ? scanner.Resync() : source.entry.end;
       if (begin < end) {
         salvage.behind_gap = true;
         // Outside of the log records are in no order.
@@ -144,15 +143,17 @@ class SourceReader {
       }
       if (end >= source.entry.end) break;
     }
-    if (is_loose) return absl::OkStatus();
-    if (salvage.behind_gap || salvage.last_lsn < source.entry.last_lsn) {
-      Hide(source.entry.last_lsn);
-    }
+    const bool is_whole = !salvage.behind_gap &&
+                          salvage.last_lsn >= source.entry.last_lsn &&
+                          salvage.last_checksum == source.entry.last_checksum;
+    if (!is_loose && !is_whole) Hide(source.entry.last_lsn);
     return absl::OkStatus();
   }
 
-  void NoteSalvaged(const RecordHeader& header, bool is_loose,
+  void NoteSalvaged(const SegmentScanner& scanner, bool is_loose,
                     Salvage* salvage) {
+    const format::RecordHeader& header = scanner.record().header;
+    salvage->last_checksum = scanner.checksum();
     if (header.kind == RecordKind::kMark) {
       last_mark_ = std::max(last_mark_, header.lsn);
     }

@@ -35,6 +35,8 @@ class SegmentScanner {
 
   // The record that the last Next() found; views live as long as the bytes.
   const format::Record& record() const { return record_; }
+  // The checksum of its header.
+  uint32_t checksum() const { return format::Load<uint32_t>(bytes_, offset_); }
   // Where it lies; after another answer, where the scan stopped.
   uint64_t offset() const { return offset_; }
   // Where the next record begins.

@@ -47,6 +47,8 @@ struct Damage {
   // It may take away marks with what they vouch for. Then only what is sealed
   // can be known to be missing.
   bool leaves_no_trace = false;
+  // What is left may be the whole store of an earlier day.
+  bool is_earlier_day = false;
 };
 
 // A history on disk, with every unit flushed and a mark behind the flush.
@@ -64,6 +66,7 @@ class DamageHistory final {
     for (size_t i = 0; i < script_.steps.size(); ++i) {
       PEAT_RETURN_IF_ERROR(run_.Do(script_.steps[i]));
       if (i == old_at) old_ = FilesOf(run_.disk());
+      NoteManifests();
     }
     PEAT_RETURN_IF_ERROR(run_.Do({.kind = Kind::kFlush}));
     marked_ = run_.oracle().durable;
@@ -91,6 +94,14 @@ class DamageHistory final {
       }
     }
     return absl::OkStatus();
+  }
+
+  void NoteManifests() {
+    Files copies = FilesOf(run_.disk());
+    std::erase_if(copies, [](const auto& file) {
+      return !file.first.starts_with("MANIFEST");
+    });
+    if (copies.size() == 2) old_manifests_.push_back(std::move(copies));
   }
 
   absl::Status NoteForgets() {
@@ -168,7 +179,7 @@ class DamageHistory final {
     const std::string name = AnyFile();
     const std::string& bytes = files_.at(name);
     const uint64_t offset = AnyOffset(bytes);
-    switch (random_.Below(11)) {
+    switch (random_.Below(13)) {
       case 0: {
         disk.WriteFile(PathOf(name), bytes.substr(0, offset));
         return {absl::StrFormat("%s cut at %d", name, offset), name, true};
@@ -192,6 +203,10 @@ class DamageHistory final {
         return Misplace(disk, name);
       case 4:
         return PutBack(disk);
+      case 6:
+        return PutBackManifests(disk);
+      case 7:
+        return PutBackSeveral(disk);
       default: {
         const uint64_t bit = offset * 8 + random_.Below(8);
         disk.FlipBit(PathOf(name), bit);
@@ -234,7 +249,39 @@ class DamageHistory final {
     return {two->first + " and " + two->second + " exchanged"};
   }
 
-  // Manifests only one at a time: two old ones are an older store.
+  // Both as they were at one moment, or one of them beside a damaged one.
+  Damage PutBackManifests(SimFileSystem& disk) {
+    if (old_manifests_.empty()) return {"nothing"};
+    const size_t day = random_.Below(old_manifests_.size());
+    std::string what =
+        absl::StrFormat("the manifests of step %d put back", day);
+    for (const auto& [name, bytes] : old_manifests_[day]) {
+      disk.WriteFile(PathOf(name), bytes);
+    }
+    if (random_.Chance(2)) return {what};
+    const char* const damaged = random_.Chance(2) ? "MANIFEST-0" : "MANIFEST-1";
+    disk.FlipBit(PathOf(damaged), random_.Below(80 * 8));
+    return {what + ", a bit flipped in " + damaged};
+  }
+
+  // Some files of an earlier day, others of today, others gone.
+  Damage PutBackSeveral(SimFileSystem& disk) {
+    if (old_.empty()) return {"nothing"};
+    std::string what = "put back:";
+    for (const auto& [name, bytes] : old_) {
+      if (random_.Chance(3)) continue;
+      disk.WriteFile(PathOf(name), bytes);
+      what += " " + name;
+    }
+    what += "; removed:";
+    for (const auto& [name, bytes] : files_) {
+      if (old_.contains(name) || random_.Chance(2)) continue;
+      disk.RemoveFile(PathOf(name));
+      what += " " + name;
+    }
+    return {.what = what, .is_earlier_day = true};
+  }
+
   Damage PutBack(SimFileSystem& disk) {
     if (old_.empty()) return {"nothing"};
     auto at = old_.begin();
@@ -263,6 +310,8 @@ class DamageHistory final {
                  : Broken("despite damage: " + rest.status().ToString());
     }
     bool is_hidden = false;
+    // Of an earlier day nothing is known but that no value is made up.
+    if (damage.is_earlier_day) return absl::OkStatus();
     return CheckValues(**rest, model().state(), &is_hidden);
   }
 
@@ -276,12 +325,14 @@ class DamageHistory final {
                         model().unit_count(), marked_);
     const bool only_sealed =
         damage.leaves_no_trace && unsealed_.contains(damage.file);
-    if (stats.last_lsn <
-        (only_sealed ? sealed_lsn_ : model().last_lsn(marked_))) {
+    if (!damage.is_earlier_day &&
+        stats.last_lsn <
+            (only_sealed ? sealed_lsn_ : model().last_lsn(marked_))) {
       return Broken("silent loss: " + found);
     }
     const bool all = *k == model().unit_count();
-    if (!all && stats.open.cut.empty() && !damage.leaves_no_trace) {
+    if (!all && stats.open.cut.empty() && !damage.leaves_no_trace &&
+        !damage.is_earlier_day) {
       return Broken("a cut is not reported: " + found);
     }
     bool is_hidden = false;
@@ -327,6 +378,7 @@ class DamageHistory final {
   CrashRun run_;
   Files files_;
   Files old_;
+  std::vector<Files> old_manifests_;
   size_t marked_ = 0;
   std::set<std::string> unsealed_;
   uint64_t sealed_lsn_ = 0;

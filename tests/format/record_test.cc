@@ -64,8 +64,8 @@ std::vector<Sample> Samples() {
                                            .stub_of = RecordKind::kDisable,
                                            .reason = "r"})},
       {RecordKind::kMark, 9, 0, "", EncodeMark({.segment = 1, .end = 4104})},
-      {RecordKind::kLink, 0, 0, "", EncodeLink({})},
-      {RecordKind::kLink, 9, 0, "", EncodeLink({1, 8192, 9, 0xabcd})},
+      {RecordKind::kLink, 0, 0, "", EncodeLink({.generation = 1})},
+      {RecordKind::kLink, 9, 0, "", EncodeLink({1, 8192, 12, 0xabcd})},
       {RecordKind::kFrame, 11, 0, "", EncodeFrame({10, 64, 2})},
   };
   for (size_t size = 0; size < 8; ++size) {

@@ -16,6 +16,7 @@ using ::peat::testing::StatusIs;
 
 constexpr Mark kMark = {.segment = 5, .end = 4136};
 constexpr Link kLink = {5, 4136, 77, 0xfeedbeef};
+constexpr Link kFirstLink = {.generation = 1};
 constexpr Frame kFrame = {
     .first_lsn = 8, .members_size = 64, .member_count = 2};
 constexpr ValueReference kReference = {
@@ -44,7 +45,7 @@ void ExpectDataLossAtEveryOtherSize(const std::string& value, Decode decode) {
 TEST(RecordValueTest, ReturnsWhatWasEncoded) {
   EXPECT_EQ(*DecodeMark(EncodeMark(kMark)), kMark);
   EXPECT_EQ(*DecodeLink(EncodeLink(kLink)), kLink);
-  EXPECT_EQ(*DecodeLink(EncodeLink({})), Link{});
+  EXPECT_EQ(*DecodeLink(EncodeLink(kFirstLink)), kFirstLink);
   EXPECT_EQ(*DecodeFrame(EncodeFrame(kFrame)), kFrame);
   EXPECT_EQ(*DecodeValueReference(EncodeValueReference(kReference)),
             kReference);
@@ -72,7 +73,8 @@ TEST(RecordValueTest, RejectsALinkThatCannotBe) {
   const std::string link = EncodeLink(kLink);
   for (const std::string& bad :
        {With(link, 0, 0), With(link, 8, 4137), With(link, 8, 0),
-        With(link, 8, kSegmentSizeMax + 8), With(link, 28, 1, 4)}) {
+        With(link, 8, kSegmentSizeMax + 8), With(link, 16, 0),
+        With(link, 28, 1, 4)}) {
     EXPECT_THAT(DecodeLink(bad), StatusIs(absl::StatusCode::kDataLoss));
   }
 }
@@ -98,7 +100,8 @@ TEST(RecordValueTest, RejectsAReferenceThatCannotBe) {
 
 TEST(RecordValueTest, IsNeverWrittenInAFormThatWouldNotBeRead) {
   EXPECT_DEATH(EncodeMark({}), "check failed");
-  EXPECT_DEATH(EncodeLink({.end = 8}), "check failed");
+  EXPECT_DEATH(EncodeLink({}), "check failed");
+  EXPECT_DEATH(EncodeLink({.end = 8, .generation = 1}), "check failed");
   EXPECT_DEATH(EncodeFrame({}), "check failed");
   EXPECT_DEATH(EncodeValueReference({}), "check failed");
 }

@@ -277,7 +277,7 @@ void AppendStructure(const Record& record, std::string* out) {
       if (const auto link = format::DecodeLink(record.value); link.ok()) {
         AppendMember("predecessor", link->predecessor, out);
         AppendMember("end", link->end, out);
-        AppendMember("last_lsn", link->last_lsn, out);
+        AppendMember("generation", link->generation, out);
         AppendMember("last_checksum", link->last_checksum, out);
       }
       return;

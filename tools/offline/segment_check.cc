@@ -170,13 +170,20 @@ class SegmentChecker {
       }
       last_lsn_ = header.lsn;
       is_dense_ = !report_.has_gap;
-      if (in_frame && --members_left_ == 0 &&
-          walk.next_offset() != frame_end_) {
-        Breach(walk.offset(), "a batch has more bytes than members");
-      }
+      if (in_frame) CountMember(walk);
       return;
     }
     CheckStructure(walk);
+  }
+
+  void CountMember(const RecordWalk& walk) {
+    if (members_left_ == 0) return;  // said already
+    --members_left_;
+    const bool is_last = walk.next_offset() == frame_end_;
+    if (is_last == (members_left_ == 0)) return;
+    Breach(walk.offset(), is_last
+                              ? "a batch has fewer members than its frame says"
+                              : "a batch has more bytes than members");
   }
 
   void CheckStructure(const RecordWalk& walk) {
@@ -215,10 +222,8 @@ class SegmentChecker {
   void CheckLink(const RecordWalk& walk) {
     const auto link = format::DecodeLink(walk.record().value);
     if (!link.ok()) return;
-    if (walk.record().header.lsn != link->last_lsn) {
-      Breach(walk.offset(), "a link with the lsn of another record");
-    }
-    last_lsn_ = link->last_lsn;
+    const format::Lsn lsn = walk.record().header.lsn;
+    last_lsn_ = lsn;
     is_dense_ = true;
     if (!parts_.files->manifest.has_value()) return;
     for (const ManifestSegment& entry : parts_.files->manifest->segments) {
@@ -227,8 +232,7 @@ class SegmentChecker {
         continue;
       }
       if (entry.kind != SegmentKind::kLog || entry.end != link->end ||
-          entry.last_lsn != link->last_lsn ||
-          entry.last_checksum != link->last_checksum) {
+          entry.last_lsn != lsn || entry.last_checksum != link->last_checksum) {
         Breach(walk.offset(),
                absl::StrFormat("the link names another end of segment %d than "
                                "the manifest",

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_format.h"
 #include "engine/log/manifest_store.h"
+#include "engine/recover/manifest_age.h"
 #include "engine/recover/recovery.h"
 #include "format/check.h"
 #include "format/file_name.h"
@@ -172,46 +173,6 @@ void AddFoundSegments(StoreFiles* files) {
   }
 }
 
-// Whether a segment that the manifest does not name goes on exactly where the
-// log ends: then the manifest is an older copy. (One that a recovery has just
-// dropped links to another end.)
-absl::Status CheckNotOld(const StoreFiles& files) {
-  const engine::LogEnd& end = files.tail->end;
-  const format::Link wanted{.predecessor = end.segment,
-                            .end = end.end,
-                            .last_lsn = end.last_lsn,
-                            .last_checksum = end.last_checksum};
-  for (const std::string& name : files.names) {
-    const std::optional<FileName> parsed = format::ParseFileName(name);
-    if (!parsed.has_value() || parsed->kind != FileKind::kSegment) continue;
-    const auto& named = files.manifest->segments;
-    if (std::any_of(named.begin(), named.end(),
-                    [&parsed](const ManifestSegment& entry) {
-                      return entry.id >= parsed->id;
-                    })) {
-      continue;
-    }
-    const absl::StatusOr<SourceSegment> segment =
-        ReadLoneSegment(*files.directory, name);
-    if (!segment.ok() || segment->entry.id != parsed->id) continue;
-    RecordWalk walk(format::kSegmentHeaderSize);
-    segment->OpenPart(format::kSegmentHeaderSize, segment->end, &walk);
-    const absl::StatusOr<RecordWalk::Step> step = walk.Next();
-    if (!step.ok() || *step != RecordWalk::Step::kRecord ||
-        walk.record().header.kind != format::RecordKind::kLink) {
-      continue;
-    }
-    const absl::StatusOr<format::Link> link =
-        format::DecodeLink(walk.record().value);
-    if (!link.ok() || *link != wanted) continue;
-    return absl::DataLossError(absl::StrFormat(
-        "%s follows the end of the log, and the manifest does not name it: "
-        "MANIFEST-0 and MANIFEST-1 are old copies",
-        name));
-  }
-  return absl::OkStatus();
-}
-
 absl::StatusOr<StoreFiles> TryRead(engine::FileSystem& file_system,
                                    const std::filesystem::path& path) {
   StoreFiles files;
@@ -229,13 +190,14 @@ absl::StatusOr<StoreFiles> TryRead(engine::FileSystem& file_system,
   files.manifest_status = newest.status();
   if (newest.ok()) {
     files.manifest_status =
-        engine::CheckIds(*files.directory, newest->manifest);
+        engine::CheckManifestAge(*files.directory, newest->manifest);
   }
   if (files.manifest_status.ok()) {
     files.manifest = std::move(newest->manifest);
     files.store_id = files.manifest->store_id;
     PEAT_RETURN_IF_ERROR(AddNamedSegments(&files));
-    files.manifest_status = CheckNotOld(files);
+    files.manifest_status = engine::CheckUnnamedMarks(
+        *files.directory, *files.manifest, files.tail->end.last_lsn);
     if (files.manifest_status.ok()) return files;
     files.manifest.reset();
     files.tail.reset();

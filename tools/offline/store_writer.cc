@@ -180,7 +180,7 @@ absl::Status StoreWriter::Finish(const std::optional<Record>& last) {
     const std::string link =
         format::EncodeLink({.predecessor = origin_.last_log_id,
                             .end = format::kSegmentHeaderSize,
-                            .last_lsn = last->header.lsn - 1});
+                            .generation = manifest_.generation});
     const Record first{
         .header = {.lsn = last->header.lsn - 1,
                    .value_size = static_cast<uint32_t>(link.size()),
