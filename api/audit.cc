@@ -150,7 +150,7 @@ absl::StatusOr<std::pair<std::unique_ptr<Store>, AuditToken>> OpenWithAudit(
     const std::filesystem::path& path, const Options& options) {
   PEAT_ASSIGN_OR_RETURN(std::unique_ptr<Store> store,
                         Store::Open(path, options));
-  AuditToken token(store->impl_->shared_engine());
+  AuditToken token(store->impl_->identity());
   return std::pair(std::move(store), std::move(token));
 }
 
@@ -182,10 +182,10 @@ absl::StatusOr<std::unique_ptr<AuditReader>> AuditReader::Open(
 
 absl::StatusOr<std::unique_ptr<AuditReader>> AuditReader::Attach(
     const Store& store, const AuditToken& token) {
-  const SharedEngine& engine = store.impl_->shared_engine();
-  if (token.store_ != engine) {
+  if (token.store_ != store.impl_->identity()) {
     return absl::PermissionDeniedError("the token is of another store");
   }
+  const SharedEngine engine = store.impl_->shared_engine();
   PEAT_RETURN_IF_ERROR(engine->CheckOpen());
   return std::unique_ptr<AuditReader>(
       new AuditReader(std::make_unique<Impl>(engine)));

@@ -73,7 +73,7 @@ absl::StatusOr<uint64_t> DeleteAll(engine::Engine& engine, Query query) {
 }  // namespace
 
 Cursor Store::Scan(const Query& query) const {
-  return Wrap(impl_->engine().Scan(Reduce(query)));
+  return Wrap(impl_->engine()->Scan(Reduce(query)));
 }
 
 absl::StatusOr<uint64_t> Store::Count(const Query& query) const {
@@ -88,7 +88,7 @@ absl::StatusOr<uint64_t> Store::Count(const Query& query) const {
 
 std::unique_ptr<Snapshot> Store::OpenSnapshot() const {
   return std::make_unique<Snapshot>(
-      std::make_unique<Snapshot::Impl>(impl_->engine().OpenSnapshot()));
+      std::make_unique<Snapshot::Impl>(impl_->engine()->OpenSnapshot()));
 }
 
 absl::StatusOr<uint64_t> Store::DeleteRange(std::string_view from,
@@ -107,7 +107,7 @@ absl::StatusOr<ForgetAllResult> Store::ForgetAll(
   ForgetAllResult result;
   const auto forget = [&](std::string_view key,
                           WriteBatch* batch) -> absl::StatusOr<uint64_t> {
-    const absl::StatusOr<uint64_t> value_size = impl_->engine().ValueSize(key);
+    const absl::StatusOr<uint64_t> value_size = impl_->engine()->ValueSize(key);
     if (absl::IsNotFound(value_size.status())) return 0;  // deleted meanwhile
     PEAT_RETURN_IF_ERROR(value_size.status());
     const uint64_t size = key.size() + *value_size;
@@ -121,7 +121,7 @@ absl::StatusOr<ForgetAllResult> Store::ForgetAll(
     PEAT_ASSIGN_OR_RETURN(const std::vector<engine::BatchOperation> operations,
                           OperationsOf(batch));
     std::vector<ForgetReceipt> receipts;
-    PEAT_RETURN_IF_ERROR(impl_->engine().Write(
+    PEAT_RETURN_IF_ERROR(impl_->engine()->Write(
         operations, options.on_receipt == nullptr ? nullptr : &receipts,
         own_view));
     for (size_t i = 0; i < receipts.size(); ++i) {

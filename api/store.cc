@@ -105,21 +105,49 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(
       std::unique_ptr<engine::Engine> engine,
       engine::Engine::Open(engine::PosixFileSystem(), path, config));
   return std::unique_ptr<Store>(
-      new Store(std::make_unique<Impl>(std::move(engine))));
+      new Store(std::make_unique<Impl>(std::move(engine), path, config)));
 }
 
-absl::Status Store::Close() { return impl_->engine().Close(); }
+absl::Status Store::Close() { return impl_->Close(); }
+
+absl::Status Store::Refresh() { return impl_->Refresh(); }
+
+absl::Status Store::Impl::Close() {
+  // In a forked child the mutex may be held for ever.
+  if (engine()->is_foreign()) return engine()->Close();
+  index::MutexLock lock(&mutex_);
+  return owner_->Close();
+}
+
+absl::Status Store::Impl::Refresh() {
+  PEAT_RETURN_IF_ERROR(engine()->CheckOpen());
+  if (!may_change_) {
+    return absl::FailedPreconditionError(
+        "a store that is open for writing is up to now");
+  }
+  index::MutexLock lock(&mutex_);
+  PEAT_RETURN_IF_ERROR(owner_->CheckOpen());
+  PEAT_ASSIGN_OR_RETURN(
+      std::shared_ptr<engine::Engine> old,
+      engine::Engine::Open(engine::PosixFileSystem(), path_, config_));
+  owner_.swap(old);
+  engine_.store(owner_.get(), std::memory_order_release);
+  // Whoever has got the old one uses it before it is closed.
+  index::Retire([] {});
+  index::DrainRetired();
+  return old->Close();
+}
 
 absl::Status Store::Get(std::string_view key, std::string* value) const {
   if (!IsKey(key)) [[unlikely]]
     return TooLarge(key);
-  return impl_->engine().Get(key, value);
+  return impl_->engine()->Get(key, value);
 }
 
 absl::StatusOr<PinnedValue> Store::GetPinned(std::string_view key) const {
   if (!IsKey(key)) [[unlikely]]
     return TooLarge(key);
-  PEAT_ASSIGN_OR_RETURN(engine::Pinned pinned, impl_->engine().GetPinned(key));
+  PEAT_ASSIGN_OR_RETURN(engine::Pinned pinned, impl_->engine()->GetPinned(key));
   return PinnedValue(std::move(pinned.owner), pinned.value);
 }
 
@@ -133,9 +161,9 @@ absl::Status Store::MultiGet(std::span<const std::string_view> keys,
     if (!IsKey(key)) [[unlikely]]
       return TooLarge(key);
   }
-  return impl_->engine().MultiGet(keys, [&results](size_t index,
-                                                   absl::Status status,
-                                                   engine::Pinned pinned) {
+  return impl_->engine()->MultiGet(keys, [&results](size_t index,
+                                                    absl::Status status,
+                                                    engine::Pinned pinned) {
     results[index].status = std::move(status);
     results[index].value = PinnedValue(std::move(pinned.owner), pinned.value);
   });
@@ -154,33 +182,33 @@ absl::StatusOr<bool> Store::Contains(std::string_view key) const {
 
 absl::StatusOr<KeyInfo> Store::Describe(std::string_view key) const {
   PEAT_RETURN_IF_ERROR(CheckKey(key));
-  return impl_->engine().Describe(key);
+  return impl_->engine()->Describe(key);
 }
 
 absl::StatusOr<KeyState> Store::State(std::string_view key) const {
   if (!IsKey(key)) [[unlikely]]
     return TooLarge(key);
-  return impl_->engine().State(key);
+  return impl_->engine()->State(key);
 }
 
 absl::Status Store::Put(std::string_view key, std::string_view value) {
   if (!IsPair(key, value)) [[unlikely]]
     return TooLarge(key, value);
-  return impl_->engine().Put(key, value);
+  return impl_->engine()->Put(key, value);
 }
 
 absl::StatusOr<bool> Store::PutIfAbsent(std::string_view key,
                                         std::string_view value) {
   if (!IsPair(key, value)) [[unlikely]]
     return TooLarge(key, value);
-  return impl_->engine().PutIfAbsent(key, value);
+  return impl_->engine()->PutIfAbsent(key, value);
 }
 
 absl::StatusOr<std::optional<std::string>> Store::Update(
     std::string_view key, std::string_view value) {
   if (!IsPair(key, value)) [[unlikely]]
     return TooLarge(key, value);
-  return impl_->engine().Update(key, value);
+  return impl_->engine()->Update(key, value);
 }
 
 absl::StatusOr<bool> Store::CompareAndSet(
@@ -188,50 +216,50 @@ absl::StatusOr<bool> Store::CompareAndSet(
     std::string_view desired) {
   if (!IsPair(key, desired)) [[unlikely]]
     return TooLarge(key, desired);
-  return impl_->engine().CompareAndSet(key, expected, desired);
+  return impl_->engine()->CompareAndSet(key, expected, desired);
 }
 
 absl::StatusOr<bool> Store::Delete(std::string_view key) {
   if (!IsKey(key)) [[unlikely]]
     return TooLarge(key);
-  return impl_->engine().Delete(key);
+  return impl_->engine()->Delete(key);
 }
 
 absl::Status Store::Disable(std::string_view key, const MaskOptions& options) {
   PEAT_RETURN_IF_ERROR(CheckMask(key, options.reason));
-  return impl_->engine().Disable(key, options.reason);
+  return impl_->engine()->Disable(key, options.reason);
 }
 
 absl::Status Store::Enable(std::string_view key, const MaskOptions& options) {
   PEAT_RETURN_IF_ERROR(CheckMask(key, options.reason));
-  return impl_->engine().Enable(key, options.reason);
+  return impl_->engine()->Enable(key, options.reason);
 }
 
 absl::StatusOr<ForgetReceipt> Store::Forget(std::string_view key,
                                             const MaskOptions& options) {
   PEAT_RETURN_IF_ERROR(CheckMask(key, options.reason));
-  return impl_->engine().Forget(key, options.reason);
+  return impl_->engine()->Forget(key, options.reason);
 }
 
 absl::Status Store::Write(const WriteBatch& batch) {
   PEAT_ASSIGN_OR_RETURN(const std::vector<engine::BatchOperation> operations,
                         OperationsOf(batch));
-  return impl_->engine().Write(operations);
+  return impl_->engine()->Write(operations);
 }
 
-absl::StatusOr<Lsn> Store::Flush() { return impl_->engine().Flush(); }
+absl::StatusOr<Lsn> Store::Flush() { return impl_->engine()->Flush(); }
 
-absl::Status Store::Compact() { return impl_->engine().Compact(); }
+absl::Status Store::Compact() { return impl_->engine()->Compact(); }
 
 absl::StatusOr<CheckpointResult> Store::Checkpoint(
     const std::filesystem::path& new_directory) {
   PEAT_ASSIGN_OR_RETURN(const engine::CheckpointResult result,
-                        impl_->engine().Checkpoint(new_directory));
+                        impl_->engine()->Checkpoint(new_directory));
   return CheckpointResult{.lsn = result.lsn,
                           .linked_bytes = result.linked_bytes,
                           .copied_bytes = result.copied_bytes};
 }
 
-Stats Store::GetStats() const { return impl_->engine().GetStats(); }
+Stats Store::GetStats() const { return impl_->engine()->GetStats(); }
 
 }  // namespace peat

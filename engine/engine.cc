@@ -189,6 +189,7 @@ absl::Status Engine::CloseLog() {
   // Without one the next open reads the log.
   if (status.ok()) (void)log_->saver.Save();
   log_->lock.reset();
+  manifest_lock_.reset();
   return status;
 }
 

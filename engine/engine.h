@@ -271,7 +271,8 @@ class Engine {
   Core core_;  // points to what stands above, and to the log
   std::optional<ViewReader> view_reader_;
   std::optional<Reader> reader_;
-  std::unique_ptr<Log> log_;  // null: to read only
+  std::unique_ptr<DirectoryLock> manifest_lock_;  // null: to read only
+  std::unique_ptr<Log> log_;                      // null: to read only
   OpenStats open_stats_;
   format::Lsn opened_lsn_ = 0;  // the last one that Open() found
   CurrentSnapshot found_snapshot_;

@@ -11,6 +11,7 @@
 #include "engine/recover/index_image_reader.h"
 #include "engine/recover/manifest_age.h"
 #include "engine/recover/recovery.h"
+#include "engine/recover/watched_directory.h"
 #include "engine/segment/seeded_bug.h"
 #include "format/check.h"
 #include "format/file_name.h"
@@ -39,10 +40,25 @@ uint64_t MillisecondsSince(std::chrono::steady_clock::time_point begin) {
           .count());
 }
 
+// The lock that goes with the files: a hard-linked copy of the directory has a
+// LOCK of its own, or none. Null if there is no manifest.
+absl::StatusOr<std::unique_ptr<DirectoryLock>> LockManifest(
+    Directory& directory) {
+  if (HasBug(Bug::kLockDropped)) return nullptr;
+  for (const char* const name : format::kManifestFileNames) {
+    const absl::Status there = directory.Open(name, OpenMode::kRead).status();
+    if (absl::IsNotFound(there)) continue;
+    PEAT_RETURN_IF_ERROR(there);
+    return directory.Lock(name);
+  }
+  return nullptr;
+}
+
 // A store's directory, which nobody else writes to.
 struct LockedDirectory {
   std::unique_ptr<Directory> directory;
   std::unique_ptr<DirectoryLock> lock;
+  std::unique_ptr<DirectoryLock> manifest_lock;  // null: there is no manifest
 };
 
 // Makes the directory if there is none and there may be.
@@ -68,7 +84,10 @@ absl::StatusOr<LockedDirectory> LockDirectory(FileSystem& file_system,
     (void)(*directory)->Unlink(format::kLockFileName);
   }
   PEAT_RETURN_IF_ERROR(lock.status());
-  return LockedDirectory{*std::move(directory), *std::move(lock)};
+  PEAT_ASSIGN_OR_RETURN(std::unique_ptr<DirectoryLock> manifest_lock,
+                        LockManifest(**directory));
+  return LockedDirectory{*std::move(directory), *std::move(lock),
+                         std::move(manifest_lock)};
 }
 
 // As LockDirectory(), until nobody has the lock or config.lock_wait is over.
@@ -144,8 +163,13 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::OpenToWrite(
     const absl::Status created = file_system.CreateDirectory(path);
     if (!absl::IsAlreadyExists(created)) PEAT_RETURN_IF_ERROR(created);
     PEAT_RETURN_IF_ERROR(engine->manifest_.Reserve(0));
+    if (locked.manifest_lock == nullptr) {
+      PEAT_ASSIGN_OR_RETURN(locked.manifest_lock,
+                            LockManifest(*engine->directory_));
+    }
     PEAT_RETURN_IF_ERROR(engine->manifest_.Edit([](Manifest&) {}));
   }
+  engine->manifest_lock_ = std::move(locked.manifest_lock);
   PEAT_RETURN_IF_ERROR(engine->RecoverToWrite(std::move(locked.lock)));
   return engine;
 }
@@ -321,10 +345,15 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::OpenToRead(
     uint64_t generation = 0;
     if (manifest.ok()) {
       generation = manifest->manifest.generation;
-      std::unique_ptr<Engine> engine(new Engine(
-          file_system, std::move(directory), config, *std::move(manifest)));
+      auto watched = std::make_unique<WatchedDirectory>(std::move(directory));
+      WatchedDirectory& watch = *watched;
+      std::unique_ptr<Engine> engine(new Engine(file_system, std::move(watched),
+                                                config, *std::move(manifest)));
       failure = engine->RecoverToRead();
-      if (failure.ok()) return engine;
+      if (failure.ok()) {
+        watch.Watch(generation);
+        return engine;
+      }
     } else {
       failure = manifest.status();
     }

@@ -16,7 +16,8 @@ enum class OpenMode {
   // Takes the directory's lock; one process at a time.
   kReadWrite,
   // Takes no lock and writes nothing, also beside a process that writes: shows
-  // what is there at the moment of Open(). Damage fails Open().
+  // what is there at the moment of Open(), or of the last Refresh(). Calls that
+  // need what that process has removed since are Aborted. Damage fails Open().
   kReadOnly,
   // As kReadOnly, but opens what is sound of a damaged store. What could be
   // hidden or outdated by an unreadable range then answers DataLoss, and cursors

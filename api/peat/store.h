@@ -250,6 +250,16 @@ class Store {
   absl::StatusOr<CheckpointResult> Checkpoint(
       const std::filesystem::path& new_directory);
 
+  // Brings a store that is open to read only up to now: what a process beside
+  // it has written since is seen from then on. Until then it keeps what it
+  // opened; where a file has gone in the meantime, calls are Aborted and say
+  // so. Calls on other threads go on, with what was there before or after; open
+  // cursors and snapshots end with FailedPrecondition, as does an AuditReader.
+  // Fails as Open() does, and then nothing has changed; FailedPrecondition if
+  // the store is open for writing, or closed. Costs what Open() costs, and
+  // memory for both until it returns.
+  absl::Status Refresh();
+
   Stats GetStats() const;
 
  private:
