@@ -65,6 +65,24 @@ class ManifestAgeTest : public ::testing::Test {
     }
   }
 
+  // What the manifests were after each of many steps.
+  std::vector<Copies> WriteHistory() {
+    std::vector<Copies> copies;
+    for (int round = 0; round < 6; ++round) {
+      for (int i = 0; i < 5; ++i) {
+        Put(round * 10 + i * 2, 12);
+        copies.push_back(Manifests());
+      }
+      engine_->RunSync();
+      copies.push_back(Manifests());
+      if (round % 2 == 1) {
+        EXPECT_OK(engine_->Compact());
+      }
+      copies.push_back(Manifests());
+    }
+    return copies;
+  }
+
   Copies Manifests() const {
     Copies copies;
     for (const char* const name : format::kManifestFileNames) {
@@ -180,23 +198,12 @@ TEST_F(ManifestAgeTest, AMarkTellsWhereALinkCannotBeRead) {
 // Each manifest that there ever was, after each step of a history with
 // compaction: noticed, or everything is there.
 TEST_F(ManifestAgeTest, EachOldCopyOfAHistoryIsNoticedOrHarmless) {
-  std::vector<Copies> copies;
-  for (int round = 0; round < 6; ++round) {
-    for (int i = 0; i < 5; ++i) {
-      Put(round * 10 + i * 2, 12);
-      copies.push_back(Manifests());
-    }
-    engine_->RunSync();
-    copies.push_back(Manifests());
-    if (round % 2 == 1) {
-      ASSERT_OK(engine_->Compact());
-    }
-    copies.push_back(Manifests());
-  }
+  const std::vector<Copies> copies = WriteHistory();
   const uint64_t key_count = engine_->GetStats().key_count;
   int harmless = 0;
   for (const Copies& old : copies) {
-    const auto engine = Open(*WithManifests(old));
+    const auto image = WithManifests(old);
+    const auto engine = Open(*image);
     if (!engine.ok()) {
       EXPECT_THAT(engine, StatusIs(StatusCode::kDataLoss));
       continue;

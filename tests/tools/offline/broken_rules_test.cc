@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <string>
 #include <utility>
@@ -74,26 +75,25 @@ struct Forged {
 
 class BrokenRulesTest : public OfflineFixture {
  protected:
-  // What MANIFEST-0 and MANIFEST-1 then hold.
-  static Manifest Write(const std::filesystem::path& path,
-                        const Forged& forged) {
-    std::filesystem::remove_all(path);
-    std::filesystem::create_directory(path);
-    ManifestSegment entry{.id = 1,
+  static constexpr format::StoreId kStoreId = {std::byte{7}};
+
+  // Returns the entry of a sealed segment with `pieces`, which it has written.
+  static ManifestSegment WriteSegment(const std::filesystem::path& path,
+                                      format::SegmentId id, SegmentKind kind,
+                                      const Pieces& pieces) {
+    ManifestSegment entry{.id = id,
                           .salt = 99,
                           .capacity = uint64_t{1} << 16,
-                          .kind = forged.kind,
+                          .kind = kind,
                           .state = format::SegmentState::kSealed};
-    Manifest manifest{
-        .generation = 5, .store_id = {std::byte{7}}, .next_id = 9};
     std::string bytes =
-        format::EncodeSegmentHeader({.kind = forged.kind,
+        format::EncodeSegmentHeader({.kind = kind,
                                      .id = entry.id,
                                      .salt = entry.salt,
-                                     .store_id = manifest.store_id,
+                                     .store_id = kStoreId,
                                      .capacity = entry.capacity});
     bytes.resize(format::kSegmentHeaderSize, '\0');
-    for (const Piece& piece : forged.pieces) {
+    for (const Piece& piece : pieces) {
       const size_t begin = bytes.size();
       format::AppendRecord(
           {.lsn = piece.lsn,
@@ -109,9 +109,29 @@ class BrokenRulesTest : public OfflineFixture {
       entry.last_lsn = std::max(entry.last_lsn, piece.lsn);
     }
     entry.end = bytes.size();
+    WriteWholeFile(path / format::SegmentFileName(id), bytes);
+    return entry;
+  }
+
+  // What MANIFEST-0 and MANIFEST-1 then hold. Outside of the log there is no
+  // lsn that the log has not reached.
+  static Manifest Write(const std::filesystem::path& path,
+                        const Forged& forged) {
+    std::filesystem::remove_all(path);
+    std::filesystem::create_directory(path);
+    Manifest manifest{.generation = 5, .store_id = kStoreId, .next_id = 9};
+    ManifestSegment entry = WriteSegment(path, 1, forged.kind, forged.pieces);
     forged.change(entry);
     AddSegment(manifest, entry);
-    WriteWholeFile(path / "000001.seg", bytes);
+    if (forged.kind != SegmentKind::kLog) {
+      const Piece link{RecordKind::kLink, 8, "",
+                       format::EncodeLink({.predecessor = 5,
+                                           .end = 4152,
+                                           .generation = 1,
+                                           .last_checksum = 1})};
+      AddSegment(manifest,
+                 WriteSegment(path, 2, SegmentKind::kLog, {link, Put(9)}));
+    }
     WriteManifests(path, EncodeManifest(manifest), EncodeManifest(manifest));
     return manifest;
   }
@@ -194,7 +214,7 @@ TEST_F(BrokenRulesTest, EverybodyNoticesARecordThatIsNotValid) {
 
 // Each record of them is valid, and counts.
 TEST_F(BrokenRulesTest, VerifyNoticesRecordsThatStandWhereTheyMustNot) {
-  const Piece stub{RecordKind::kAuditStub, 1, "k",
+  const Piece stub{RecordKind::kAuditStub, 2, "k",
                    std::string("\1\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0"
                                "\0\0\0\0\3\0\0\0",
                                24)};
@@ -218,7 +238,7 @@ TEST_F(BrokenRulesTest, VerifyNoticesRecordsThatStandWhereTheyMustNot) {
              format::EncodeFrame(
                  {.first_lsn = 1, .members_size = 96, .member_count = 3})),
         Wide(RecordKind::kPut, 1), Wide(RecordKind::kPut, 2), Put(3)}},
-      {"a stub in the log", {Link(), Put(1), stub}},
+      {"a stub in the log", {Link(), Put(1), Put(2), stub}},
       {"a link outside of the log", {Link(), Put(1)}, SegmentKind::kCompacted},
       {"a frame outside of the log",
        {Frame(1, 1), Put(1, kInFrame)},
@@ -252,13 +272,10 @@ TEST_F(BrokenRulesTest, EverybodyNoticesAManifestThatIsNotValid) {
   const Forged forged{"", {Link(), Put(1)}};
   const std::string sound = EncodeManifest(Write(path("s"), forged));
   constexpr size_t kEntry = format::kManifestHeaderSize;
-  for (const auto& [offset, byte] : {std::pair<size_t, char>{8, 0},
-                                     {kEntry + 52, 4},
-                                     {kEntry + 52, 0},
-                                     {kEntry + 53, 0},
-                                     {kEntry + 53, 3},
-                                     {kEntry + 54, 1},
-                                     {kEntry + 32, 2}}) {
+  const std::vector<std::pair<size_t, char>> changes = {
+      {8, 0},           {kEntry + 52, 4}, {kEntry + 52, 0}, {kEntry + 53, 0},
+      {kEntry + 53, 3}, {kEntry + 54, 1}, {kEntry + 32, 2}};
+  for (const auto& [offset, byte] : changes) {
     SCOPED_TRACE(offset);
     const std::string bad = Patched(sound, offset, byte);
     WriteManifests(path("s"), bad, bad);

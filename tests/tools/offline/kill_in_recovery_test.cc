@@ -34,8 +34,8 @@ std::unique_ptr<SimFileSystem> TornStore() {
   SimFileSystem disk(1);
   const auto engine = Open(disk);
   for (int i = 0; i < 36; ++i) {
-    EXPECT_OK((*engine)->Put("key-" + std::to_string(i),
-                             std::string(4000, 'v')));
+    EXPECT_OK(
+        (*engine)->Put("key-" + std::to_string(i), std::string(4000, 'v')));
   }
   auto image = disk.CrashImage(CrashKind::kKill, 1);
   for (const std::string& name : image->ListFiles("store")) {
