@@ -301,7 +301,11 @@ absl::Status Engine::ReplayInto(const std::vector<ReplaySource>& sources,
                                          .mask_counts = mask_counts_.get(),
                                          .thread_count = ThreadCount(config_),
                                          .despite_damage = despite_damage,
-                                         .damage = std::move(damage)}));
+                                         .log_damage = std::move(damage.log)}));
+  for (LostRange& lost : damage.lost) {
+    result.damaged.push_back(std::move(lost.where));
+    result.hidden_up_to = std::max(result.hidden_up_to, lost.hidden_up_to);
+  }
   open_stats_.records_replayed = result.record_count;
   open_stats_.bytes_replayed = result.byte_count;
   open_stats_.damaged = std::move(result.damaged);

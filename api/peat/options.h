@@ -20,7 +20,8 @@ enum class OpenMode {
   // need what that process has removed since are Aborted. Damage fails Open().
   kReadOnly,
   // As kReadOnly, but opens what is sound of a damaged store. What could be
-  // hidden or outdated by an unreadable range then answers DataLoss, and cursors
+  // hidden or outdated by an unreadable range then answers DataLoss, and
+  // cursors
   // go on behind what is damaged (Cursor::CanGoOn). A segment that was cut
   // short is read as far as it goes.
   kReadOnlyDespiteDamage,

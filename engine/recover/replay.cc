@@ -371,12 +371,8 @@ class Replayer {
       all.damaged.insert(all.damaged.end(), one.damaged.begin(),
                          one.damaged.end());
     }
-    for (const LostRange& lost : parts_.damage.lost) {
-      all.damaged.push_back(lost.where);
-      all.hidden_up_to = std::max(all.hidden_up_to, lost.hidden_up_to);
-    }
-    if (parts_.damage.log.has_value()) {
-      all.damaged.push_back(parts_.damage.log->where);
+    if (parts_.log_damage.has_value()) {
+      all.damaged.push_back(parts_.log_damage->where);
       all.hidden_up_to = std::max(all.hidden_up_to, LastMissingLsn(sources));
     }
     return all;
@@ -392,7 +388,7 @@ class Replayer {
       last = std::max(last, source.entry.last_lsn);
     }
     std::vector<Lsn> lsns;
-    Lsn durable = parts_.damage.log->durable_lsn;
+    Lsn durable = parts_.log_damage->durable_lsn;
     for (const std::unique_ptr<SourceReader>& reader : readers_) {
       lsns.insert(lsns.end(), reader->loose_lsns().begin(),
                   reader->loose_lsns().end());

@@ -46,17 +46,6 @@ struct LogDamage {
   format::Lsn durable_lsn = 0;  // at least this was durable
 };
 
-// What of a segment is not there to be replayed.
-struct LostRange {
-  CutRange where;
-  format::Lsn hidden_up_to = 0;  // lsns up to here may be in it; 0: none is
-};
-
-struct FoundDamage {
-  std::optional<LogDamage> log = {};
-  std::vector<LostRange> lost = {};
-};
-
 struct ReplayParts {
   const SegmentSet* segments = nullptr;
   index::HashIndex* index = nullptr;  // of what lies outside of the sources
@@ -65,7 +54,7 @@ struct ReplayParts {
   int thread_count = 1;
   // False: damage is an error. True: it is passed over and listed.
   bool despite_damage = false;
-  FoundDamage damage = {};  // only despite damage
+  std::optional<LogDamage> log_damage = {};  // only despite damage
 };
 
 struct ReplayResult {
@@ -75,6 +64,17 @@ struct ReplayResult {
   std::vector<CutRange> damaged;
   // Lsns up to here may be among what could not be read; 0: everything was.
   format::Lsn hidden_up_to = 0;
+};
+
+// What of a segment is not there to be replayed.
+struct LostRange {
+  CutRange where;
+  format::Lsn hidden_up_to = 0;  // lsns up to here may be in it; 0: none is
+};
+
+struct FoundDamage {
+  std::optional<LogDamage> log = {};
+  std::vector<LostRange> lost = {};
 };
 
 // Takes memory of up to 32 bytes a record for one group of segments (see

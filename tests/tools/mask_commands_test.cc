@@ -80,9 +80,10 @@ TEST_F(MaskCommandsTest, ForgetsAbsentKeysAndRepeatsOldReceiptsWithoutDigests) {
   EXPECT_TRUE(first["value_digest"].is_null());
   EXPECT_EQ(second["lsn"], first["lsn"]);
   EXPECT_TRUE(second["key_digest"].is_null());
-  EXPECT_THAT(MustRun("peat forget s key"),
-              MatchesRegex("forgotten, lsn 2, key key\n  store_id      [0-9a-f]{32}\n  "
-                           "key_digest    -\n  value_digest  -\n"));
+  EXPECT_THAT(
+      MustRun("peat forget s key"),
+      MatchesRegex("forgotten, lsn 2, key key\n  store_id      [0-9a-f]{32}\n  "
+                   "key_digest    -\n  value_digest  -\n"));
 }
 
 TEST_F(MaskCommandsTest, TakesAnyBytesAsKeys) {
