@@ -13,12 +13,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_format.h"
 #include "engine/engine.h"
 #include "engine/segment/seeded_bug.h"
 #include "tests/support/sim_file_system.h"
@@ -33,6 +35,7 @@ using ::peat::testing::IsOk;
 using ::peat::testing::Rounds;
 using ::peat::testing::Schedule;
 using ::peat::testing::SimFileSystem;
+using ::peat::testing::SimOp;
 
 // Holds 36 records of a small value.
 constexpr uint64_t kSegmentSize = uint64_t{16} << 10;
@@ -149,7 +152,9 @@ class ScheduleTest : public ::testing::TestWithParam<Pair> {
 
   // The same with an active segment, and with a point before each change.
   void OpenAtPoints(SimFileSystem& disk) {
-    disk.AtEachChange([this] { schedule_.ComeToPoint(); });
+    disk.AtEachCall([this](SimOp op) {
+      if (op != SimOp::kRead) schedule_.ComeToPoint();
+    });
     Open(disk);
     Fill(4, 20, 'c');
   }

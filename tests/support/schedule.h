@@ -2,7 +2,7 @@
 //
 // Each call is made by an actor, a thread of its own, which comes to points:
 // wherever ComeToPoint() is called on it, such as before each change of the
-// simulated disk (SimFileSystem::AtEachChange) and in the hooks of an engine's
+// simulated disk (SimFileSystem::AtEachCall) and in the hooks of an engine's
 // Config. A schedule holds each actor at one of its points:
 //
 //   first   ------held at its point m            goes on ------> end

@@ -98,7 +98,7 @@ class SimDirectory final : public engine::Directory {
 absl::StatusOr<std::unique_ptr<engine::File>> SimDirectory::Create(
     const std::string& name) {
   PEAT_RETURN_IF_ERROR(CheckName(name));
-  const MachineLock hold(machine_->ComeToPoint());
+  const MachineLock hold(machine_->Approach(SimOp::kCreate));
   const SimMachine::Verdict verdict = machine_->Enter(SimOp::kCreate, name);
   if (!verdict.ok() && !verdict.partly) return verdict.status;
   if (names_->Find(name) != nullptr || IsDirectory(name)) {
@@ -150,7 +150,7 @@ absl::StatusOr<std::vector<std::string>> SimDirectory::List() const {
 
 absl::Status SimDirectory::Unlink(const std::string& name) {
   PEAT_RETURN_IF_ERROR(CheckName(name));
-  const MachineLock hold(machine_->ComeToPoint());
+  const MachineLock hold(machine_->Approach(SimOp::kUnlink));
   const SimMachine::Verdict verdict = machine_->Enter(SimOp::kUnlink, name);
   if (!verdict.ok() && !verdict.partly) return verdict.status;
   const std::shared_ptr<SimInode> inode = names_->Find(name);
@@ -165,7 +165,7 @@ absl::Status SimDirectory::Rename(const std::string& from,
                                   const std::string& to) {
   PEAT_RETURN_IF_ERROR(CheckName(from));
   PEAT_RETURN_IF_ERROR(CheckName(to));
-  const MachineLock hold(machine_->ComeToPoint());
+  const MachineLock hold(machine_->Approach(SimOp::kRename));
   const SimMachine::Verdict verdict =
       machine_->Enter(SimOp::kRename, absl::StrFormat("%s %s", from, to));
   if (!verdict.ok() && !verdict.partly) return verdict.status;
@@ -208,7 +208,7 @@ bool SimDirectory::IsEmptyDirectory(const std::string& name) const {
 
 absl::Status SimDirectory::RemoveDirectory(const std::string& name) {
   PEAT_RETURN_IF_ERROR(CheckName(name));
-  const MachineLock hold(machine_->ComeToPoint());
+  const MachineLock hold(machine_->Approach(SimOp::kRemoveDirectory));
   const SimMachine::Verdict verdict =
       machine_->Enter(SimOp::kRemoveDirectory, name);
   if (!verdict.ok() && !verdict.partly) return verdict.status;
@@ -226,7 +226,7 @@ absl::Status SimDirectory::Link(const std::string& name,
                                 engine::Directory& to) const {
   PEAT_RETURN_IF_ERROR(CheckName(name));
   const auto& target = static_cast<const SimDirectory&>(to);
-  const MachineLock hold(machine_->ComeToPoint());
+  const MachineLock hold(machine_->Approach(SimOp::kLink));
   const SimMachine::Verdict verdict = machine_->Enter(SimOp::kLink, name);
   if (!verdict.ok() && !verdict.partly) return verdict.status;
   std::shared_ptr<SimInode> inode = names_->Find(name);
@@ -240,7 +240,7 @@ absl::Status SimDirectory::Link(const std::string& name,
 }
 
 absl::Status SimDirectory::Sync() {
-  const MachineLock hold(machine_->ComeToPoint());
+  const MachineLock hold(machine_->Approach(SimOp::kSyncDirectory));
   const SimMachine::Verdict verdict =
       machine_->Enter(SimOp::kSyncDirectory, path_.string());
   if (!verdict.ok()) return verdict.status;
@@ -253,7 +253,7 @@ absl::Status SimDirectory::Sync() {
 absl::StatusOr<std::unique_ptr<engine::DirectoryLock>> SimDirectory::Lock(
     const std::string& name) {
   PEAT_RETURN_IF_ERROR(CheckName(name));
-  const MachineLock hold(machine_->ComeToPoint());
+  const MachineLock hold(machine_->Approach(SimOp::kLock));
   const SimMachine::Verdict verdict = machine_->Enter(SimOp::kLock, name);
   if (!verdict.ok()) return verdict.status;
   std::shared_ptr<SimInode> inode = names_->Find(name);

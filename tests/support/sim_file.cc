@@ -55,7 +55,7 @@ class SimMapping final : private engine::StoreObserver, public engine::Mapping {
                format::ByteView bytes) override {
     PEAT_CHECK(base == data());
     PEAT_CHECK(mode_ == MapMode::kReadWrite);
-    const MachineLock hold(machine_->ComeToPoint());
+    const MachineLock hold(machine_->Approach(SimOp::kStore));
     if (machine_->is_dead() || bytes.empty()) return;
     // Beyond the end of the file a machine sends SIGBUS.
     PEAT_CHECK(offset <= inode_->size());
@@ -141,7 +141,7 @@ class SimFile final : public engine::File {
 };
 
 absl::Status SimFile::Allocate(uint64_t size) {
-  const MachineLock hold(machine_->ComeToPoint());
+  const MachineLock hold(machine_->Approach(SimOp::kAllocate));
   const SimMachine::Verdict verdict =
       machine_->Enter(SimOp::kAllocate, name_, 0, size);
   if (!verdict.ok() && !verdict.partly) return verdict.status;
@@ -156,7 +156,7 @@ absl::Status SimFile::Allocate(uint64_t size) {
 }
 
 absl::Status SimFile::Truncate(uint64_t size) {
-  const MachineLock hold(machine_->ComeToPoint());
+  const MachineLock hold(machine_->Approach(SimOp::kTruncate));
   const SimMachine::Verdict verdict =
       machine_->Enter(SimOp::kTruncate, name_, 0, size);
   if (!verdict.ok() && !verdict.partly) return verdict.status;
@@ -168,7 +168,7 @@ absl::Status SimFile::Truncate(uint64_t size) {
 
 absl::StatusOr<size_t> SimFile::ReadAt(uint64_t offset,
                                        std::span<std::byte> out) const {
-  const MachineLock hold(machine_->mutex());
+  const MachineLock hold(machine_->Approach(SimOp::kRead));
   const SimMachine::Verdict verdict =
       machine_->Enter(SimOp::kRead, name_, offset, out.size());
   if (!verdict.ok()) return verdict.status;
@@ -184,7 +184,7 @@ absl::StatusOr<size_t> SimFile::ReadAt(uint64_t offset,
 }
 
 absl::Status SimFile::WriteAt(uint64_t offset, format::ByteView bytes) {
-  const MachineLock hold(machine_->ComeToPoint());
+  const MachineLock hold(machine_->Approach(SimOp::kWrite));
   const SimMachine::Verdict verdict =
       machine_->Enter(SimOp::kWrite, name_, offset, bytes.size());
   if (!verdict.ok() && !verdict.partly) return verdict.status;
@@ -217,7 +217,7 @@ absl::Status SimFile::WriteSectors(uint64_t offset, format::ByteView bytes) {
 }
 
 absl::Status SimFile::Sync() {
-  const MachineLock hold(machine_->ComeToPoint());
+  const MachineLock hold(machine_->Approach(SimOp::kSync));
   const SimMachine::Verdict verdict = machine_->Enter(SimOp::kSync, name_);
   if (!machine_->NextEvent()) return SimMachine::DeadStatus();
   if (!verdict.ok()) {

@@ -54,8 +54,8 @@ SimFileSystem::SimFileSystem(uint64_t seed)
 SimFileSystem::SimFileSystem(std::shared_ptr<SimMachine> machine, uint64_t seed)
     : machine_(std::move(machine)), seed_(seed) {}
 
-void SimFileSystem::AtEachChange(std::function<void()> what) {
-  machine_->set_at_each_change(std::move(what));
+void SimFileSystem::AtEachCall(std::function<void(SimOp)> what) {
+  machine_->set_at_each_call(std::move(what));
 }
 
 absl::StatusOr<std::unique_ptr<engine::Directory>> SimFileSystem::OpenDirectory(
@@ -78,7 +78,7 @@ absl::StatusOr<std::unique_ptr<engine::Directory>> SimFileSystem::OpenDirectory(
 
 absl::Status SimFileSystem::CreateDirectory(const path& where) {
   const path plain = Plain(where);
-  const MachineLock hold(machine_->ComeToPoint());
+  const MachineLock hold(machine_->Approach(SimOp::kCreateDirectory));
   const SimMachine::Verdict verdict =
       machine_->Enter(SimOp::kCreateDirectory, plain.string());
   if (!verdict.ok() && !verdict.partly) return verdict.status;

@@ -101,10 +101,10 @@ class SimFileSystem final : public engine::FileSystem {
   // i-th. The count must be below 64.
   std::unique_ptr<SimFileSystem> ExhaustiveImage(uint64_t index) const;
 
-  // Has `what` called before each call and each store that may change the
-  // disk, on the thread that makes it. Images do not have it. Call this before
-  // the disk is used.
-  void AtEachChange(std::function<void()> what);
+  // Has `what` called before each read, and each call and store that may change
+  // the disk, on the thread that makes it. Images do not have it. Call this
+  // before the disk is used.
+  void AtEachCall(std::function<void(SimOp)> what);
 
   // Faults.
   void FailNth(SimFault fault);

@@ -2,7 +2,7 @@
 // that were ordered, and the count of events up to the crash.
 //
 // Shared by everything that a SimFileSystem hands out, so that files and
-// mappings may outlive it. Every member but mutex() and ComeToPoint() needs the
+// mappings may outlive it. Every member but mutex() and Approach() needs the
 // mutex held.
 
 #ifndef PEAT_TESTS_SUPPORT_SIM_MACHINE_H_
@@ -79,15 +79,16 @@ class SimMachine final {
 
   std::mutex& mutex() { return mutex_; }
 
-  // Precedes each call and each store that may change the disk: tells whoever
-  // asked to be told (see SimFileSystem::AtEachChange), and returns the mutex.
-  std::mutex& ComeToPoint() {
-    if (at_each_change_ != nullptr) at_each_change_();
+  // Precedes each read, and each call and store that may change the disk: tells
+  // whoever asked to be told (SimFileSystem::AtEachCall), and returns the
+  // mutex.
+  std::mutex& Approach(SimOp op) {
+    if (at_each_call_ != nullptr) at_each_call_(op);
     return mutex_;
   }
   // Before anything uses the machine.
-  void set_at_each_change(std::function<void()> what) {
-    at_each_change_ = std::move(what);
+  void set_at_each_call(std::function<void(SimOp)> what) {
+    at_each_call_ = std::move(what);
   }
 
   SimDisk& disk() { return disk_; }
@@ -148,7 +149,7 @@ class SimMachine final {
   Verdict Judge(SimOp op, const std::string& name);
 
   std::mutex mutex_;
-  std::function<void()> at_each_change_;
+  std::function<void(SimOp)> at_each_call_;
   SimDisk disk_;
   SimRandom random_;
 
