@@ -57,6 +57,7 @@ struct Found {
 struct FoundTombstone {
   uint64_t hash;
   Location location;
+  uint32_t size;
 };
 using ShardLists = std::array<std::vector<Found>, HashIndex::kShardCount>;
 
@@ -70,15 +71,13 @@ class SourceReader {
                           source.segment->ReadAll(&buffer_));
     SegmentScanner scanner(bytes, source.entry.salt, source.begin,
                            source.entry.end);
-    absl::Status status = Scan(source, scanner);
-    if (status.ok() || !parts_.despite_damage) return status;
-    return ScanDespiteDamage(source, bytes);
+    return parts_.despite_damage ? ScanDespiteDamage(source, scanner)
+                                 : Scan(source, scanner);
   }
 
   ShardLists& lists() { return lists_; }
   ReplayResult& result() { return result_; }
-  // Of the unsealed part of a damaged log: its lsns, in no order, and what its
-  // last mark says was durable.
+  // Of the unsealed part of a damaged log: lsns, and what was durable.
   const std::vector<Lsn>& loose_lsns() const { return loose_lsns_; }
   Lsn last_mark() const { return last_mark_; }
 
@@ -115,13 +114,14 @@ class SourceReader {
     Lsn last_lsn = 0;
     uint32_t last_checksum = 0;
   };
-  // What validates, from the start again (what is listed twice does no harm),
-  // and the ranges between.
-  absl::Status ScanDespiteDamage(const ReplaySource& source, ByteView bytes) {
-    SegmentScanner scanner(bytes, source.entry.salt, source.begin,
-                           source.entry.end);
+
+  // What validates, and the ranges between.
+  absl::Status ScanDespiteDamage(const ReplaySource& source,
+                                 SegmentScanner& scanner) {
     const bool is_loose = source.entry.last_lsn == kUnknownLsn;
-    Salvage salvage;
+    Salvage salvage{.last_lsn = source.lsn_before,
+                    .last_checksum = source.entry.last_checksum};
+    uint64_t damaged_bytes = 0;
     for (;;) {
       const SegmentScanner::Step step = scanner.Next();
       if (step == SegmentScanner::Step::kRecord) {
@@ -140,13 +140,16 @@ class SourceReader {
         }
         result_.damaged.push_back(
             {source.segment->file_name(), begin, end - begin});
+        damaged_bytes += end - begin;
       }
       if (end >= source.entry.end) break;
     }
+    result_.byte_count += source.entry.end - source.begin - damaged_bytes;
+    if (is_loose) return absl::OkStatus();
     const bool is_whole = !salvage.behind_gap &&
                           salvage.last_lsn >= source.entry.last_lsn &&
                           salvage.last_checksum == source.entry.last_checksum;
-    if (!is_loose && !is_whole) Hide(source.entry.last_lsn);
+    if (!is_whole) Hide(source.entry.last_lsn);
     return absl::OkStatus();
   }
 
@@ -159,7 +162,7 @@ class SourceReader {
     }
     if (!TakesLsn(header.kind)) return;
     if (is_loose) loose_lsns_.push_back(header.lsn);
-    salvage->last_lsn = header.lsn;
+    salvage->last_lsn = std::max(salvage->last_lsn, header.lsn);
     // What lay in the gap came before this record.
     if (salvage->behind_gap) Hide(header.lsn - 1);
     salvage->behind_gap = false;
@@ -182,6 +185,7 @@ class SourceReader {
     if (kind == RecordKind::kTombstone) {
       segment.counter().Add({.tombstone_bytes = size});
     }
+    PEAT_DCHECK(segment.number() != 0);
     const uint64_t hash = (*parts_.hasher)(record.key);
     if ((record.header.flags & format::kFlagValueFile) != 0) {
       const auto reference =
@@ -251,6 +255,7 @@ class ShardFiller {
   }
 
   absl::Status Put(const Found& found) {
+    PEAT_DCHECK(HashIndex::ShardOf(found.hash) == shard_);
     std::optional<std::string> key;  // read when first compared
     Record old;
     absl::Status status;
@@ -290,7 +295,7 @@ class ShardFiller {
     }
     parts_.index->Set(found.hash, position, found.location);
     if (found.kind == RecordKind::kTombstone) {
-      tombstones_.push_back({found.hash, found.location});
+      tombstones_.push_back({found.hash, found.location, found.size});
     }
     return absl::OkStatus();
   }
@@ -471,12 +476,7 @@ class Replayer {
             });
         if (position.verdict != Verdict::kMatch) continue;
         Segment& segment = parts_.segments->At(tombstone.location.segment());
-        std::string scratch;
-        Record record;
-        if (segment.ReadRecord(tombstone.location.offset(), &scratch, &record)
-                .ok()) {
-          segment.counter().Remove({.live_bytes = RecordSize(record.header)});
-        }
+        segment.counter().Remove({.live_bytes = tombstone.size});
         parts_.index->Erase(tombstone.hash, position);
       }
     }
@@ -491,6 +491,7 @@ class Replayer {
 
 absl::StatusOr<ReplayResult> Replay(const std::vector<ReplaySource>& sources,
                                     const ReplayParts& parts) {
+  PEAT_CHECK(parts.index != nullptr);
   PEAT_CHECK(parts.thread_count >= 1);
   Replayer replayer(parts);
   PEAT_RETURN_IF_ERROR(replayer.Run(sources));
