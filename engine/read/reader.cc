@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <utility>
+#include <vector>
 
 #include "engine/log/value_files.h"
 #include "engine/read/proven.h"
@@ -21,6 +23,10 @@ using format::RecordKind;
 using index::HashIndex;
 using index::kLookupGroupSize;
 using index::Verdict;
+
+// How often a multi-get is tried without locks: beside batches that follow one
+// another it would not end.
+constexpr int kMultiGetAttempts = 2;
 
 }  // namespace
 
@@ -202,44 +208,79 @@ absl::Status Reader::Reveal(std::string_view key, std::string* value) const {
 
 void Reader::MultiGet(std::span<const std::string_view> keys,
                       Answer answer) const {
-  std::array<uint64_t, HashIndex::kShardCount> versions = {};
-  bool settled = false;
-  while (!settled) {
-    for (size_t shard = 0; shard < versions.size(); ++shard) {
-      versions[shard] = parts_.index->BatchVersion(static_cast<int>(shard));
-    }
+  ShardVersions seen;
+  for (int attempt = 0; attempt < kMultiGetAttempts; ++attempt) {
+    seen.shard_bits = 0;
     GroupWatch watch(parts_.read_ahead, keys.size());
     for (size_t first = 0; first < keys.size(); first += kLookupGroupSize) {
-      MultiGetGroup(
-          keys.subspan(first, std::min(kLookupGroupSize, keys.size() - first)),
-          first, watch, answer);
+      KeyGroup group = GroupAt(keys, first);
+      MultiGetGroup(group, watch, answer, &seen);
     }
-    settled = true;
-    for (size_t shard = 0; shard < versions.size(); ++shard) {
-      settled &= parts_.index->BatchVersionIs(static_cast<int>(shard),
-                                              versions[shard]);
+    if (IsUnchanged(seen)) return;
+  }
+  MultiGetLocked(keys, seen.shard_bits, answer);
+}
+
+Reader::KeyGroup Reader::GroupAt(std::span<const std::string_view> keys,
+                                 size_t first) {
+  PEAT_DCHECK(first < keys.size());
+  const size_t count = std::min(kLookupGroupSize, keys.size() - first);
+  return {.keys = keys.subspan(first, count), .first = first};
+}
+
+// A batch that is seen in part has changed the shard of a key that was looked
+// up before it since that shard's version was taken.
+bool Reader::IsUnchanged(const ShardVersions& seen) const {
+  for (uint64_t bits = seen.shard_bits; bits != 0; bits &= bits - 1) {
+    const int shard = std::countr_zero(bits);
+    if (!parts_.index->BatchVersionIs(
+            shard, seen.versions[static_cast<size_t>(shard)])) {
+      return false;
     }
   }
+  return true;
 }
 
 // In stages, so that the misses of all keys overlap: buckets, then records,
 // then answers.
-void Reader::MultiGetGroup(std::span<const std::string_view> keys, size_t first,
-                           GroupWatch& watch, Answer answer) const {
+void Reader::MultiGetGroup(KeyGroup& group, GroupWatch& watch, Answer answer,
+                           ShardVersions* seen) const {
+  const std::span<const std::string_view> keys = group.keys;
   std::array<uint64_t, kLookupGroupSize> hashes = {};
   std::array<index::Probe, kLookupGroupSize> probes = {};
-  std::array<Location, kLookupGroupSize> hints = {};
   for (size_t i = 0; i < keys.size(); ++i) {
     hashes[i] = (*parts_.hasher)(keys[i]);
+    const int shard = HashIndex::ShardOf(hashes[i]);
+    const uint64_t bit = uint64_t{1} << shard;
+    if ((seen->shard_bits & bit) == 0) {
+      seen->shard_bits |= bit;
+      seen->versions[static_cast<size_t>(shard)] =
+          parts_.index->BatchVersion(shard);
+    }
     probes[i] = parts_.index->Prepare(hashes[i]);
   }
   for (size_t i = 0; i < keys.size(); ++i) {
-    hints[i] = probes[i].PeekAtHome();
-    if (hints[i].is_none()) continue;
-    parts_.segments->At(hints[i].segment()).Prefetch(hints[i].offset());
+    group.hints[i] = probes[i].PeekAtHome();
+    if (group.hints[i].is_none()) continue;
+    parts_.segments->At(group.hints[i].segment())
+        .Prefetch(group.hints[i].offset());
   }
+  AnswerGroup(group, watch, answer, [&](size_t i, auto&& match) {
+    // The first candidate is nearly always the one.
+    const Verdict verdict =
+        group.hints[i].is_none() ? Verdict::kOther : match(group.hints[i]);
+    return verdict == Verdict::kOther
+               ? parts_.index->FindUnvalidated(hashes[i], match)
+               : verdict;
+  });
+}
+
+template <typename Look>
+void Reader::AnswerGroup(const KeyGroup& group, GroupWatch& watch,
+                         Answer answer, Look look) const {
+  const std::span<const std::string_view> keys = group.keys;
   if (const uint64_t size = watch.record_size(); size > 0) [[unlikely]] {
-    for (const Location hint : std::span(hints).first(keys.size())) {
+    for (const Location hint : std::span(group.hints).first(keys.size())) {
       if (hint.is_none()) continue;
       parts_.segments->At(hint.segment()).WillNeed(hint.offset(), size);
     }
@@ -249,21 +290,62 @@ void Reader::MultiGetGroup(std::span<const std::string_view> keys, size_t first,
   Found found;
   for (size_t i = 0; i < keys.size(); ++i) {
     absl::Status status;
-    const auto match = [&](Location location) {
+    const Verdict verdict = look(i, [&](Location location) {
       return Match(keys[i], location, &found, &status);
-    };
-    // The first candidate is nearly always the one.
-    Verdict verdict = hints[i].is_none() ? Verdict::kOther : match(hints[i]);
-    if (verdict == Verdict::kOther) {
-      verdict = parts_.index->FindUnvalidated(hashes[i], match);
-    }
+    });
     status = Conclude(verdict, found, keys[i], std::move(status));
     Pinned value;
     if (status.ok()) status = Pin(found, &value);
     bytes += keys[i].size() + value.value.size();
-    answer(first + i, std::move(status), std::move(value));
+    answer(group.first + i, std::move(status), std::move(value));
   }
   watch.End(keys.size(), bytes);
+}
+
+// Under the locks only the index is read, some 50 ns a key. What lies where it
+// pointed then does not change and stays readable.
+void Reader::MultiGetLocked(std::span<const std::string_view> keys,
+                            uint64_t shard_bits, Answer answer) const {
+  std::vector<uint64_t> hashes(keys.size());
+  for (size_t i = 0; i < keys.size(); ++i) {
+    hashes[i] = (*parts_.hasher)(keys[i]);
+    parts_.index->EnsureLoaded(HashIndex::ShardOf(hashes[i]));
+  }
+  // Of key i: those from ends[i - 1] to ends[i].
+  std::vector<Location> candidates;
+  std::vector<size_t> ends(keys.size());
+  candidates.reserve(2 * keys.size());
+  {
+    const HashIndex::ManyShardsLock lock(*parts_.index, shard_bits);
+    for (size_t i = 0; i < keys.size(); ++i) {
+      (void)parts_.index->FindUnvalidated(hashes[i], [&](Location candidate) {
+        candidates.push_back(candidate);
+        return Verdict::kOther;
+      });
+      ends[i] = candidates.size();
+    }
+  }
+  const auto begin_of = [&](size_t key) {
+    return key == 0 ? 0 : ends[key - 1];
+  };
+  GroupWatch watch(parts_.read_ahead, keys.size());
+  for (size_t first = 0; first < keys.size(); first += kLookupGroupSize) {
+    KeyGroup group = GroupAt(keys, first);
+    for (size_t i = 0; i < group.keys.size(); ++i) {
+      if (begin_of(first + i) == ends[first + i]) continue;
+      group.hints[i] = candidates[begin_of(first + i)];
+      parts_.segments->At(group.hints[i].segment())
+          .Prefetch(group.hints[i].offset());
+    }
+    AnswerGroup(group, watch, answer, [&](size_t i, auto&& match) {
+      Verdict verdict = Verdict::kOther;
+      for (size_t at = begin_of(first + i);
+           at < ends[first + i] && verdict == Verdict::kOther; ++at) {
+        verdict = match(candidates[at]);
+      }
+      return verdict;
+    });
+  }
 }
 
 }  // namespace peat::engine

@@ -1,10 +1,12 @@
 // Every read of a value: enter, ask the index, verify, return.
 //
-// Takes no lock. The caller holds an epoch guard around each call. Thread-safe.
+// Takes no lock, but for a multi-get beside many batches. The caller holds an
+// epoch guard around each call. Thread-safe.
 
 #ifndef PEAT_ENGINE_READ_READER_H_
 #define PEAT_ENGINE_READ_READER_H_
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -47,7 +49,9 @@ class Reader {
   absl::StatusOr<Pinned> GetPinned(std::string_view key) const;
 
   // Hands answer i, for each key, to `answer`, all as of one moment with
-  // respect to batches; in case of a batch meanwhile, once more for all keys.
+  // respect to batches. In case of a batch to their shards meanwhile, once more
+  // for all keys; but not for ever: the last time, all of them are looked up
+  // under their shards' locks, and then read without.
   using Answer =
       absl::FunctionRef<void(size_t index, absl::Status status, Pinned value)>;
   void MultiGet(std::span<const std::string_view> keys, Answer answer) const;
@@ -96,8 +100,32 @@ class Reader {
   absl::Status Pin(const Found& found, Pinned* pinned) const;
   // Of the value of a put or mask. Reads no value file.
   static absl::StatusOr<uint64_t> SizeOf(const format::Record& record);
-  void MultiGetGroup(std::span<const std::string_view> keys, size_t first,
-                     GroupWatch& watch, Answer answer) const;
+
+  // The shards of a multi-get's keys, and their versions before the first key
+  // of each was looked up.
+  struct ShardVersions {
+    uint64_t shard_bits = 0;
+    std::array<uint64_t, index::HashIndex::kShardCount> versions = {};
+  };
+  // Some of the keys of a multi-get, in stages.
+  struct KeyGroup {
+    std::span<const std::string_view> keys;
+    size_t first = 0;  // the number of the first of them
+    // Where each of them may lie, to be asked for; none: not known.
+    std::array<format::Location, index::kLookupGroupSize> hints = {};
+  };
+  static KeyGroup GroupAt(std::span<const std::string_view> keys, size_t first);
+  void MultiGetGroup(KeyGroup& group, GroupWatch& watch, Answer answer,
+                     ShardVersions* seen) const;
+  bool IsUnchanged(const ShardVersions& seen) const;
+  // As of one moment, whatever is written meanwhile.
+  void MultiGetLocked(std::span<const std::string_view> keys,
+                      uint64_t shard_bits, Answer answer) const;
+  // Asks for the records, then answers. `look(i, match)` looks key i of the
+  // group up.
+  template <typename Look>
+  void AnswerGroup(const KeyGroup& group, GroupWatch& watch, Answer answer,
+                   Look look) const;
 
   const Core& parts_;
   const Gaps gaps_;

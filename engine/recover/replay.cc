@@ -108,8 +108,7 @@ class SourceReader {
     return absl::OkStatus();
   }
 
-  // How far a scan despite damage has come.
-  struct Salvage {
+  struct Salvage {  // how far a scan despite damage has come
     bool behind_gap = false;
     Lsn last_lsn = 0;
     uint32_t last_checksum = 0;
