@@ -1,10 +1,13 @@
 // Writer::Write: a batch, all or nothing.
 //
-// All values are hashed, large ones written, and masks made, before any lock.
-// Then all shards of the batch are locked, what is there is looked up, the
-// records are appended as one unit, and the index is moved between BeginPublish
-// and EndPublish, so that no reader sees a part of it. Nothing is read from
-// disk after the append: it could fail, and the unit is in the log by then.
+// All values are hashed, large ones written, all keys looked up and masks made
+// before any lock. Then all shards of the batch are locked, it is rechecked
+// that what was found is still there, the records are appended as one unit, and
+// the index is moved between BeginPublish and EndPublish, so that no reader
+// sees a part of it. If something has changed, the locks are left and the batch
+// begins anew; but beside writers of the same keys only a few times, then it
+// looks and decides under the locks. Nothing is read from disk after the
+// append: it could fail, and the unit is in the log by then.
 
 #include <deque>
 #include <memory>
@@ -41,6 +44,13 @@ using format::RecordKind;
 using index::HashIndex;
 using index::Verdict;
 
+namespace {
+
+// How often a batch begins anew before it decides under the locks.
+constexpr int kChangedMax = 3;
+
+}  // namespace
+
 class Writer::Batch {
  public:
   Batch(Writer* writer, std::span<const BatchOperation> operations,
@@ -66,26 +76,39 @@ class Writer::Batch {
   bool is_too_large() const { return is_too_large_; }
   Need need() const { return adds_data_ ? Need::kAddData : Need::kRemoveData; }
 
-  // Writes large values, makes masks, and brings what will be looked at under
-  // the locks into memory.
+  // Writes large values.
   absl::Status Prepare() {
     for (const Step& step : steps_) {
       if (step.value != nullptr) PEAT_RETURN_IF_ERROR(step.value->Prepare());
     }
     for (const Key& key : keys_) writer_.parts_.index->Prefetch(key.hash);
-    PEAT_RETURN_IF_ERROR(LookAtAll());
-    // What it says is said again under the locks, and counts there.
-    (void)ChooseRecords();
+    return absl::OkStatus();
+  }
+
+  // Looks all keys up, and makes the records and masks that follow from what is
+  // there. What answer follows from it, Try() says.
+  absl::Status Decide() {
+    for (Key& key : keys_) {
+      key.seen = Seen();
+      PEAT_RETURN_IF_ERROR(writer_.Look(key.hash, key.bytes, &key.seen));
+    }
+    answer_ = ChooseRecords();
     return absl::OkStatus();
   }
 
   // Bytes that Try() could not append.
   uint64_t logged_size() const { return Appender::BatchSize(records_); }
 
-  absl::StatusOr<Attempt> Try(format::Lsn* lsn, bool* wake) {
+  // kChanged: something that Decide() found is not so any more, and nothing has
+  // been done. Unless `decides`: then that is decided anew, under the locks.
+  absl::StatusOr<Attempt> Try(bool decides, format::Lsn* lsn, bool* wake) {
     const HashIndex::ManyShardsLock lock(*writer_.parts_.index, shard_bits_);
-    PEAT_RETURN_IF_ERROR(LookAtAll());
-    PEAT_RETURN_IF_ERROR(ChooseRecords());
+    PEAT_ASSIGN_OR_RETURN(const bool is_as_found, Recheck());
+    if (!is_as_found) {
+      if (!decides) return Attempt::kChanged;
+      answer_ = ChooseRecords();
+    }
+    PEAT_RETURN_IF_ERROR(answer_);
     if (records_.empty()) {
       NoteLsns({});
       return Attempt::kDone;
@@ -170,24 +193,36 @@ class Writer::Batch {
     return it->second;
   }
 
-  absl::Status LookAtAll() {
+  // Whether each key is where it was found. Looks those up again that may not
+  // be: after a miss, any new key of the shard may be it.
+  absl::StatusOr<bool> Recheck() {
+    bool is_as_found = true;
     for (Key& key : keys_) {
+      if (writer_.parts_.index->IsCurrent(key.hash, key.seen.position))
+        continue;
+      const bool had_record = key.seen.has_record;
+      const Location location = key.seen.position.location;
       key.seen = Seen();
       PEAT_RETURN_IF_ERROR(writer_.Look(key.hash, key.bytes, &key.seen));
-      key.state = key.seen.state;
-      key.value = LoggedMask::SourceOf(key.seen);
-      key.value_record = SIZE_MAX;
-      key.last_record = SIZE_MAX;
+      is_as_found &= key.seen.has_record == had_record &&
+                     (!had_record || key.seen.position.location == location);
     }
-    return absl::OkStatus();
+    return is_as_found;
   }
 
   // The records of all operations that write something, or the answer to the
   // first that may not be done.
   absl::Status ChooseRecords() {
     records_.clear();
+    for (Key& key : keys_) {
+      key.state = key.seen.state;
+      key.value = LoggedMask::SourceOf(key.seen);
+      key.value_record = SIZE_MAX;
+      key.last_record = SIZE_MAX;
+    }
     for (size_t i = 0; i < steps_.size(); ++i) {
       Step& step = steps_[i];
+      PEAT_DCHECK(step.key < keys_.size());
       Key& key = keys_[step.key];
       step.record = SIZE_MAX;
       step.before = key.last_record;
@@ -218,17 +253,23 @@ class Writer::Batch {
   }
 
   absl::StatusOr<AppendRecord> RecordOf(Step& step, const Key& key) {
+    PEAT_DCHECK(step.value == nullptr || step.mask == nullptr);
     if (step.value != nullptr) return step.value->record();
     if (step.mask == nullptr) return LoggedTombstone(key.bytes).record();
     LoggedMask::Source source;
     if (IsReadable(key.state)) source = key.value;
     // A value of this batch has no lsn yet, but a place in it.
-    if (source.lsn_counts_back) source.lsn = records_.size() - key.value_record;
+    if (source.lsn_counts_back) {
+      PEAT_CHECK(key.value_record < records_.size());
+      source.lsn = records_.size() - key.value_record;
+    }
     PEAT_RETURN_IF_ERROR(step.mask->Prepare(source));
     return step.mask->record();
   }
 
   bool Append(std::span<Appended> appended, bool* wake) {
+    PEAT_DCHECK(!records_.empty());
+    PEAT_DCHECK(appended.size() == records_.size());
     Appender& appender = *writer_.parts_.appender;
     if (records_.size() == 1) {
       return appender.Append(records_[0], &appended[0], wake);
@@ -251,7 +292,9 @@ class Writer::Batch {
                                                        : Verdict::kOther;
           });
       PEAT_CHECK((position.verdict == Verdict::kMatch) == existed);
+      PEAT_CHECK(key.last_record < records_.size());
       AppendRecord& record = records_[key.last_record];
+      PEAT_DCHECK(record.is_current);
       if (existed) record.superseded_lsn = key.seen.record.header.lsn;
       // A key that is born and dies in the batch never gets into the index.
       if (record.kind == RecordKind::kTombstone && !existed) continue;
@@ -290,6 +333,7 @@ class Writer::Batch {
                       std::equal_to<std::string_view>>
       key_numbers_;
   std::vector<AppendRecord> records_;
+  absl::Status answer_;  // of ChooseRecords()
   uint64_t shard_bits_ = 0;
   bool adds_data_ = false;
   bool is_too_large_ = false;
@@ -304,17 +348,27 @@ absl::Status Writer::Write(std::span<const BatchOperation> operations,
   if (batch.is_too_large()) return Batch::TooLarge();
   PEAT_RETURN_IF_ERROR(CheckWritable(batch.need()));
   PEAT_RETURN_IF_ERROR(batch.Prepare());
-  for (;;) {
+  PEAT_RETURN_IF_ERROR(batch.Decide());
+  for (int changed_count = 0;;) {
     PEAT_RETURN_IF_ERROR(CheckWritable(batch.need()));
     format::Lsn lsn = 0;
     bool wake = false;
-    PEAT_ASSIGN_OR_RETURN(const Attempt attempt, batch.Try(&lsn, &wake));
-    if (attempt == Attempt::kDone) {
-      if (receipts != nullptr) batch.TakeReceipts(receipts);
-      return Acknowledge(lsn, batch.logged_size(), wake);
+    const bool decides = changed_count >= kChangedMax;
+    PEAT_ASSIGN_OR_RETURN(const Attempt attempt,
+                          batch.Try(decides, &lsn, &wake));
+    switch (attempt) {
+      case Attempt::kDone:
+        if (receipts != nullptr) batch.TakeReceipts(receipts);
+        return Acknowledge(lsn, batch.logged_size(), wake);
+      case Attempt::kChanged:
+        ++changed_count;
+        PEAT_RETURN_IF_ERROR(batch.Decide());
+        break;
+      case Attempt::kNeedsSegment:
+        PEAT_RETURN_IF_ERROR(
+            parts_.supply->PrepareFor(batch.logged_size(), batch.need()));
+        break;
     }
-    PEAT_RETURN_IF_ERROR(
-        parts_.supply->PrepareFor(batch.logged_size(), batch.need()));
   }
 }
 
