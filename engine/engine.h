@@ -15,9 +15,7 @@
 //   save     at rest: the end, the counts -> the tables as they were then
 //                                                             (IndexImageWriter)
 //
-// Locks are taken in this order: index image writer, compactor, commit, segment
-// supply, index shards (ascending), views, appender, segment set; manifest
-// store under the first four.
+// The order of locks: docs/architecture.md.
 //
 // Thread-safe. Every call holds an epoch guard, which is how Close() knows that
 // nobody is inside any more.
@@ -182,7 +180,7 @@ class Engine {
     Throttle throttle;
     Writer writer;
     Housekeeping housekeeping;
-    index::Mutex commit_mutex;
+    index::Mutex commit_mutex{index::LockRank::kCommit};
     ImageAnchors anchors;
     Compactor compactor;
     IndexImageWriter saver;
@@ -279,7 +277,7 @@ class Engine {
 
   // Set before Close() waits for everybody inside to leave.
   std::atomic<bool> closed_{false};
-  index::Mutex close_mutex_;
+  index::Mutex close_mutex_{index::LockRank::kClose};
   bool close_done_ ABSL_GUARDED_BY(close_mutex_) = false;
 };
 

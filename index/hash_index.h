@@ -305,9 +305,10 @@ class HashIndex final {
     uint32_t table_count = 0;
     // Stored by the lock's holder. Release at its end, for AwaitChanges().
     std::atomic<bool> is_locked = false;
-    Mutex mutex;
+    Mutex mutex{LockRank::kShard};
     // Held while the shard is loaded, perhaps with its lock.
-    mutable Mutex pending_mutex;
+    mutable Mutex pending_mutex ABSL_ACQUIRED_AFTER(mutex){
+        LockRank::kShardLoad};
   };
 
   // Hash bits: 48 to 63 shard, 27 to 47 tag, 0 to 5 bucket.

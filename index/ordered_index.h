@@ -77,7 +77,7 @@ class OrderedIndex final {
   static constexpr size_t kFanout = 64;
 
   struct Leaf {
-    mutable Mutex mutex;
+    mutable Mutex mutex{LockRank::kOrderedLeaf};
     bool is_dead ABSL_GUARDED_BY(mutex) = false;
     OrderedLeaf keys ABSL_GUARDED_BY(mutex);
   };
@@ -161,7 +161,7 @@ class OrderedIndex final {
 
   // Who builds nodes anew. Taken with a leaf's lock held, never the other way
   // round.
-  Mutex structure_mutex_;
+  Mutex structure_mutex_{LockRank::kOrderedStructure};
 
   // Release, so that who follows it sees the nodes and leaves as they were
   // built.

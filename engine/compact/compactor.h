@@ -110,7 +110,7 @@ class Compactor final {
   const Core& parts_;
 
   // Held during a compaction, I/O included; taken with no other lock held.
-  index::Mutex mutex_;
+  index::Mutex mutex_{index::LockRank::kCompactor};
   bool is_stopped_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status damage_ ABSL_GUARDED_BY(mutex_);
   std::deque<Retired> retired_ ABSL_GUARDED_BY(mutex_);  // oldest first

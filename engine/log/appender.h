@@ -241,7 +241,7 @@ class Appender {
 
   const ManifestStore& manifest_;
 
-  index::Mutex mutex_;
+  index::Mutex mutex_{index::LockRank::kAppender};
   std::shared_ptr<LogFile> active_ ABSL_GUARDED_BY(mutex_);
   std::deque<std::shared_ptr<LogFile>> prepared_ ABSL_GUARDED_BY(mutex_);
   std::deque<std::shared_ptr<LogFile>> rolled_ ABSL_GUARDED_BY(mutex_);

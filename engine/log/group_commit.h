@@ -60,7 +60,7 @@ class GroupCommit {
   ManifestStore* const manifest_;
   Poison* const poison_;
 
-  index::Mutex mutex_;
+  index::Mutex mutex_{index::LockRank::kGroupCommit};
   index::CondVar sync_ended_;
   bool sync_under_way_ ABSL_GUARDED_BY(mutex_) = false;
   // Callers that a sync has covered, in all; and of the last sync, how many

@@ -100,7 +100,7 @@ class ManifestStore {
   Directory* const directory_;
   Poison* const poison_;
   const format::StoreId store_id_;
-  mutable index::Mutex mutex_;
+  mutable index::Mutex mutex_{index::LockRank::kManifest};
   format::Manifest current_ ABSL_GUARDED_BY(mutex_);
   size_t newest_copy_ ABSL_GUARDED_BY(mutex_);  // written last
   bool is_confirmed_ ABSL_GUARDED_BY(mutex_);

@@ -29,7 +29,7 @@ class Sealer final {
 
  private:
   const Core& parts_;
-  index::Mutex mutex_;
+  index::Mutex mutex_{index::LockRank::kSeal};
 };
 
 }  // namespace peat::engine

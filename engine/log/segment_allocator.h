@@ -144,7 +144,7 @@ class SegmentAllocator {
 
   // Held while a segment is being prepared, I/O included; taken with no other
   // lock held.
-  index::Mutex mutex_;
+  index::Mutex mutex_{index::LockRank::kSegmentAllocator};
   std::array<uint64_t, 2> reserve_sizes_ ABSL_GUARDED_BY(mutex_) = {};
   const format::StoreId store_id_;
 

@@ -180,7 +180,7 @@ class Views final {
   index::HashIndex* const index_;
   const std::shared_ptr<const Gate> gate_;
 
-  mutable index::Mutex mutex_;
+  mutable index::Mutex mutex_{index::LockRank::kViews};
   Appender* appender_ ABSL_GUARDED_BY(mutex_) = nullptr;
   // Oldest first; those that are closing stay until they are empty.
   std::list<View::Opened> opened_ ABSL_GUARDED_BY(mutex_);

@@ -72,7 +72,7 @@ class IndexImageWriter final {
   Compactor* const compactor_;
 
   // Held while the index is saved, I/O included; before the compactor's.
-  index::Mutex mutex_;
+  index::Mutex mutex_{index::LockRank::kIndexImage};
   CurrentSnapshot current_ ABSL_GUARDED_BY(mutex_);
   uint64_t compactions_before_ ABSL_GUARDED_BY(mutex_) = 0;
   std::atomic<uint64_t> work_before_{0};  // at the last attempt

@@ -110,7 +110,7 @@ class SegmentSet {
 
   // The innermost lock of the engine: nothing is acquired and no I/O is done
   // under it.
-  mutable index::Mutex mutex_;
+  mutable index::Mutex mutex_{index::LockRank::kSegmentSet};
   struct Owner {
     std::shared_ptr<Segment> segment;
     bool is_retired = false;

@@ -42,6 +42,35 @@ TEST(MutexTest, IsFreeAfterRelease) {
   }
 }
 
+#ifndef NDEBUG
+
+TEST(MutexDeathTest, IsTakenInTheOrderOfRanksAlone) {
+  Mutex appender(LockRank::kAppender);
+  Mutex segment_set(LockRank::kSegmentSet);
+  {
+    const MutexLock first(&appender);
+    const MutexLock second(&segment_set);
+  }
+  const MutexLock first(&segment_set);
+  EXPECT_DEATH(const MutexLock second(&appender), "");
+  Mutex other(LockRank::kSegmentSet);
+  EXPECT_DEATH(const MutexLock second(&other), "");
+}
+
+TEST(MutexTest, MayBeTriedInAnyOrder) {
+  Mutex appender(LockRank::kAppender);
+  Mutex leaf;
+  const MutexLock first(&leaf);
+
+  if (appender.TryLock()) {
+    appender.Unlock();
+  } else {
+    ADD_FAILURE() << "it was free";
+  }
+}
+
+#endif
+
 TEST(CondVarTest, WakesTheWaiter) {
   Mutex mutex;
   CondVar changed;
