@@ -179,35 +179,32 @@ void Arena::Provision() {
   Chunk* chunk = nullptr;
   uint32_t begin = 0;
   uint32_t end = 0;
+  bool is_huge = false;
+  bool makes_spare = false;
   {
     const MutexLock lock(&mutex_);
     if (is_provisioning_ || !WantsProvision()) return;
     is_provisioning_ = true;
-    if (chunks_.size() < kSmallPageChunks) {
+    is_huge = chunks_.size() >= kSmallPageChunks;
+    makes_spare = WantsSpare();
+    if (WantsPages()) {
       chunk = chunks_.back();
       begin = chunk->ready_units;
       end = std::min(kChunkUnits, chunk->touched_units + StepUnits());
     }
   }
-  Chunk* spare = nullptr;
-  if (chunk != nullptr) {
-    if (begin < end) {
-      Populate(chunk->unit(begin), (end - begin) * kUnitSize);
-    }
-  } else {
-    spare = MapChunk(/*is_huge=*/true);
-  }
+  if (begin < end) Populate(chunk->unit(begin), (end - begin) * kUnitSize);
+  Chunk* const spare = makes_spare ? MapChunk(is_huge) : nullptr;
   const MutexLock lock(&mutex_);
   is_provisioning_ = false;
-  if (chunk != nullptr) {
-    if (end > chunk->ready_units) {
-      memory_bytes_ += (end - chunk->ready_units) * kUnitSize;
-      chunk->ready_units = end;
-    }
-  } else {
+  if (spare != nullptr) {
     PEAT_CHECK(spare_ == nullptr);
     spare_ = spare;
-    memory_bytes_ += kChunkSize;
+    if (is_huge) memory_bytes_ += kChunkSize;
+  }
+  if (chunk != nullptr && end > chunk->ready_units) {
+    memory_bytes_ += (end - chunk->ready_units) * kUnitSize;
+    chunk->ready_units = end;
   }
   UpdateWantsProvision();
 }
@@ -399,16 +396,22 @@ uint32_t Arena::StepUnits() const {
   return static_cast<uint32_t>(std::max(units / kStepShare, kStepUnitsMin));
 }
 
+bool Arena::WantsSpare() const {
+  if (spare_ != nullptr) return false;
+  return chunks_.size() < kSmallPageChunks
+             ? chunks_.back()->touched_units > kChunkUnits / 2
+             : long_units_ < kChunkUnits / 2;
+}
+
+bool Arena::WantsPages() const {
+  const Chunk& chunk = *chunks_.back();
+  return chunks_.size() < kSmallPageChunks && chunk.ready_units < kChunkUnits &&
+         chunk.ready_units - chunk.touched_units < StepUnits() / 2;
+}
+
 void Arena::UpdateWantsProvision() {
-  bool wants = false;
-  if (chunks_.size() < kSmallPageChunks) {
-    const Chunk& chunk = *chunks_.back();
-    wants = chunk.ready_units < kChunkUnits &&
-            chunk.ready_units - chunk.touched_units < StepUnits() / 2;
-  } else {
-    wants = spare_ == nullptr && long_units_ < kChunkUnits / 2;
-  }
-  wants_provision_.store(wants, std::memory_order_relaxed);
+  wants_provision_.store(WantsSpare() || WantsPages(),
+                         std::memory_order_relaxed);
 }
 
 }  // namespace peat::index

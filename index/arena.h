@@ -10,8 +10,10 @@
 // The cost that matters is the page fault: 3 to 9 us for 4 KiB, 0.5 to 3 ms
 // for 2 MiB. So the first chunks are of small pages, which cost memory only as
 // far as they have been used; from 32 MiB on they are of huge ones. Provision()
-// takes faults ahead, in the background. A writer that finds no huge chunk
-// ready makes one of small pages, so that it never waits for a huge fault.
+// takes faults ahead, in the background, and maps the next chunk before the
+// newest is full, so that writers make no system call with a shard's lock; one
+// that is ahead of the background all the same maps a chunk of small pages,
+// so that it never waits for a huge fault.
 // Once a chunk of small pages is full, Collapse() makes one huge page of them,
 // so that a look at a table need not walk the page tables.
 //
@@ -114,6 +116,10 @@ class Arena final {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // The units of the newest chunk to make ready, if it is of small pages.
   uint32_t StepUnits() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether there is to be another chunk soon, and none is ready.
+  bool WantsSpare() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // Whether pages of the newest chunk are to be made ready.
+  bool WantsPages() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void UpdateWantsProvision() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   Mutex mutex_;

@@ -224,6 +224,13 @@ class HashIndex final {
   // Nobody uses the writer any more.
   void EndSave();
 
+  // For those who change the index, once they hold no lock: whether what they
+  // have handed to the writer waits to be written, and writes a part of it.
+  bool IsSaveBehind() const {
+    return is_save_behind_.load(std::memory_order_relaxed);
+  }
+  void HelpSave() ABSL_LOCKS_EXCLUDED(save_mutex_);
+
   // Whose shards are empty, and are to be loaded when they are first used:
   // load(shard) will call LoadShard(shard). They have so many keys, and their
   // tables so many bytes. Nobody else uses the index meanwhile.
@@ -400,6 +407,12 @@ class HashIndex final {
   mutable Slot nowhere_ = kNowhere.bits();
   std::function<void(int)> load_;      // set before any shard is pending
   SlotWriter* slot_writer_ = nullptr;  // while the index is being saved
+  // The same writer, for HelpSave().
+  Mutex save_mutex_;
+  CondVar helpers_left_;
+  SlotWriter* helped_writer_ ABSL_GUARDED_BY(save_mutex_) = nullptr;
+  uint64_t helper_count_ ABSL_GUARDED_BY(save_mutex_) = 0;
+  std::atomic<bool> is_save_behind_ = false;  // a hint
   // Of directories and side lists.
   std::atomic<uint64_t> other_memory_bytes_ = 0;
   std::array<Shard, kShardCount> shards_;

@@ -24,6 +24,11 @@ bool HashIndex::BeginSave(SlotWriter* writer) {
     }
   }
   slot_writer_ = writer;
+  {
+    const MutexLock lock(&save_mutex_);
+    PEAT_CHECK(helper_count_ == 0);
+    helped_writer_ = writer;
+  }
   for (Shard& shard : shards_) {
     const DirectoryRef directory(
         shard.directory.load(std::memory_order_relaxed));
@@ -45,6 +50,9 @@ void HashIndex::SaveTable(Shard& shard, uint32_t tag) {
   if (entry.width != 0) {
     const format::ByteView slots(table.units(), SlotBytes(table.width()));
     entry.offset = slot_writer_->Append(slots);
+    if (slot_writer_->IsBehind()) [[unlikely]] {
+      is_save_behind_.store(true, std::memory_order_relaxed);
+    }
     entry.checksum = format::Checksum64(slots);
   }
   save.tables.push_back(entry);
@@ -73,6 +81,26 @@ void HashIndex::EndSave() {
     shard.Unlock();
   }
   slot_writer_ = nullptr;
+  const MutexLock lock(&save_mutex_);
+  helped_writer_ = nullptr;
+  is_save_behind_.store(false, std::memory_order_relaxed);
+  while (helper_count_ > 0) helpers_left_.Wait(&save_mutex_);
+}
+
+void HashIndex::HelpSave() {
+  SlotWriter* writer = nullptr;
+  {
+    const MutexLock lock(&save_mutex_);
+    writer = helped_writer_;
+    if (writer == nullptr) return;
+    ++helper_count_;
+  }
+  writer->WriteSome();
+  const MutexLock lock(&save_mutex_);
+  PEAT_CHECK(helper_count_ > 0);
+  is_save_behind_.store(helped_writer_ != nullptr && writer->IsBehind(),
+                        std::memory_order_relaxed);
+  if (--helper_count_ == 0) helpers_left_.SignalAll();
 }
 
 void HashIndex::LoadShard(int shard, const std::vector<ImageTable>& tables,

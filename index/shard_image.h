@@ -77,10 +77,14 @@ class SlotWriter {
   virtual ~SlotWriter() = default;
 
   // Copies a table's slots, and returns where in the file they will lie. Called
-  // with a shard's lock, so it is to be short.
+  // with a shard's lock, so it is to be short, and makes no system call.
   virtual uint64_t Append(format::ByteView slots) = 0;
   // Writes what has gathered. Called without, so it may take its time.
   virtual void WriteOut() = 0;
+  // Whether more has gathered than should be in memory, and writes a part of
+  // it. Called without a lock, too, by those who have appended it.
+  virtual bool IsBehind() const { return false; }
+  virtual void WriteSome() {}
 };
 
 // A shard that is being saved as it was when that began.

@@ -37,6 +37,7 @@ void Compaction::Publish() {
     while (!moves.empty()) {
       const size_t count = std::min(kPublishSize, moves.size());
       PublishSome(shard, moves.first(count));
+      if (parts_.index->IsSaveBehind()) parts_.index->HelpSave();
       moves = moves.subspan(count);
     }
   }

@@ -21,25 +21,18 @@ void SlotFile::ReserveHead(uint64_t size) {
 }
 
 uint64_t SlotFile::Append(format::ByteView bytes) {
-  uint64_t offset = 0;
-  size_t count = 0;
-  {
-    const index::MutexLock lock(&mutex_);
-    std::string& gathered = gathered_.bytes;
-    gathered.resize(
-        format::RoundUp<size_t>(gathered.size(), index::kTableAlignment));
-    offset = gathered_.offset + gathered.size();
-    gathered.append(format::AsString(bytes));
-    for (;;) {
-      const uint64_t room = kPieceSize - gathered_.offset % kPieceSize;
-      if (gathered.size() < room) break;
-      Cut(room);
-    }
-    count = pieces_.size();
-    piece_count_.store(count, std::memory_order_relaxed);
+  const index::MutexLock lock(&mutex_);
+  std::string& gathered = gathered_.bytes;
+  gathered.resize(
+      format::RoundUp<size_t>(gathered.size(), index::kTableAlignment));
+  const uint64_t offset = gathered_.offset + gathered.size();
+  gathered.append(format::AsString(bytes));
+  for (;;) {
+    const uint64_t room = kPieceSize - gathered_.offset % kPieceSize;
+    if (gathered.size() < room) break;
+    Cut(room);
   }
-  if (count > kPiecesMax) [[unlikely]]
-    WriteOne();
+  piece_count_.store(pieces_.size(), std::memory_order_relaxed);
   return offset;
 }
 

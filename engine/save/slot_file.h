@@ -4,7 +4,8 @@
 //
 //   head | slots of tables, images of shards, each at a multiple of 64 bytes
 //
-// Memory: kPiecesMax pieces of kPieceSize.
+// Memory: kPiecesMax pieces of kPieceSize, and one for each thread that appends
+// meanwhile, as long as each of them writes a piece when IsBehind() says so.
 
 #ifndef PEAT_ENGINE_SAVE_SLOT_FILE_H_
 #define PEAT_ENGINE_SAVE_SLOT_FILE_H_
@@ -36,10 +37,13 @@ class SlotFile final : public index::SlotWriter {
   // Before anything is appended.
   void ReserveHead(uint64_t size) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Whether the bytes are written, Finish() says. Any thread. Writes them if
-  // nobody has called WriteOut() for long.
+  // Whether the bytes are written, Finish() says. Any thread.
   uint64_t Append(format::ByteView bytes) override ABSL_LOCKS_EXCLUDED(mutex_);
   void WriteOut() override ABSL_LOCKS_EXCLUDED(mutex_);
+  bool IsBehind() const override {
+    return piece_count_.load(std::memory_order_relaxed) > kPiecesMax;
+  }
+  void WriteSome() override ABSL_LOCKS_EXCLUDED(mutex_) { (void)WriteOne(); }
 
   // Writes the rest and the head, of the size that was reserved at most. The
   // first error of all. Nothing is appended afterwards.

@@ -296,6 +296,9 @@ absl::Status Writer::CheckWritable(Need need) {
 
 absl::Status Writer::Acknowledge(Lsn lsn, uint64_t bytes, bool wake) {
   if (wake) parts_.wake_background();
+  if (parts_.index->IsSaveBehind()) [[unlikely]] {
+    parts_.index->HelpSave();
+  }
   parts_.throttle->Pay(bytes);
   if (parts_.config->sync == SyncPolicy::kEveryWrite) {
     return parts_.syncer->SyncUpTo(lsn);

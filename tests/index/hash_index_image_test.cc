@@ -38,6 +38,8 @@ class SavedIndex final : public SlotWriter {
     return offset;
   }
   void WriteOut() override {}
+  bool IsBehind() const override { return is_behind; }
+  void WriteSome() override { is_behind = false; }
   void End(HashIndex& index) {
     for (int i = 0; i < HashIndex::kShardCount; ++i) {
       HashIndex::SavedShard saved = index.SaveShard(i);
@@ -72,6 +74,7 @@ class SavedIndex final : public SlotWriter {
   const std::string& file() const { return file_; }
 
   std::array<std::string, HashIndex::kShardCount> images;
+  std::atomic<bool> is_behind = false;
 
  private:
   std::mutex mutex_;
@@ -115,6 +118,26 @@ TEST(HashIndexImageTest, WhatWasSavedIsThere) {
     again.Shrink();
     EXPECT_EQ(again.size(), 0U);
   }
+}
+
+// No piece is written with a shard's lock, but by whoever has left it.
+TEST(HashIndexImageTest, ThoseWhoChangeItHelpASaverThatIsBehind) {
+  HashIndex index;
+  for (uint64_t key = 1; key <= 1000; ++key) Put(index, Scatter(key), key);
+  SavedIndex saved;
+  saved.Begin(index);
+  EXPECT_FALSE(index.IsSaveBehind());
+  saved.is_behind = true;
+
+  Put(index, Scatter(1), 1, 1);
+  EXPECT_TRUE(saved.is_behind);
+  EXPECT_TRUE(index.IsSaveBehind());
+  index.HelpSave();
+
+  EXPECT_FALSE(saved.is_behind);
+  EXPECT_FALSE(index.IsSaveBehind());
+  saved.End(index);
+  index.HelpSave();  // there is nothing to help any more
 }
 
 TEST(HashIndexImageTest, WhatIsRefusedIsNotThere) {

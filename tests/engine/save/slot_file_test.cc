@@ -68,14 +68,20 @@ TEST_F(SlotFileTest, HoldsWhatWasAppendedWhereItWasTold) {
   EXPECT_EQ(disk_.ReadFile("d/f")->substr(0, 5), std::string("head\0", 5));
 }
 
-TEST_F(SlotFileTest, GathersNoMoreThanItSaysWhenNobodyWrites) {
+// Whoever appends holds a lock that puts wait for.
+TEST_F(SlotFileTest, WritesNothingWhileItIsAppendedTo) {
   std::map<uint64_t, std::string> all;
   for (size_t i = 0; i < SlotFile::kPiecesMax; ++i) {
     Append('x', SlotFile::kPieceSize, &all);
   }
-  EXPECT_EQ(*file_->Size(), 0U);
+  EXPECT_FALSE(slots_->IsBehind());
   Append('y', SlotFile::kPieceSize, &all);
   Append('z', SlotFile::kPieceSize, &all);
+  EXPECT_TRUE(slots_->IsBehind());
+  EXPECT_EQ(disk_.call_count(SimOp::kWrite), 0U);
+
+  while (slots_->IsBehind()) slots_->WriteSome();
+
   EXPECT_GE(*file_->Size(), SlotFile::kPieceSize);
   slots_->WriteOut();
   EXPECT_GE(*file_->Size(), SlotFile::kPiecesMax * SlotFile::kPieceSize);
