@@ -1,7 +1,6 @@
 #include "engine/log/group_commit.h"
 
 #include <algorithm>
-#include <thread>
 
 #include "engine/segment/seeded_bug.h"
 #include "format/check.h"
@@ -28,15 +27,16 @@ absl::Status GroupCommit::SyncUpTo(Lsn lsn) {
   while (lsn > durable_lsn()) {
     if (poison_->is_set()) return poison_->status();
     if (sync_under_way_) {
+      if (arrival_count_.load(std::memory_order_relaxed) >= awaited_count_) {
+        arrived_.Signal();
+      }
       sync_ended_.Wait(&mutex_);
       continue;
     }
     sync_under_way_ = true;
     const uint64_t covered_before = covered_count_;
-    const uint64_t expected = covered_before + last_group_size_;
-    const std::chrono::nanoseconds at_most = last_duration_;
+    AwaitArrivals(covered_before + last_group_size_);
     mutex_.Unlock();
-    AwaitArrivals(expected, at_most);
     const auto begin = std::chrono::steady_clock::now();
     const uint64_t covered = arrival_count_.load(std::memory_order_relaxed);
     const absl::StatusOr<Lsn> synced = Sync();
@@ -57,14 +57,16 @@ absl::Status GroupCommit::SyncUpTo(Lsn lsn) {
   return absl::OkStatus();
 }
 
-void GroupCommit::AwaitArrivals(uint64_t expected,
-                                std::chrono::nanoseconds at_most) {
-  if (arrival_count_.load(std::memory_order_relaxed) >= expected) return;
-  const auto deadline = std::chrono::steady_clock::now() + at_most;
-  while (arrival_count_.load(std::memory_order_relaxed) < expected &&
-         std::chrono::steady_clock::now() < deadline) {
-    std::this_thread::yield();
+void GroupCommit::AwaitArrivals(uint64_t expected) {
+  PEAT_CHECK(sync_under_way_);
+  const auto deadline = std::chrono::steady_clock::now() + last_duration_;
+  awaited_count_ = expected;
+  while (arrival_count_.load(std::memory_order_relaxed) < expected) {
+    const auto left = deadline - std::chrono::steady_clock::now();
+    if (left <= left.zero()) break;
+    (void)arrived_.WaitFor(&mutex_, left);
   }
+  awaited_count_ = UINT64_MAX;
 }
 
 absl::StatusOr<Lsn> GroupCommit::Sync() {
@@ -89,6 +91,7 @@ absl::StatusOr<Lsn> GroupCommit::Sync() {
     }
   }
   if (!status.ok()) return poison_->Set(status);
+  PEAT_CHECK(sample.end.last_lsn >= durable_lsn());
   PEAT_RETURN_IF_ERROR(RecordForget(sample));
   sync_count_.fetch_add(1, std::memory_order_relaxed);
   appender_->SetDurable(sample.end);

@@ -51,9 +51,9 @@ class GroupCommit {
   absl::StatusOr<format::Lsn> Sync();
   // After a sync of `sample`.
   absl::Status RecordForget(const Appender::Sample& sample);
-  // Waits until `expected` callers have come in all, but no longer than
-  // `at_most`.
-  void AwaitArrivals(uint64_t expected, std::chrono::nanoseconds at_most);
+  // Of the leader, before its sync: waits until `expected` callers have come in
+  // all, but no longer than the last sync took.
+  void AwaitArrivals(uint64_t expected) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   Directory* const directory_;
   Appender* const appender_;
@@ -62,6 +62,7 @@ class GroupCommit {
 
   index::Mutex mutex_{index::LockRank::kGroupCommit};
   index::CondVar sync_ended_;
+  index::CondVar arrived_;  // as many callers as the leader waits for
   bool sync_under_way_ ABSL_GUARDED_BY(mutex_) = false;
   // Callers that a sync has covered, in all; and of the last sync, how many
   // came from the sync before it until its end, and how long it took. A leader
@@ -69,6 +70,8 @@ class GroupCommit {
   uint64_t covered_count_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t last_group_size_ ABSL_GUARDED_BY(mutex_) = 0;
   std::chrono::nanoseconds last_duration_ ABSL_GUARDED_BY(mutex_){0};
+  // What the leader waits for; without one that waits, more than there are.
+  uint64_t awaited_count_ ABSL_GUARDED_BY(mutex_) = UINT64_MAX;
 
   // Callers that have come to wait, in all. Relaxed: how long a leader waits
   // depends on it and nothing else.
