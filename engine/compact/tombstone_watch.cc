@@ -93,11 +93,17 @@ void TombstoneWatch::Update(Directory& directory,
       break;
     }
     scanned_bytes += one.entry.end;
+    absl::StatusOr<std::vector<Tombstone>> found =
+        SampleOf(directory, store_id, one);
+    // What could not be read for another reason is tried again next time.
+    if (!found.ok() && !absl::IsDataLoss(found.status())) {
+      is_complete_ = false;
+      continue;
+    }
     Sample& sample = samples_[one.entry.id];
     // Damage is for the compaction of the segment to meet: it looks as if
     // nothing had to stay.
-    sample.blocked =
-        SampleOf(directory, store_id, one).value_or(std::vector<Tombstone>());
+    if (found.ok()) sample.blocked = *std::move(found);
     sample.size = std::max<size_t>(sample.blocked.size(), 1);
   }
   FindBlockersOfAll(directory, store_id, sealed);

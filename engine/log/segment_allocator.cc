@@ -134,10 +134,12 @@ absl::StatusOr<SegmentAllocator::Acquired>
 SegmentAllocator::AcquireForCompaction(const std::string& name,
                                        uint64_t capacity) {
   absl::StatusOr<std::unique_ptr<File>> file = parts_.directory->Create(name);
-  PEAT_RETURN_IF_ERROR(file.status());
-  const absl::Status status = (*file)->Allocate(capacity);
-  if (status.ok()) return Acquired{*std::move(file), capacity};
-  (void)parts_.directory->Unlink(name);  // an orphan is removed at open
+  absl::Status status = file.status();
+  if (status.ok()) {
+    status = (*file)->Allocate(capacity);
+    if (status.ok()) return Acquired{*std::move(file), capacity};
+    (void)parts_.directory->Unlink(name);  // an orphan is removed at open
+  }
   if (!absl::IsResourceExhausted(status)) return status;
   index::MutexLock lock(&mutex_);
   if (reserve_sizes_[kCompactionReserve] < capacity) return status;

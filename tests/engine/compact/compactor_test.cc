@@ -258,6 +258,25 @@ TEST_P(CompactorTest, WorksOnAFullDiskAndLetsWritesResume) {
   EXPECT_EQ(TheStats().key_count, 201U);
 }
 
+// For want of an inode, say; the reserve has one already.
+TEST_P(CompactorTest, TakesTheReserveWhenNoFileCanBeCreated) {
+  Fill(0, 200);
+  Fill(0, 200, 'w');
+  Erase(10, 200);
+  Fill(500, 563);
+  Seal();
+  disk_.FailNth({.op = SimOp::kCreate,
+                 .status = absl::ResourceExhaustedError("no inode"),
+                 .forever = true,
+                 .name_part = ".seg"});
+
+  ASSERT_OK(engine_->Compact());
+
+  EXPECT_EQ(TheStats().compaction_count, 1U);
+  EXPECT_FALSE(TheStats().reserve_complete);
+  for (int i = 0; i < 10; ++i) ASSERT_EQ(Get(i), 'w');
+}
+
 TEST_P(CompactorTest, AFailureLeavesNothingBehind) {
   Fill(0, 200);
   Fill(0, 190, 'w');

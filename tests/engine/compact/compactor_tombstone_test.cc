@@ -55,6 +55,28 @@ TEST_P(CompactorTombstoneTest, AColdSurvivorDoesNotPinTombstones) {
   EXPECT_GT(FileCount(".hint"), 0U);
 }
 
+// What shadows something was taken for idle from then on.
+TEST_P(CompactorTombstoneTest, SamplesAgainWhatCouldNotBeReadForAMoment) {
+  if (GetParam() == ReadMethod::kMapped) GTEST_SKIP() << "it is not read";
+  Fill(0, 63);
+  Fill(500, 563);
+  Erase(0, 60);
+  Fill(600, 720);
+  Seal();
+  disk_.FailNth({.op = testing::SimOp::kOpen,
+                 .status = absl::ResourceExhaustedError("no handle"),
+                 .forever = true,
+                 .name_part = ".seg"});
+  (void)engine_->RunCompaction();
+  EXPECT_EQ(engine_->segments().Sum().idle_bytes, 0U);
+
+  disk_.ClearFaults();
+  ASSERT_OK(engine_->RunCompaction());
+
+  EXPECT_EQ(TheStats().tombstone_bytes, 60U * 32);
+  EXPECT_LE(engine_->segments().Sum().idle_bytes, 2U * 32);
+}
+
 // A window over keys that come and go; one of a hundred stays for ever.
 TEST_P(CompactorTombstoneTest, KeepsTombstonesOfAWindowFew) {
   constexpr int kWindow = 12'000;
