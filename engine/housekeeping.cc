@@ -89,6 +89,7 @@ void Housekeeping::TouchAhead(const Appender::Progress& progress,
 
 void Housekeeping::TouchUpTo(const LogFile& file, uint64_t from, uint64_t to) {
   PEAT_DCHECK(from < to);
+  PEAT_DCHECK(to <= file.segment->identity().capacity);
   file.mapping->Touch(from, to - from);
 }
 
@@ -122,6 +123,8 @@ void Housekeeping::RunSync() {
 }
 
 void Housekeeping::StartWriteback(LogFile& log, uint64_t end) {
+  PEAT_DCHECK(log.file != nullptr);
+  PEAT_DCHECK(end <= log.segment->identity().capacity);
   if (end <= log.writeback_end) return;
   const uint64_t size = end - log.writeback_end;
   log.mapping->Unload(log.writeback_end, size);

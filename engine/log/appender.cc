@@ -51,7 +51,10 @@ Appender::Appender(const LogEnd& end, const ManifestStore* manifest)
       last_lsn_(end.last_lsn) {}
 
 void Appender::AddPrepared(std::shared_ptr<LogFile> file) {
+  PEAT_CHECK(file->segment != nullptr);
+  PEAT_CHECK(file->mapping != nullptr);
   PEAT_CHECK(file->end == format::kSegmentHeaderSize);
+  PEAT_CHECK(file->first_lsn == 0);
   index::MutexLock lock(&mutex_);
   prepared_.push_back(std::move(file));
 }
@@ -116,6 +119,7 @@ bool Appender::HasPrepared(uint64_t size) {
 // Makes a prepared segment the active one. Its first record, written here, is
 // the link to where the log ends now.
 void Appender::Roll(size_t prepared_index) {
+  PEAT_CHECK(prepared_index < prepared_.size());
   if (active_ != nullptr) {
     active_->segment->set_end(active_->end);
     rolled_.push_back(std::move(active_));
@@ -134,6 +138,8 @@ void Appender::Roll(size_t prepared_index) {
 }
 
 void Appender::WriteMark() {
+  PEAT_CHECK(pending_mark_.has_value());
+  PEAT_CHECK(pending_mark_->last_lsn <= end_.last_lsn);
   const std::string mark = format::EncodeMark(
       {.segment = pending_mark_->segment, .end = pending_mark_->end});
   Write(StructuralHeader(RecordKind::kMark, pending_mark_->last_lsn, mark),
@@ -145,6 +151,7 @@ uint64_t Appender::Write(const RecordHeader& header, uint64_t payload_hash,
                          std::string_view key, std::string_view value) {
   LogFile& log = *active_;
   const uint64_t offset = log.end;
+  PEAT_DCHECK(offset % format::kRecordAlignment == 0);
   const SegmentIdentity& identity = log.segment->identity();
   PEAT_CHECK(RecordSize(header) <= identity.capacity - offset);
   std::array<std::byte, format::kRecordHeaderSize> bytes = {};
@@ -166,6 +173,9 @@ uint64_t Appender::Write(const RecordHeader& header, uint64_t payload_hash,
 
 Location Appender::WriteUnitRecord(const AppendRecord& record,
                                    uint8_t extra_flags) {
+  PEAT_CHECK(record.value.size() <= format::kValueSizeMax);
+  PEAT_CHECK(record.key.size() <= format::kKeySizeMax);
+  PEAT_DCHECK(TakesLsn(record.kind));
   const Lsn lsn = end_.last_lsn + 1;
   const RecordHeader header{
       .lsn = lsn,
@@ -179,12 +189,15 @@ Location Appender::WriteUnitRecord(const AppendRecord& record,
   if (record.kind == RecordKind::kForget) [[unlikely]] {
     last_forget_lsn_ = lsn;
   }
+  PEAT_DCHECK(active_->last_lsn < lsn);
   active_->last_lsn = lsn;
   if (active_->first_lsn == 0) active_->first_lsn = lsn;
   return Location(active_->segment->number(), offset);
 }
 
 void Appender::CountLive(const AppendRecord& record) {
+  PEAT_DCHECK(record.superseded != nullptr || record.superseded_size == 0);
+  PEAT_DCHECK(record.value_file_size == 0 || record.value_file != 0);
   if (record.superseded != nullptr) {
     Segment& old = *record.superseded;
     old.counter().RemoveUnderLock({.live_bytes = record.superseded_size});
@@ -324,6 +337,8 @@ Appender::Sample Appender::TakeSample() {
 
 void Appender::SetDurable(const LogEnd& end) {
   index::MutexLock lock(&mutex_);
+  PEAT_CHECK(end.last_lsn >= durable_lsn_);
+  PEAT_CHECK(end.last_lsn <= end_.last_lsn);
   durable_bytes_ = sampled_bytes_;
   pending_mark_ = end;
   durable_lsn_ = end.last_lsn;
@@ -345,6 +360,7 @@ std::vector<std::shared_ptr<LogFile>> Appender::SyncedRolled() {
 void Appender::ReleaseRolled(size_t count) {
   index::MutexLock lock(&mutex_);
   PEAT_CHECK(count <= rolled_.size());
+  PEAT_CHECK(count == 0 || rolled_[count - 1]->synced);
   rolled_.erase(rolled_.begin(),
                 rolled_.begin() + static_cast<std::ptrdiff_t>(count));
 }
@@ -397,6 +413,9 @@ Appender::Progress Appender::TakeProgress() {
 void Appender::MoveLive(std::span<const LiveMove> moves) {
   index::MutexLock lock(&mutex_);
   for (const LiveMove& move : moves) {
+    PEAT_DCHECK(move.from != nullptr);
+    PEAT_DCHECK(move.to != nullptr);
+    PEAT_DCHECK(move.from != move.to);
     move.from->counter().RemoveUnderLock({.live_bytes = move.bytes});
     move.to->counter().AddUnderLock({.live_bytes = move.bytes});
     const SegmentUsage values{.live_value_bytes = move.value_file_bytes};

@@ -121,6 +121,7 @@ bool Views::MoveSome(std::list<View::Opened>::iterator closing) {
   // Destroyed once the lock is released.
   View::Opened dropped;
   index::MutexLock lock(&mutex_);
+  PEAT_CHECK(closing->reference_count == 0);
   SavedMap& saved = closing->saved;
   // The next older view, if it needs any of this. Another that is closing, too,
   // will hand on what it gets.
@@ -132,7 +133,9 @@ bool Views::MoveSome(std::list<View::Opened>::iterator closing) {
     opened_.erase(closing);
     return false;
   }
+  PEAT_DCHECK(older->lsn <= closing->lsn);
   for (size_t i = 0; i < kMovedAtOnce && !saved.empty(); ++i) {
+    PEAT_DCHECK(saved.begin()->second.lsn <= closing->lsn);
     auto node = saved.extract(saved.begin());
     closing->saved_bytes -= node.key().size();
     if (node.mapped().lsn <= older->lsn) {

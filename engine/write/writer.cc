@@ -53,6 +53,7 @@ absl::Status Writer::Apply(Operation operation, std::string_view key,
     } else if (!HasBug(Bug::kDecidedOnce) || !has_decided) {
       status = decide(seen, &writes);
     }
+    PEAT_DCHECK(!writes || ruling == Ruling::kProceed);
     if (!writes || !status.ok()) {
       // What was seen counts only if it was not half of a batch.
       if (parts_.index->BatchVersionIs(shard, version)) return status;
@@ -176,6 +177,8 @@ absl::StatusOr<ForgetReceipt> Writer::Forget(std::string_view key,
 }
 
 void Writer::Supersede(const Seen& seen, AppendRecord* record) const {
+  PEAT_DCHECK(seen.has_record);
+  PEAT_DCHECK(record->superseded == nullptr);
   record->superseded = &parts_.segments->At(seen.position.location.segment());
   record->superseded_lsn = seen.record.header.lsn;
   record->superseded_size =
@@ -202,6 +205,7 @@ absl::Status Writer::Look(uint64_t hash, std::string_view key,
     }
     return Verdict::kMatch;
   });
+  PEAT_DCHECK((seen->position.verdict == Verdict::kStop) == !status.ok());
   seen->has_record = seen->position.verdict == Verdict::kMatch;
   if (seen->has_record) seen->state = StateAfter(seen->record.header.kind);
   return status;
@@ -210,6 +214,8 @@ absl::Status Writer::Look(uint64_t hash, std::string_view key,
 Writer::Attempt Writer::TryAppend(uint64_t hash, const Seen& seen,
                                   const AppendRecord& record,
                                   Appended* appended, bool* wake) {
+  PEAT_DCHECK(record.is_current);
+  PEAT_DCHECK(seen.has_record == (record.superseded != nullptr));
   const HashIndex::ShardLock lock(*parts_.index, HashIndex::ShardOf(hash));
   if (!parts_.index->IsCurrent(hash, seen.position)) return Attempt::kChanged;
   if (HasBug(Bug::kIndexBeforeAppend) && seen.has_record &&
@@ -233,6 +239,8 @@ Writer::Attempt Writer::TryAppend(uint64_t hash, const Seen& seen,
 }
 
 void Writer::CountMasks(const Seen& seen, KeyState after, Location to) const {
+  PEAT_DCHECK(!to.is_none());
+  PEAT_DCHECK(seen.has_record || seen.state == KeyState::kAbsent);
   const auto is_masked = [](KeyState state) {
     return state == KeyState::kDisabled || state == KeyState::kForgotten;
   };
@@ -251,6 +259,8 @@ void Writer::CountMasks(const Seen& seen, KeyState after, Location to) const {
 void Writer::PointTo(uint64_t hash, const HashIndex::Position& position,
                      const AppendRecord& record, const Appended& appended,
                      const View* own_view) {
+  PEAT_DCHECK(!appended.location.is_none());
+  PEAT_DCHECK(appended.lsn > 0);
   const bool is_new = position.verdict != Verdict::kMatch;
   if (!is_new && record.superseded_lsn <= appended.newest_view) [[unlikely]] {
     parts_.views->Save(
@@ -282,6 +292,7 @@ void Writer::PointTo(uint64_t hash, const HashIndex::Position& position,
 
 void Writer::MarkStale(Segment* segment, Location location) {
   if (HasBug(Bug::kStaleUnmarked)) return;
+  PEAT_DCHECK(parts_.ordered != nullptr);
   if (segment == nullptr) segment = &parts_.segments->At(location.segment());
   segment->stale().Add(location.offset());
 }
@@ -295,6 +306,7 @@ absl::Status Writer::CheckWritable(Need need) {
 }
 
 absl::Status Writer::Acknowledge(Lsn lsn, uint64_t bytes, bool wake) {
+  PEAT_DCHECK(lsn <= parts_.appender->last_lsn());
   if (wake) parts_.wake_background();
   if (parts_.index->IsSaveBehind()) [[unlikely]] {
     parts_.index->HelpSave();
