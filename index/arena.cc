@@ -321,7 +321,7 @@ void Arena::FreeLocked(std::byte* units, uint32_t unit_count) {
 }
 
 void Arena::Reclaim() {
-  const uint64_t oldest = OldestEpoch();
+  const uint64_t oldest = OldestEpoch(epochs_);
   while (!retired_.empty() && retired_.front().stamp < oldest) {
     const Retired& retired = retired_.front();
     FreeLocked(retired.units, retired.unit_count);

@@ -31,6 +31,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "index/epoch.h"
 #include "index/mutex.h"
 
 namespace peat::index {
@@ -40,7 +41,9 @@ class Arena final {
   static constexpr size_t kUnitSize = 1024;
   static constexpr uint32_t kUnitCountMax = 12;  // of one allocation
 
-  Arena() = default;
+  // What is retired waits for the guards of `epochs`, which must outlive this;
+  // null: for all.
+  explicit Arena(const EpochDomain* epochs = nullptr) : epochs_(epochs) {}
   // No reader may be left.
   ~Arena();
   Arena(const Arena&) = delete;
@@ -86,6 +89,8 @@ class Arena final {
   }
 
  private:
+  const EpochDomain* const epochs_;
+
   struct FreeRun;
   struct Chunk;
   struct Retired {

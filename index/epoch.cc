@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <deque>
 #include <memory>
-#include <mutex>
 #include <thread>
 #include <utility>
 
@@ -24,6 +24,38 @@ constinit std::atomic<bool> readers_must_fence = true;
 
 }  // namespace epoch_internal
 
+// What Retire() and its kin do with a domain. The fork handlers are those of
+// what is retired without one: it is used on both sides of a fork.
+class EpochRetirement final {
+ public:
+  explicit EpochRetirement(EpochDomain* domain);
+
+  void Retire(std::function<void()> reclaim);
+  void Reclaim();
+  void Drain();
+
+  static void BeforeFork(EpochDomain* domain) ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    domain->mutex_.Lock();
+  }
+  static void AfterForkInParent(EpochDomain* domain)
+      ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    domain->mutex_.Unlock();
+  }
+  static void AfterForkInChild(EpochDomain* domain)
+      ABSL_NO_THREAD_SAFETY_ANALYSIS;
+
+ private:
+  using List = std::deque<EpochDomain::Retired>;
+
+  // Takes what may run off the list.
+  List TakeReclaimable() ABSL_EXCLUSIVE_LOCKS_REQUIRED(domain_->mutex_);
+  // Runs them outside the lock, since they may retire more.
+  void Run(const List& reclaimable);
+
+  const EpochDomain* const waits_for_;  // null: every guard
+  EpochDomain* const domain_;
+};
+
 namespace {
 
 using epoch_internal::current_epoch;
@@ -33,19 +65,13 @@ using epoch_internal::ThreadSlot;
 // Retire() looks for what it can run each time this many more wait.
 constexpr size_t kReclaimBatch = 32;
 
-struct Retired {
-  uint64_t stamp;
-  std::function<void()> reclaim;
-};
+// Attempts of DrainRetired() that follow each other at once.
+constexpr int kDrainYields = 1000;
 
 // What the process shares. Never destroyed: threads may end after main() does.
 struct Registry {
   std::atomic<ThreadSlot*> slots = nullptr;  // slots are added, never removed
-  Mutex mutex;
-  std::deque<Retired> retired ABSL_GUARDED_BY(mutex);
-  // Functions that some thread has taken off the list and is running.
-  uint64_t running_count ABSL_GUARDED_BY(mutex) = 0;
-  CondVar ran;
+  EpochDomain everything;                    // what is retired without a domain
 };
 
 void BeforeFork();
@@ -70,14 +96,14 @@ Registry& TheRegistry() {
   return *kRegistry;
 }
 
-void BeforeFork() ABSL_NO_THREAD_SAFETY_ANALYSIS { TheRegistry().mutex.Lock(); }
+void BeforeFork() { EpochRetirement::BeforeFork(&TheRegistry().everything); }
 
-void AfterForkInParent() ABSL_NO_THREAD_SAFETY_ANALYSIS {
-  TheRegistry().mutex.Unlock();
+void AfterForkInParent() {
+  EpochRetirement::AfterForkInParent(&TheRegistry().everything);
 }
 
 // The child has one thread, and no business with what the parent retired.
-void AfterForkInChild() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+void AfterForkInChild() {
   Registry& registry = TheRegistry();
   readers_must_fence.store(!RegisterForMembarrier());
   ThreadSlot* slot = registry.slots.load();
@@ -87,13 +113,7 @@ void AfterForkInChild() ABSL_NO_THREAD_SAFETY_ANALYSIS {
     slot->guard_count = 0;
     slot->is_taken.store(false);
   }
-  // Left where they are, so that what they own is not destroyed either.
-  (void)std::make_unique<std::deque<Retired>>(std::move(registry.retired))
-      .release();
-  // NOLINTNEXTLINE(clang-analyzer-cplusplus.NewDeleteLeaks): on purpose
-  registry.retired.clear();
-  registry.running_count = 0;
-  registry.mutex.Unlock();
+  EpochRetirement::AfterForkInChild(&registry.everything);
 }
 
 // Returns the slot of a thread when the thread ends.
@@ -124,31 +144,89 @@ ThreadSlot* TakeSlot(Registry& registry) {
   return slot;
 }
 
-// Takes what may run off the list.
-std::deque<Retired> TakeReclaimable(Registry& registry)
-    ABSL_EXCLUSIVE_LOCKS_REQUIRED(registry.mutex) {
-  std::deque<Retired> reclaimable;
-  if (registry.retired.empty()) return reclaimable;
-  const uint64_t oldest = OldestEpoch();
-  while (!registry.retired.empty() && registry.retired.front().stamp < oldest) {
-    reclaimable.push_back(std::move(registry.retired.front()));
-    registry.retired.pop_front();
+}  // namespace
+
+EpochRetirement::EpochRetirement(EpochDomain* domain)
+    : waits_for_(domain),
+      domain_(domain != nullptr ? domain : &TheRegistry().everything) {}
+
+void EpochRetirement::AfterForkInChild(EpochDomain* domain) {
+  // Left where they are, so that what they own is not destroyed either.
+  (void)std::make_unique<List>(std::move(domain->retired_)).release();
+  // NOLINTNEXTLINE(clang-analyzer-cplusplus.NewDeleteLeaks): on purpose
+  domain->retired_.clear();
+  domain->running_count_ = 0;
+  domain->mutex_.Unlock();
+}
+
+EpochRetirement::List EpochRetirement::TakeReclaimable() {
+  List reclaimable;
+  List& retired = domain_->retired_;
+  if (retired.empty()) return reclaimable;
+  const uint64_t oldest = OldestEpoch(waits_for_);
+  while (!retired.empty() && retired.front().stamp < oldest) {
+    reclaimable.push_back(std::move(retired.front()));
+    retired.pop_front();
   }
-  registry.running_count += reclaimable.size();
+  domain_->running_count_ += reclaimable.size();
   return reclaimable;
 }
 
-// Runs them outside the lock, since they may retire more.
-void Run(Registry& registry, const std::deque<Retired>& reclaimable) {
+void EpochRetirement::Run(const List& reclaimable) {
   if (reclaimable.empty()) return;
-  for (const Retired& retired : reclaimable) retired.reclaim();
-  const MutexLock lock(&registry.mutex);
-  PEAT_DCHECK(registry.running_count >= reclaimable.size());
-  registry.running_count -= reclaimable.size();
-  registry.ran.SignalAll();
+  for (const EpochDomain::Retired& retired : reclaimable) retired.reclaim();
+  const MutexLock lock(&domain_->mutex_);
+  PEAT_DCHECK(domain_->running_count_ >= reclaimable.size());
+  domain_->running_count_ -= reclaimable.size();
+  domain_->ran_.SignalAll();
 }
 
-}  // namespace
+void EpochRetirement::Retire(std::function<void()> reclaim) {
+  List reclaimable;
+  {
+    const MutexLock lock(&domain_->mutex_);
+    // Stamped under the lock, so that the list is in the order of stamps.
+    domain_->retired_.push_back(
+        {.stamp = EpochStamp(), .reclaim = std::move(reclaim)});
+    if (domain_->retired_.size() % kReclaimBatch == 0) {
+      reclaimable = TakeReclaimable();
+    }
+  }
+  Run(reclaimable);
+}
+
+void EpochRetirement::Reclaim() {
+  List reclaimable;
+  {
+    const MutexLock lock(&domain_->mutex_);
+    reclaimable = TakeReclaimable();
+  }
+  Run(reclaimable);
+}
+
+void EpochRetirement::Drain() {
+  const uint64_t end = EpochStamp();
+  for (int attempt = 0;; ++attempt) {
+    Reclaim();
+    {
+      const MutexLock lock(&domain_->mutex_);
+      const bool all_taken =
+          domain_->retired_.empty() || domain_->retired_.front().stamp >= end;
+      if (all_taken) {
+        while (domain_->running_count_ != 0) {
+          domain_->ran_.Wait(&domain_->mutex_);
+        }
+        return;
+      }
+    }
+    // A guard may last as long as a disk takes to answer.
+    if (attempt < kDrainYields) {
+      std::this_thread::yield();
+    } else {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+  }
+}
 
 ThreadSlot* epoch_internal::RegisterThread() {
   Registry& registry = TheRegistry();
@@ -159,11 +237,25 @@ ThreadSlot* epoch_internal::RegisterThread() {
   return thread_slot;
 }
 
+void epoch_internal::ProtectEverything(ThreadSlot* slot) {
+  if (slot->domain.load(std::memory_order_relaxed) == nullptr) return;
+  slot->domain.store(nullptr, std::memory_order_release);
+  // Ordered before what the guard reads next, as the entering of the outermost
+  // one is.
+  const uint64_t epoch = slot->entered.load(std::memory_order_relaxed);
+  PEAT_DCHECK(epoch != 0);
+  if (readers_must_fence.load(std::memory_order_relaxed)) {
+    slot->entered.exchange(epoch, std::memory_order_seq_cst);
+  } else {
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+  }
+}
+
 uint64_t EpochStamp() {
   return current_epoch.fetch_add(1, std::memory_order_seq_cst);
 }
 
-uint64_t OldestEpoch() {
+uint64_t OldestEpoch(const EpochDomain* domain) {
   Registry& registry = TheRegistry();
   const uint64_t now = current_epoch.load(std::memory_order_seq_cst);
   const bool must_fence = readers_must_fence.load(std::memory_order_relaxed);
@@ -182,55 +274,28 @@ uint64_t OldestEpoch() {
     const uint64_t entered =
         must_fence ? slot->entered.fetch_add(0, std::memory_order_seq_cst)
                    : slot->entered.load(std::memory_order_acquire);
-    if (entered != 0) oldest = std::min(oldest, entered);
+    if (entered == 0 || entered >= oldest) continue;
+    // Acquire: of a guard that has ended meanwhile, everything has.
+    const EpochDomain* const protects =
+        slot->domain.load(std::memory_order_acquire);
+    const bool concerns =
+        domain == nullptr || protects == nullptr || protects == domain;
+    if (concerns) oldest = entered;
   }
   PEAT_DCHECK(oldest <= now);
   return oldest;
 }
 
-void Retire(std::function<void()> reclaim) {
-  Registry& registry = TheRegistry();
-  std::deque<Retired> reclaimable;
-  {
-    const MutexLock lock(&registry.mutex);
-    // Stamped under the lock, so that the list is in the order of stamps.
-    registry.retired.push_back(
-        {.stamp = EpochStamp(), .reclaim = std::move(reclaim)});
-    if (registry.retired.size() % kReclaimBatch == 0) {
-      reclaimable = TakeReclaimable(registry);
-    }
-  }
-  Run(registry, reclaimable);
+void Retire(EpochDomain* domain, std::function<void()> reclaim) {
+  EpochRetirement(domain).Retire(std::move(reclaim));
 }
 
-void ReclaimRetired() {
-  Registry& registry = TheRegistry();
-  std::deque<Retired> reclaimable;
-  {
-    const MutexLock lock(&registry.mutex);
-    reclaimable = TakeReclaimable(registry);
-  }
-  Run(registry, reclaimable);
-}
+void ReclaimRetired(EpochDomain* domain) { EpochRetirement(domain).Reclaim(); }
 
-void DrainRetired() {
-  Registry& registry = TheRegistry();
+void DrainRetired(EpochDomain* domain) {
   PEAT_CHECK(epoch_internal::thread_slot == nullptr ||
              epoch_internal::thread_slot->guard_count == 0);
-  const uint64_t end = EpochStamp();
-  for (;;) {
-    ReclaimRetired();
-    {
-      const MutexLock lock(&registry.mutex);
-      const bool all_taken =
-          registry.retired.empty() || registry.retired.front().stamp >= end;
-      if (all_taken) {
-        while (registry.running_count != 0) registry.ran.Wait(&registry.mutex);
-        return;
-      }
-    }
-    std::this_thread::yield();
-  }
+  EpochRetirement(domain).Drain();
 }
 
 }  // namespace peat::index

@@ -37,10 +37,10 @@ void Add(std::atomic<uint64_t>* counter, uint64_t difference) {
 
 }  // namespace
 
-HashIndex::HashIndex() {
+HashIndex::HashIndex(EpochDomain* epochs) : epochs_(epochs), arena_(epochs) {
   // The process's first guard registers with the kernel, which takes 10 ms
   // when there are threads: now, not in the first write.
-  const EpochGuard guard;
+  const EpochGuard guard(epochs_);
 }
 
 HashIndex::~HashIndex() {
@@ -238,7 +238,7 @@ void HashIndex::InsertAside(Shard& shard, uint64_t hash, Location location) {
   if (list != nullptr) other_memory_bytes_ -= list->memory_bytes();
   shard.side_list.store(longer.release(), std::memory_order_release);
   if (list != nullptr) {
-    index::Retire([list] { (void)std::unique_ptr<SideList>(list); });
+    index::Retire(epochs_, [list] { (void)std::unique_ptr<SideList>(list); });
   }
 }
 
@@ -294,8 +294,9 @@ void HashIndex::ResizeDirectory(Shard& shard, uint32_t depth) {
   if (old.is_null()) return;
   other_memory_bytes_ -= old.line_count() * sizeof(DirectoryLine);
   DirectoryLine* const old_lines = old.lines();
-  index::Retire(
-      [old_lines] { (void)std::unique_ptr<DirectoryLine[]>(old_lines); });
+  index::Retire(epochs_, [old_lines] {
+    (void)std::unique_ptr<DirectoryLine[]>(old_lines);
+  });
 }
 
 void HashIndex::Publish(Shard& shard, uint32_t tag, TableRef table) {

@@ -88,11 +88,15 @@ class HashIndex final {
     return static_cast<int>(y >> 10);
   }
 
-  HashIndex();
+  // Its readers hold guards of `epochs`, which must outlive this, or guards
+  // that protect everything; null: the latter.
+  explicit HashIndex(EpochDomain* epochs = nullptr);
   // No reader or writer may be left.
   ~HashIndex();
   HashIndex(const HashIndex&) = delete;
   HashIndex& operator=(const HashIndex&) = delete;
+
+  EpochDomain* epochs() const { return epochs_; }
 
   // --- Looking. The caller holds an EpochGuard.
 
@@ -404,6 +408,7 @@ class HashIndex final {
   void ShrinkDirectory(Shard& shard);
   static void ListTable(TableRef table, std::vector<Location>* locations);
 
+  EpochDomain* const epochs_;
   Arena arena_;
   mutable Slot nowhere_ = kNowhere.bits();
   std::function<void(int)> load_;      // set before any shard is pending

@@ -69,7 +69,7 @@ uint64_t OrderedIndex::Node::memory_bytes() const {
 
 // --- The way down.
 
-OrderedIndex::OrderedIndex() {
+OrderedIndex::OrderedIndex(EpochDomain* epochs) : epochs_(epochs) {
   auto node = std::make_unique<Node>();
   node->is_lowest = true;
   node->children.push_back(NewLeaf({}, 0, 0));
@@ -289,7 +289,7 @@ void OrderedIndex::Replace(const Path& path, Replacement replacement,
     root = Own(std::move(node));
   }
   root_.store(static_cast<const Node*>(root), std::memory_order_release);
-  Retire([nodes = std::move(nodes), leaves = std::move(leaves)] {
+  Retire(epochs_, [nodes = std::move(nodes), leaves = std::move(leaves)] {
     for (const Node* node : nodes) (void)std::unique_ptr<const Node>(node);
     for (Leaf* leaf : leaves) (void)std::unique_ptr<Leaf>(leaf);
   });

@@ -50,7 +50,9 @@ struct KeyRange {
 
 class OrderedIndex final {
  public:
-  OrderedIndex();
+  // Its callers hold guards of `epochs`, which must outlive this, or guards
+  // that protect everything; null: the latter.
+  explicit OrderedIndex(EpochDomain* epochs = nullptr);
   // No reader or writer may be left.
   ~OrderedIndex();
   OrderedIndex(const OrderedIndex&) = delete;
@@ -165,6 +167,7 @@ class OrderedIndex final {
 
   // Release, so that who follows it sees the nodes and leaves as they were
   // built.
+  EpochDomain* const epochs_;
   std::atomic<const Node*> root_ = nullptr;
 
   // Sums that nothing is ordered by.

@@ -105,6 +105,105 @@ TEST(EpochTest, LetsWhatRunsRetireMore) {
   EXPECT_EQ(count, 2);
 }
 
+TEST(EpochTest, AGuardHoldsUpNoOtherDomain) {
+  EpochDomain mine;
+  EpochDomain other;
+  bool has_run = false;
+  auto guard = std::make_unique<EpochGuard>(&other);
+
+  Retire(&mine, [&] { has_run = true; });
+  ReclaimRetired(&mine);
+
+  EXPECT_TRUE(has_run);
+  guard.reset();
+}
+
+TEST(EpochTest, ADomainIsDrainedBesideAThreadThatNeverLeavesAnother) {
+  EpochDomain mine;
+  EpochDomain other;
+  std::atomic<bool> is_inside = false;
+  std::atomic<bool> may_leave = false;
+  std::thread stuck([&] {
+    const EpochGuard guard(&other);
+    is_inside = true;
+    while (!may_leave) std::this_thread::yield();
+  });
+  while (!is_inside) std::this_thread::yield();
+  bool has_run = false;
+
+  Retire(&mine, [&] { has_run = true; });
+  DrainRetired(&mine);
+
+  EXPECT_TRUE(has_run);
+  may_leave = true;
+  stuck.join();
+}
+
+TEST(EpochTest, AGuardHoldsUpItsOwnDomain) {
+  EpochDomain mine;
+  bool has_run = false;
+  auto guard = std::make_unique<EpochGuard>(&mine);
+
+  Retire(&mine, [&] { has_run = true; });
+  ReclaimRetired(&mine);
+  EXPECT_FALSE(has_run);
+  guard.reset();
+  ReclaimRetired(&mine);
+
+  EXPECT_TRUE(has_run);
+}
+
+TEST(EpochTest, AGuardWithoutADomainHoldsUpEach) {
+  EpochDomain mine;
+  bool has_run = false;
+  auto guard = std::make_unique<EpochGuard>();
+
+  Retire(&mine, [&] { has_run = true; });
+  ReclaimRetired(&mine);
+  EXPECT_FALSE(has_run);
+  guard.reset();
+  ReclaimRetired(&mine);
+
+  EXPECT_TRUE(has_run);
+}
+
+TEST(EpochTest, WhatIsRetiredWithoutADomainWaitsForTheGuardsOfEach) {
+  EpochDomain mine;
+  bool has_run = false;
+  auto guard = std::make_unique<EpochGuard>(&mine);
+
+  Retire([&] { has_run = true; });
+  ReclaimRetired();
+  EXPECT_FALSE(has_run);
+  guard.reset();
+  ReclaimRetired();
+
+  EXPECT_TRUE(has_run);
+}
+
+// As a call of one store amid a call of another would have it.
+TEST(EpochTest, AGuardInOneOfAnotherDomainProtectsBoth) {
+  EpochDomain domains[2];
+  int run_count = 0;
+  auto outer = std::make_unique<EpochGuard>(&domains[0]);
+  auto inner = std::make_unique<EpochGuard>(&domains[1]);
+  for (EpochDomain& domain : domains) Retire(&domain, [&] { ++run_count; });
+
+  for (EpochDomain& domain : domains) ReclaimRetired(&domain);
+  EXPECT_EQ(run_count, 0);
+  inner.reset();
+  for (EpochDomain& domain : domains) ReclaimRetired(&domain);
+  EXPECT_EQ(run_count, 0);
+  outer.reset();
+  for (EpochDomain& domain : domains) ReclaimRetired(&domain);
+
+  EXPECT_EQ(run_count, 2);
+  const EpochGuard next(&domains[0]);
+  Retire(&domains[1], [&] { ++run_count; });
+  ReclaimRetired(&domains[1]);
+  EXPECT_EQ(run_count, 3);
+}
+
 TEST(EpochTest, ReusesTheSlotsOfThreadsThatEnded) {
   const epoch_internal::ThreadSlot* slot = nullptr;
   std::thread([&] {
