@@ -60,25 +60,28 @@ Engine::Log::Log(Core& core, std::unique_ptr<DirectoryLock> directory_lock,
   core.sealer = &sealer;
   core.references = &references;
   core.throttle = &throttle;
+  core.pins = &pins;
   core.anchors = &anchors;
   core.commit_mutex = &commit_mutex;
   core.wake_background = [this, index = core.index] {
+    housekeeping.NoteWrite();
     if (!supply_task.has_value()) return;
     supply_task->Wake();
     sync_task->Wake();
     if (index->WantsCollapse()) index_task->Wake();
     if (compaction_task.has_value()) compaction_task->Wake();
   };
-  core.flush_later = [this, interval = core.config->sync_interval] {
-    if (sync_task.has_value()) sync_task->WakeAfter(interval);
+  core.flush_later = [this](std::chrono::milliseconds delay) {
+    if (sync_task.has_value()) sync_task->WakeAfter(delay);
   };
 }
 
 void Engine::Log::StartBackground(Engine& engine) {
   if (!engine.config_.background_threads) return;
+  const uint64_t volume = engine.directory_->Volume();
   if (engine.config_.background_snapshots) {
     // What fails is tried again when the next one is due.
-    save_task.emplace([this] { (void)saver.Save(); }, Lane::kLong);
+    save_task.emplace([this] { (void)saver.Save(); }, Lane::kLong, volume);
   }
   index_task.emplace(
       [&engine] {
@@ -91,17 +94,21 @@ void Engine::Log::StartBackground(Engine& engine) {
           engine.index_.Collapse();
         }
       },
-      Lane::kLong);
+      Lane::kLong, volume);
   index_task->Wake();
-  supply_task.emplace([this] { housekeeping.RunSupply(); });
-  sync_task.emplace([this] {
-    housekeeping.RunSync();
-    if (save_task.has_value() && saver.IsDue()) save_task->Wake();
-  });
+  supply_task.emplace([this] { housekeeping.RunSupply(); }, Lane::kShort,
+                      volume);
+  sync_task.emplace(
+      [this] {
+        housekeeping.RunSync();
+        if (save_task.has_value() && saver.IsDue()) save_task->Wake();
+      },
+      Lane::kShort, volume);
   if (engine.ordered_builder_.has_value()) {
     // What fails is told to queries.
-    build_task.emplace([&engine] { (void)engine.ordered_builder_->Build(); },
-                       Lane::kBuild);
+    build_task.emplace(
+        [&engine] { engine.ordered_builder_->state()->BuildOnce(); },
+        Lane::kBuild, volume);
     build_task->Wake();
   }
   if (!engine.config_.background_compaction) return;
@@ -115,7 +122,7 @@ void Engine::Log::StartBackground(Engine& engine) {
         housekeeping.WatchSpace();
         if (!is_able) throttle.Release();
       },
-      Lane::kLong);
+      Lane::kLong, volume);
   compaction_task->Wake();
 }
 
@@ -137,6 +144,7 @@ Engine::Engine(FileSystem& file_system, std::unique_ptr<Directory> directory,
       config_(Effective(config)),
       manifest_(directory_.get(), manifest, &poison_),
       hasher_(MakeHasher(config, manifest.manifest)),
+      index_(epochs_),
       views_(&segments_, &index_, gate_),
       core_{.file_system = &file_system_,
             .directory = directory_.get(),
@@ -166,9 +174,10 @@ absl::Status Engine::Close() {
   closed_.store(true, std::memory_order_seq_cst);
   gate_->Close();
   if (ordered_builder_.has_value()) ordered_builder_->Stop(gate_->WhyNot());
+  if (log_ != nullptr) log_->compactor.StopSoon();
   // Whoever entered before that leaves; whoever enters later turns back.
-  index::Retire([] {});
-  index::DrainRetired();
+  gate_->AwaitLeaving();
+  if (ordered_builder_.has_value()) ordered_builder_->state()->AwaitNobody();
   if (log_ == nullptr) return absl::OkStatus();
   return CloseLog();
 }
@@ -205,14 +214,14 @@ absl::Status Engine::WhyNot() const {
 }
 
 absl::Status Engine::Get(std::string_view key, std::string* value) const {
-  const index::EpochGuard guard;
+  const index::EpochGuard guard(epochs_);
   if (!IsOpen(guard)) [[unlikely]]
     return WhyNot();
   return reader_->Get(key, value);
 }
 
 absl::StatusOr<Pinned> Engine::GetPinned(std::string_view key) const {
-  const index::EpochGuard guard;
+  const index::EpochGuard guard(epochs_);
   if (!IsOpen(guard)) [[unlikely]]
     return WhyNot();
   return reader_->GetPinned(key);
@@ -220,7 +229,7 @@ absl::StatusOr<Pinned> Engine::GetPinned(std::string_view key) const {
 
 absl::Status Engine::MultiGet(std::span<const std::string_view> keys,
                               Reader::Answer answer) const {
-  const index::EpochGuard guard;
+  const index::EpochGuard guard(epochs_);
   if (!IsOpen(guard)) [[unlikely]]
     return WhyNot();
   reader_->MultiGet(keys, answer);
@@ -228,26 +237,26 @@ absl::Status Engine::MultiGet(std::span<const std::string_view> keys,
 }
 
 absl::StatusOr<KeyState> Engine::State(std::string_view key) const {
-  const index::EpochGuard guard;
+  const index::EpochGuard guard(epochs_);
   if (!IsOpen(guard)) [[unlikely]]
     return WhyNot();
   return reader_->State(key);
 }
 
 absl::StatusOr<uint64_t> Engine::ValueSize(std::string_view key) const {
-  const index::EpochGuard guard;
+  const index::EpochGuard guard(epochs_);
   if (!IsOpen(guard)) return WhyNot();
   return reader_->ValueSize(key);
 }
 
 absl::StatusOr<KeyInfo> Engine::Describe(std::string_view key) const {
-  const index::EpochGuard guard;
+  const index::EpochGuard guard(epochs_);
   if (!IsOpen(guard)) return WhyNot();
   return reader_->Describe(key);
 }
 
 absl::Status Engine::Put(std::string_view key, std::string_view value) {
-  const index::EpochGuard guard;
+  const index::EpochGuard guard(epochs_);
   if (!IsWritable(guard)) [[unlikely]]
     return WhyNot();
   return log_->writer.Put(key, value);
@@ -255,7 +264,7 @@ absl::Status Engine::Put(std::string_view key, std::string_view value) {
 
 absl::StatusOr<bool> Engine::PutIfAbsent(std::string_view key,
                                          std::string_view value) {
-  const index::EpochGuard guard;
+  const index::EpochGuard guard(epochs_);
   if (!IsWritable(guard)) [[unlikely]]
     return WhyNot();
   return log_->writer.PutIfAbsent(key, value);
@@ -263,7 +272,7 @@ absl::StatusOr<bool> Engine::PutIfAbsent(std::string_view key,
 
 absl::StatusOr<std::optional<std::string>> Engine::Update(
     std::string_view key, std::string_view value) {
-  const index::EpochGuard guard;
+  const index::EpochGuard guard(epochs_);
   if (!IsWritable(guard)) [[unlikely]]
     return WhyNot();
   return log_->writer.Update(key, value);
@@ -272,34 +281,34 @@ absl::StatusOr<std::optional<std::string>> Engine::Update(
 absl::StatusOr<bool> Engine::CompareAndSet(
     std::string_view key, std::optional<std::string_view> expected,
     std::string_view desired) {
-  const index::EpochGuard guard;
+  const index::EpochGuard guard(epochs_);
   if (!IsWritable(guard)) [[unlikely]]
     return WhyNot();
   return log_->writer.CompareAndSet(key, expected, desired);
 }
 
 absl::StatusOr<bool> Engine::Delete(std::string_view key) {
-  const index::EpochGuard guard;
+  const index::EpochGuard guard(epochs_);
   if (!IsWritable(guard)) [[unlikely]]
     return WhyNot();
   return log_->writer.Delete(key);
 }
 
 absl::Status Engine::Disable(std::string_view key, std::string_view reason) {
-  const index::EpochGuard guard;
+  const index::EpochGuard guard(epochs_);
   if (!IsWritable(guard)) return WhyNot();
   return log_->writer.Disable(key, reason);
 }
 
 absl::Status Engine::Enable(std::string_view key, std::string_view reason) {
-  const index::EpochGuard guard;
+  const index::EpochGuard guard(epochs_);
   if (!IsWritable(guard)) return WhyNot();
   return log_->writer.Enable(key, reason);
 }
 
 absl::StatusOr<ForgetReceipt> Engine::Forget(std::string_view key,
                                              std::string_view reason) {
-  const index::EpochGuard guard;
+  const index::EpochGuard guard(epochs_);
   if (!IsWritable(guard)) return WhyNot();
   return log_->writer.Forget(key, reason);
 }
@@ -307,14 +316,14 @@ absl::StatusOr<ForgetReceipt> Engine::Forget(std::string_view key,
 absl::Status Engine::Write(std::span<const BatchOperation> operations,
                            std::vector<ForgetReceipt>* receipts,
                            const View* own_view) {
-  const index::EpochGuard guard;
+  const index::EpochGuard guard(epochs_);
   if (!IsWritable(guard)) [[unlikely]]
     return WhyNot();
   return log_->writer.Write(operations, receipts, own_view);
 }
 
 absl::StatusOr<std::vector<SegmentSource>> Engine::Sources() const {
-  const index::EpochGuard guard;
+  const index::EpochGuard guard(epochs_);
   if (!IsOpen(guard)) return WhyNot();
   if (log_ != nullptr) log_->appender.UpdateEnd();
   return TakeSources(manifest_, segments_);
@@ -328,38 +337,36 @@ absl::StatusOr<std::unique_ptr<MaskScan>> Engine::ScanMasks(
 
 absl::Status Engine::CopyValue(const format::Record& record,
                                std::string* value) const {
-  const index::EpochGuard guard;
+  const index::EpochGuard guard(epochs_);
   if (!IsOpen(guard)) return WhyNot();
   return reader_->CopyValue(record, value);
 }
 
 absl::Status Engine::Reveal(std::string_view key, std::string* value) const {
-  const index::EpochGuard guard;
+  const index::EpochGuard guard(epochs_);
   if (!IsOpen(guard)) return WhyNot();
   return reader_->Reveal(key, value);
 }
 
 absl::Status Engine::Compact() {
-  {
-    // Not held all along: what a compaction retires waits for older guards.
-    // Close() waits for the compactor instead.
-    const index::EpochGuard guard;
-    if (!IsWritable(guard)) [[unlikely]]
-      return WhyNot();
-  }
+  const LongVisit visit(*gate_);
+  if (!visit.is_inside() || log_ == nullptr) return WhyNot();
   return log_->compactor.CompactAll();
 }
 
 absl::StatusOr<CheckpointResult> Engine::Checkpoint(
     const std::filesystem::path& target) {
-  const index::EpochGuard guard;
-  if (!IsWritable(guard)) return WhyNot();
+  const LongVisit visit(*gate_);
+  if (!visit.is_inside() || log_ == nullptr) return WhyNot();
   PEAT_RETURN_IF_ERROR(poison_.status());
-  return TakeCheckpoint(core_, target, guard);
+  absl::StatusOr<CheckpointResult> result = TakeCheckpoint(core_, target);
+  // For the files that it kept.
+  if (log_->compaction_task.has_value()) log_->compaction_task->Wake();
+  return result;
 }
 
 absl::StatusOr<Lsn> Engine::Flush() {
-  const index::EpochGuard guard;
+  const index::EpochGuard guard(epochs_);
   if (!IsWritable(guard)) [[unlikely]]
     return WhyNot();
   PEAT_RETURN_IF_ERROR(poison_.status());

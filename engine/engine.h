@@ -17,8 +17,9 @@
 //
 // The order of locks: docs/architecture.md.
 //
-// Thread-safe. Every call holds an epoch guard, which is how Close() knows that
-// nobody is inside any more.
+// Thread-safe. Every call holds an epoch guard of the store's domain or is a
+// long visit (gate.h), which is how Close() knows that nobody is inside any
+// more; it waits for no other store's calls.
 
 #ifndef PEAT_ENGINE_ENGINE_H_
 #define PEAT_ENGINE_ENGINE_H_
@@ -40,6 +41,7 @@
 #include "engine/housekeeping.h"
 #include "engine/log/appender.h"
 #include "engine/log/core.h"
+#include "engine/log/file_pins.h"
 #include "engine/log/group_commit.h"
 #include "engine/log/manifest_store.h"
 #include "engine/log/poison.h"
@@ -98,7 +100,7 @@ class Engine {
 
   // OK, or why calls are refused.
   absl::Status CheckOpen() const {
-    const index::EpochGuard guard;
+    const index::EpochGuard guard(epochs_);
     return IsOpen(guard) ? absl::OkStatus() : WhyNot();
   }
 
@@ -181,6 +183,7 @@ class Engine {
     Writer writer;
     Housekeeping housekeeping;
     index::Mutex commit_mutex{index::LockRank::kCommit};
+    FilePins pins;
     ImageAnchors anchors;
     Compactor compactor;
     IndexImageWriter saver;
@@ -248,12 +251,13 @@ class Engine {
   ManifestStore manifest_;
   const index::KeyHasher hasher_;
   SegmentSet segments_{config_.segment_count_max};
-  index::HashIndex index_;
   // Of a store opened despite damage: what an index image says was current as
   // of proven_lsn_; null: there is none that fits.
   std::unique_ptr<index::HashIndex> proven_;
   format::Lsn proven_lsn_ = 0;
   const std::shared_ptr<Gate> gate_ = std::make_shared<Gate>();
+  index::EpochDomain* const epochs_ = gate_->epochs();
+  index::HashIndex index_;
   mutable Views views_;
   // Cursors may outlive the store.
   const std::shared_ptr<MaskCounts> mask_counts_ =

@@ -324,7 +324,7 @@ absl::Status Engine::ReplayInto(const std::vector<ReplaySource>& sources,
 
 absl::Status Engine::BeginOrdered() {
   if (!config_.ordered) return absl::OkStatus();
-  ordered_ = std::make_unique<index::OrderedIndex>();
+  ordered_ = std::make_unique<index::OrderedIndex>(epochs_);
   core_.ordered = ordered_.get();
   ordered_builder_.emplace(core_);
   // Beside a writer whose compaction removes files, only Open() can begin anew.

@@ -22,7 +22,7 @@ QueryParts Engine::PartsForQueries() const {
 }
 
 std::unique_ptr<Snapshot> Engine::OpenSnapshot() const {
-  const index::EpochGuard guard;
+  const index::EpochGuard guard(epochs_);
   if (!IsOpen(guard)) return std::make_unique<Snapshot>(WhyNot());
   return std::make_unique<Snapshot>(PartsForQueries(), &*reader_,
                                     views_.Open());
@@ -31,7 +31,7 @@ std::unique_ptr<Snapshot> Engine::OpenSnapshot() const {
 std::unique_ptr<Cursor> Engine::Scan(Query query) const {
   std::shared_ptr<const View> view;
   {
-    const index::EpochGuard guard;
+    const index::EpochGuard guard(epochs_);
     if (!IsOpen(guard)) return std::make_unique<Cursor>(WhyNot());
     view = views_.Open();
   }

@@ -52,7 +52,7 @@ SegmentStats::Kind PublicKind(format::SegmentKind kind) {
 
 Stats Engine::GetStats() const {
   Stats stats;
-  const index::EpochGuard guard;
+  const index::EpochGuard guard(epochs_);
   stats.open = open_stats_;
   if (!IsOpen(guard)) return stats;
   const Manifest manifest = manifest_.Current();
@@ -78,6 +78,8 @@ Stats Engine::GetStats() const {
     stats.last_lsn = log_->appender.last_lsn();
     stats.durable_lsn = log_->syncer.durable_lsn();
     stats.flush_count = log_->syncer.sync_count();
+    stats.flush_overdue_milliseconds =
+        static_cast<uint64_t>(log_->housekeeping.FlushOverdue().count());
     stats.reserve_complete = log_->supply.reserve_complete();
     stats.spare_bytes = log_->supply.reserve_bytes() + manifest_.disk_bytes();
   }

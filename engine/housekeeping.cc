@@ -58,7 +58,7 @@ void Housekeeping::RunSupply() {
   const uint64_t ahead = std::min(4 * appended, kTouchAheadMax);
   if (ahead >= kTouchAheadMin) TouchAhead(progress, ahead);
   if (parts_.index->WantsProvision()) parts_.index->Provision();
-  index::ReclaimRetired();
+  index::ReclaimRetired(parts_.index->epochs());
   WatchSpace();
   parts_.appender->WakeAfter(std::clamp(std::min(ahead, progress.capacity) / 4,
                                         kLookEveryMin, kLookEveryMax));
@@ -96,14 +96,12 @@ void Housekeeping::TouchUpTo(const LogFile& file, uint64_t from, uint64_t to) {
 void Housekeeping::RunSync() {
   if (parts_.poison->is_set()) return;
   const Appender::Progress progress = parts_.appender->TakeProgress();
-  const bool is_interval = parts_.config->sync == SyncPolicy::kInterval;
-  const bool is_dirty =
-      parts_.appender->last_lsn() > parts_.syncer->durable_lsn();
   const bool is_full =
       progress.unsynced_bytes >= kUnsyncedMax ||
       progress.unsynced_rolled.size() >= SegmentAllocator::kRolledMax / 2;
   for (const std::shared_ptr<LogFile>& log : progress.unsynced_rolled) {
     StartWriteback(*log, log->end);
+    log->mapping->Protect();
   }
   if (progress.active != nullptr) {
     LogFile& active = *progress.active;
@@ -111,14 +109,10 @@ void Housekeeping::RunSync() {
       StartWriteback(active, progress.tail);
     }
   }
-  if (is_full || (is_interval && is_dirty && FlushIsDue())) {
-    // A failure poisons the store, which tells every writer.
-    (void)parts_.syncer->SyncUpTo(parts_.appender->last_lsn());
-    dirty_since_.reset();
-  }
+  // A failure poisons the store, which tells every writer.
+  if (is_full) (void)parts_.syncer->SyncUpTo(parts_.appender->last_lsn());
+  if (parts_.config->sync == SyncPolicy::kInterval) FlushAtIntervals();
   if (parts_.index->WantsShrink()) parts_.index->Shrink();
-  // So that the first write after a flush starts the clock.
-  if (is_interval) parts_.appender->WakeAfter(1);
   (void)parts_.sealer->Seal();  // tried again at the next look
 }
 
@@ -132,14 +126,65 @@ void Housekeeping::StartWriteback(LogFile& log, uint64_t end) {
   log.writeback_end = end;
 }
 
-bool Housekeeping::FlushIsDue() {
-  const std::chrono::steady_clock::time_point now = parts_.config->now();
-  if (!dirty_since_.has_value()) {
-    dirty_since_ = now;
-    parts_.flush_later();
-    return false;
+void Housekeeping::NoteWrite() {
+  if (parts_.config->sync != SyncPolicy::kInterval) return;
+  int64_t clean = kClean;
+  if (dirty_since_.load(std::memory_order_relaxed) != clean) return;
+  const int64_t now = parts_.config->now().time_since_epoch().count();
+  (void)dirty_since_.compare_exchange_strong(clean, now,
+                                             std::memory_order_relaxed);
+}
+
+void Housekeeping::FlushAtIntervals() {
+  using Time = std::chrono::steady_clock::time_point;
+  const auto is_dirty = [this] {
+    return parts_.appender->last_lsn() > parts_.syncer->durable_lsn();
+  };
+  const Time now = parts_.config->now();
+  if (is_dirty()) NoteWrite();
+  const int64_t since = dirty_since_.load(std::memory_order_relaxed);
+  const bool is_due = since != kClean && now - Time(Time::duration(since)) >=
+                                             parts_.config->sync_interval;
+  if (is_due && is_dirty()) {
+    (void)parts_.syncer->SyncUpTo(parts_.appender->last_lsn());
+    if (parts_.poison->is_set()) return;
+    // What has come since then came during the sync.
+    dirty_since_.store(now.time_since_epoch().count(),
+                       std::memory_order_relaxed);
   }
-  return now - *dirty_since_ >= parts_.config->sync_interval;
+  if (!is_dirty()) {
+    // The next write starts the clock, and no other one wakes the background
+    // for it. Set before that is asked for: a write may come in between.
+    dirty_since_.store(kClean, std::memory_order_relaxed);
+    awaited_since_.reset();
+    if (parts_.appender->WakeAtNextUnit(parts_.syncer->durable_lsn())) return;
+    NoteWrite();
+  }
+  const int64_t dirty = dirty_since_.load(std::memory_order_relaxed);
+  if (dirty != kClean) AwaitFlush(Time(Time::duration(dirty)));
+}
+
+void Housekeeping::AwaitFlush(std::chrono::steady_clock::time_point since) {
+  using std::chrono::milliseconds;
+  if (awaited_since_ == since) return;
+  awaited_since_ = since;
+  const auto due = since + parts_.config->sync_interval;
+  const auto left = std::chrono::ceil<milliseconds>(due - parts_.config->now());
+  parts_.flush_later(std::max(left, milliseconds(1)));
+}
+
+std::chrono::milliseconds Housekeeping::FlushOverdue() const {
+  using std::chrono::milliseconds;
+  using Time = std::chrono::steady_clock::time_point;
+  const int64_t since = dirty_since_.load(std::memory_order_relaxed);
+  if (since == kClean ||
+      parts_.appender->last_lsn() <= parts_.syncer->durable_lsn()) {
+    return milliseconds(0);
+  }
+  const auto waited = parts_.config->now() - Time(Time::duration(since));
+  return std::max(
+      std::chrono::floor<milliseconds>(waited - parts_.config->sync_interval),
+      milliseconds(0));
 }
 
 void Housekeeping::WatchSpace() {

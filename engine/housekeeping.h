@@ -15,6 +15,7 @@
 #ifndef PEAT_ENGINE_HOUSEKEEPING_H_
 #define PEAT_ENGINE_HOUSEKEEPING_H_
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -31,6 +32,15 @@ class Housekeeping {
   void RunSupply();
   void RunSync();
 
+  // A writer has wakened the background. Under kInterval the first unit that
+  // is not durable starts the clock, whether or not a worker is free. Cheap;
+  // any thread.
+  void NoteWrite();
+
+  // Under kInterval, by how much the oldest unit that is not durable has
+  // waited longer than the interval. Any thread.
+  std::chrono::milliseconds FlushOverdue() const;
+
   // Tells the throttle how much space is used. Any thread.
   void WatchSpace();
 
@@ -43,8 +53,11 @@ class Housekeeping {
   void TouchAhead(const Appender::Progress& progress, uint64_t ahead);
   // Starts to write what lies below `end` to disk.
   static void StartWriteback(LogFile& log, uint64_t end);
-  // Starts the clock at the first call since a flush.
-  bool FlushIsDue();
+  // Under kInterval: flushes when it is time, and sees to it that the next
+  // flush comes.
+  void FlushAtIntervals();
+  // Asks for RunSync when the flush of what was written at `since` is due.
+  void AwaitFlush(std::chrono::steady_clock::time_point since);
   void TouchUpTo(const LogFile& file, uint64_t from, uint64_t to);
 
   const Core& parts_;
@@ -52,7 +65,13 @@ class Housekeeping {
   Touched touched_;
   uint64_t appended_before_ = 0;
   // Of RunSync.
-  std::optional<std::chrono::steady_clock::time_point> dirty_since_;
+  std::optional<std::chrono::steady_clock::time_point> awaited_since_;
+
+  // When the oldest unit that is not durable was written, in ticks of the
+  // configured clock, or a little later; kClean: there is none. Relaxed: what
+  // depends on it is looked at again.
+  static constexpr int64_t kClean = INT64_MIN;
+  std::atomic<int64_t> dirty_since_{kClean};
 };
 
 }  // namespace peat::engine

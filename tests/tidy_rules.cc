@@ -193,6 +193,8 @@ Findings FindForbiddenCode(const SourceFile& file) {
       {R"re(\b(malloc|calloc|realloc|free)\s*\()re", "naked malloc", true},
       {R"re(\b(throw|try)\b)re", "exceptions", true},
       {R"re(\b(dynamic_cast|typeid)\b)re", "RTTI", true},
+      {R"re(\bEpochGuard\s+\w*[A-Za-z0-9]\s*;)re",
+       "an epoch guard without a domain, which other stores wait for", true},
   };
   // A private constructor's only caller wraps what it makes on the spot.
   static const std::regex kWrapped(

@@ -183,6 +183,7 @@ TEST(TidyTest, FindsForbiddenCode) {
         "absl::Mutex m;", "auto* a = new A();", "p = new int[3];", "delete a;",
         "delete[] a;", "void* p = malloc(3);", "std::free(p);",
         "std::thread t(f);", "std::jthread t;", "throw 1;",
+        "const index::EpochGuard guard;",
         "int n = 1'000; auto* a = new A; char c = 'x';"}) {
     EXPECT_EQ(FindForbiddenCode({"engine/a.cc", code}).size(), 1U) << code;
   }
@@ -193,7 +194,8 @@ TEST(TidyTest, AllowsWhatOnlyLooksForbidden) {
        {"// a new A\nint a;", "const char* s = \"new A\";", "A(A&&) = delete;",
         "/* delete a; */", "#include <new>\n", "std::thread::id id;",
         "std::this_thread::yield();", "int renew = new_size;",
-        "R\"(throw 1;)\"", "std::unique_ptr<A>(new A(b));",
+        "R\"(throw 1;)\"", "const EpochGuard guard(epochs_);",
+        "const EpochGuard guard_;", "std::unique_ptr<A>(new A(b));",
         "std::unique_ptr<A> a(\n    new A(b));"}) {
     EXPECT_THAT(FindForbiddenCode({"engine/a.cc", code}), IsEmpty()) << code;
   }

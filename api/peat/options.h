@@ -103,10 +103,11 @@ struct Options {
   // It is not part of the files: any store opens with or without it. After
   // Open() a thread, which all stores of the process share, makes it from the
   // log, about a second for a million keys; meanwhile everything goes on, but
-  // for queries that need it, which wait (query.h). If a record of the log is
-  // damaged they fail with DataLoss, and nothing else does. A store that is
-  // open to read only has it before Open() returns, which then takes that time
-  // and fails.
+  // for queries that need it, which wait (query.h); the first of them makes it
+  // itself, if that thread has not begun with this store. If a record of the
+  // log is damaged they fail with DataLoss, and nothing else does. A store that
+  // is open to read only has it before Open() returns, which then takes that
+  // time and fails.
   bool ordered = false;
 };
 

@@ -100,6 +100,12 @@ struct Stats {
 
   uint64_t flush_count = 0;  // syncs of the log
 
+  // Under SyncPolicy::kInterval: by how much the oldest write that is not yet
+  // durable has waited longer than sync_interval; 0: none has. Some
+  // milliseconds are what a sync takes; seconds say that the disk does not
+  // answer, while writes to memory go on and no call fails.
+  uint64_t flush_overdue_milliseconds = 0;
+
   // Whether the reserve for a full disk is complete. While it is not, writes
   // that add data fail with ResourceExhausted.
   bool reserve_complete = true;

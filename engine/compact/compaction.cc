@@ -194,7 +194,7 @@ absl::Status Compaction::CopyFrom(uint32_t number) {
 
 absl::Status Compaction::CopyGroup(uint32_t input,
                                    std::span<const Scanned> group) {
-  const index::EpochGuard guard;
+  const index::EpochGuard guard(parts_.index->epochs());
   for (const Scanned& scanned : group) {
     const Record& record = scanned.record;
     switch (FateOf(scanned)) {

@@ -113,7 +113,7 @@ void Compaction::OverwriteSlot(const Move& move, Location to) {
 }
 
 void Compaction::PublishSome(int shard, std::span<const Move> moves) {
-  const index::EpochGuard guard;
+  const index::EpochGuard guard(parts_.index->epochs());
   for (const Move& move : moves) parts_.index->Prefetch(move.hash);
   std::vector<LiveMove> counts(moves.size());
   const HashIndex::ShardLock lock(*parts_.index, shard);

@@ -5,6 +5,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "engine/log/appender.h"
+#include "engine/log/file_pins.h"
 #include "engine/log/log_end.h"
 #include "engine/log/manifest_store.h"
 #include "engine/log/poison.h"
@@ -35,7 +36,8 @@ bool MayBeInput(const ManifestSegment& entry, const Segment& segment,
 }  // namespace
 
 absl::Status Compactor::CheckGoesOn() const {
-  if (is_stopped_) return absl::FailedPreconditionError("the store is closed");
+  if (is_stopped_.load(std::memory_order_acquire))
+    return absl::FailedPreconditionError("the store is closed");
   return parts_.poison->status();
 }
 
@@ -117,8 +119,8 @@ absl::Status Compactor::AtRest(absl::FunctionRef<absl::Status()> work) {
 }
 
 void Compactor::Stop() {
+  StopSoon();
   index::MutexLock lock(&mutex_);
-  is_stopped_ = true;
   Reclaim();
 }
 
@@ -235,18 +237,19 @@ void Compactor::Retire(const Compaction& compaction) {
 }
 
 void Compactor::Reclaim() {
+  for (const LeavingFile& file : std::exchange(pinned_, {})) Unlink(file);
   std::erase_if(held_, [this](const std::shared_ptr<Segment>& segment) {
     const bool is_free = segment.use_count() == 1;
-    if (is_free) Unlink(*segment);
+    if (is_free) Unlink({.id = segment->identity().id});
     return is_free;
   });
   if (retired_.empty()) return ReclaimValues();
-  const uint64_t oldest = index::OldestEpoch();
+  const uint64_t oldest = index::OldestEpoch(parts_.index->epochs());
   while (!retired_.empty() && retired_.front().stamp < oldest) {
     for (std::shared_ptr<Segment>& segment : retired_.front().segments) {
       parts_.segments->Release(*segment);
       if (segment->is_mapped() || segment.use_count() == 1) {
-        Unlink(*segment);
+        Unlink({.id = segment->identity().id});
       } else {
         held_.push_back(std::move(segment));
       }
@@ -265,16 +268,22 @@ void Compactor::ReclaimValues() {
   while (!retired_values_.empty() &&
          retired_values_.front().last_lsn <= oldest_view) {
     for (const SegmentId file : retired_values_.front().files) {
-      (void)parts_.directory->Unlink(format::ValueFileName(file));
+      Unlink({.id = file, .is_value = true});
     }
     retired_values_.pop_front();
   }
 }
 
 // What cannot be removed now is an orphan, and removed at open.
-void Compactor::Unlink(const Segment& segment) const {
-  (void)parts_.directory->Unlink(segment.file_name());
-  (void)parts_.directory->Unlink(format::HintFileName(segment.identity().id));
+void Compactor::Unlink(const LeavingFile& file) {
+  if (parts_.pins->Has(file.id)) {
+    pinned_.push_back(file);
+  } else if (file.is_value) {
+    (void)parts_.directory->Unlink(format::ValueFileName(file.id));
+  } else {
+    (void)parts_.directory->Unlink(format::SegmentFileName(file.id));
+    (void)parts_.directory->Unlink(format::HintFileName(file.id));
+  }
 }
 
 void Compactor::WatchTombstones(const std::vector<Known>& known) {

@@ -54,7 +54,11 @@ class Compactor final {
   absl::Status AtRest(absl::FunctionRef<absl::Status()> work)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Waits for a compaction under way. FailedPrecondition from then on.
+  // FailedPrecondition from then on, also for who compacts everything. Never
+  // waits.
+  void StopSoon() { is_stopped_.store(true, std::memory_order_release); }
+
+  // The same, and waits for a compaction under way.
   void Stop() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // What is known of each segment of the manifest, ascending by id.
@@ -81,6 +85,11 @@ class Compactor final {
     format::Lsn last_lsn = 0;
     std::vector<format::SegmentId> files;
   };
+  // A file that nobody needs.
+  struct LeavingFile {
+    format::SegmentId id = 0;
+    bool is_value = false;
+  };
   using Known = SealedSegment;  // or one that is not sealed yet
 
   // Ends the active segment if it refers to value files that nobody needs.
@@ -103,7 +112,8 @@ class Compactor final {
   // Unlinks what nobody can be reading any more.
   void Reclaim() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void ReclaimValues() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  void Unlink(const Segment& segment) const;
+  // Now, or once no copy needs it.
+  void Unlink(const LeavingFile& file) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void WatchTombstones(const std::vector<Known>& known)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
@@ -111,17 +121,21 @@ class Compactor final {
 
   // Held during a compaction, I/O included; taken with no other lock held.
   index::Mutex mutex_{index::LockRank::kCompactor};
-  bool is_stopped_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status damage_ ABSL_GUARDED_BY(mutex_);
   std::deque<Retired> retired_ ABSL_GUARDED_BY(mutex_);  // oldest first
   // Released, but read with pread, by name, by somebody who took it before: a
   // scan.
   std::vector<std::shared_ptr<Segment>> held_ ABSL_GUARDED_BY(mutex_);
   std::deque<RetiredValues> retired_values_ ABSL_GUARDED_BY(mutex_);
+  // What would be unlinked, but for a copy that is under way.
+  std::vector<LeavingFile> pinned_ ABSL_GUARDED_BY(mutex_);
   TombstoneWatch tombstones_ ABSL_GUARDED_BY(mutex_);
   // The last compaction failed for it: the next writes no more than the reserve
   // holds.
   bool is_short_of_space_ ABSL_GUARDED_BY(mutex_) = false;
+
+  // Release: whoever sees it finds the store closing.
+  std::atomic<bool> is_stopped_{false};
 
   // For statistics.
   std::atomic<uint64_t> compaction_count_{0};

@@ -444,4 +444,11 @@ void Appender::WakeAfter(uint64_t bytes) {
   wake_at_bytes_ = std::min(wake_at_bytes_, appended_bytes_ + bytes);
 }
 
+bool Appender::WakeAtNextUnit(Lsn lsn) {
+  index::MutexLock lock(&mutex_);
+  if (end_.last_lsn > lsn) return false;
+  wake_at_bytes_ = std::min(wake_at_bytes_, appended_bytes_ + 1);
+  return true;
+}
+
 }  // namespace peat::engine

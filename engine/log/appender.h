@@ -207,6 +207,10 @@ class Appender {
   // took them is in the log, at or below it.
   format::Lsn AwaitUnit() ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // Asks for it at the next unit. False, and nothing is asked for, if there is
+  // one behind `lsn` already.
+  bool WakeAtNextUnit(format::Lsn lsn) ABSL_LOCKS_EXCLUDED(mutex_);
+
   // The last unit's lsn: everything acknowledged is at or below it.
   format::Lsn last_lsn() const {
     return last_lsn_.load(std::memory_order_acquire);

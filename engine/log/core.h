@@ -11,6 +11,7 @@
 #define PEAT_ENGINE_LOG_CORE_H_
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 
 #include "engine/segment/config.h"
@@ -28,6 +29,7 @@ namespace peat::engine {
 class Appender;
 class Directory;
 class FileSystem;
+class FilePins;
 class GroupCommit;
 class ManifestStore;
 class MaskCounts;
@@ -76,13 +78,15 @@ struct Core {
   Sealer* sealer = nullptr;
   ValueReferences* references = nullptr;
   Throttle* throttle = nullptr;
+  FilePins* pins = nullptr;
   ImageAnchors* anchors = nullptr;
   // Held during the manifest edit that commits a compaction.
   index::Mutex* commit_mutex = nullptr;
   // Asks the background to look: at the supply, the log, the index, the space.
   std::function<void()> wake_background = [] {};
-  // Asks it to look at the log again once the interval between flushes is over.
-  std::function<void()> flush_later = [] {};
+  // Asks it to look at the log again once that time has passed.
+  std::function<void(std::chrono::milliseconds)> flush_later =
+      [](std::chrono::milliseconds) {};
 };
 
 }  // namespace peat::engine

@@ -99,16 +99,17 @@ ManifestStore::ManifestStore(Directory* directory, NewestManifest current,
     : directory_(directory),
       poison_(poison),
       store_id_(current.manifest.store_id),
-      current_(std::move(current.manifest)),
+      current_(std::make_shared<const Manifest>(std::move(current.manifest))),
       newest_copy_(current.copy),
       is_confirmed_(current.both_newest),
       names_durable_(current.both_sound),
-      unused_id_(current_.next_id),
+      unused_id_(current_->next_id),
       id_stride_(kIdStrideMin),
-      durable_generation_(current_.generation) {}
+      durable_generation_(current_->generation),
+      shown_(current_) {}
 
 absl::Status ManifestStore::Reserve(size_t segment_count) {
-  index::MutexLock lock(&mutex_);
+  index::MutexLock lock(&edit_mutex_);
   return ReserveLocked(segment_count);
 }
 
@@ -142,18 +143,19 @@ absl::Status ManifestStore::ReserveLocked(size_t segment_count) {
 }
 
 absl::Status ManifestStore::Edit(absl::FunctionRef<void(Manifest&)> change) {
-  index::MutexLock lock(&mutex_);
+  index::MutexLock lock(&edit_mutex_);
   return EditLocked(change);
 }
 
 absl::Status ManifestStore::EditLocked(
     absl::FunctionRef<void(Manifest&)> change) {
   if (poison_->is_set()) return poison_->status();
-  Manifest next = current_;
+  auto changed = std::make_shared<Manifest>(*current_);
+  Manifest& next = *changed;
   change(next);
-  next.generation = current_.generation + 1;
-  PEAT_CHECK(next.store_id == current_.store_id);
-  PEAT_CHECK(next.next_id >= current_.next_id);
+  next.generation = current_->generation + 1;
+  PEAT_CHECK(next.store_id == current_->store_id);
+  PEAT_CHECK(next.next_id >= current_->next_id);
   PEAT_RETURN_IF_ERROR(ReserveLocked(next.segments.size()));
   const std::string bytes = EncodeManifest(next);
   PEAT_CHECK(bytes.size() <= reserved_size_);
@@ -174,14 +176,18 @@ absl::Status ManifestStore::EditLocked(
     }
     if (!status.ok()) return poison_->Set(status);
   }
-  current_ = std::move(next);
+  current_ = std::move(changed);
+  {
+    index::MutexLock lock(&mutex_);
+    shown_ = current_;
+  }
   is_confirmed_ = true;
-  durable_generation_.store(current_.generation, std::memory_order_release);
+  durable_generation_.store(current_->generation, std::memory_order_release);
   return absl::OkStatus();
 }
 
 absl::Status ManifestStore::Confirm() {
-  index::MutexLock lock(&mutex_);
+  index::MutexLock lock(&edit_mutex_);
   if (is_confirmed_ || HasBug(Bug::kManifestUnconfirmed)) {
     return absl::OkStatus();
   }
@@ -189,23 +195,27 @@ absl::Status ManifestStore::Confirm() {
 }
 
 Manifest ManifestStore::Current() const {
-  index::MutexLock lock(&mutex_);
-  return current_;
+  std::shared_ptr<const Manifest> shown;
+  {
+    index::MutexLock lock(&mutex_);
+    shown = shown_;
+  }
+  return *shown;
 }
 
 absl::StatusOr<SegmentId> ManifestStore::NewId() {
-  index::MutexLock lock(&mutex_);
+  index::MutexLock lock(&edit_mutex_);
   if (HasBug(Bug::kIdReused)) return unused_id_++;
   for (;;) {
     PEAT_RETURN_IF_ERROR(ReserveIds());
-    PEAT_CHECK(unused_id_ < current_.next_id);
+    PEAT_CHECK(unused_id_ < current_->next_id);
     const SegmentId id = unused_id_++;
     if (!avoided_ids_.contains(id)) return id;
   }
 }
 
 absl::Status ManifestStore::ReserveIds() {
-  if (unused_id_ < current_.next_id) return absl::OkStatus();
+  if (unused_id_ < current_->next_id) return absl::OkStatus();
   const SegmentId stride = id_stride_;
   if (format::kSegmentIdMax - unused_id_ < stride) {
     return absl::ResourceExhaustedError("all ids have been given out");
@@ -217,13 +227,8 @@ absl::Status ManifestStore::ReserveIds() {
 }
 
 void ManifestStore::Avoid(const std::vector<SegmentId>& ids) {
-  index::MutexLock lock(&mutex_);
+  index::MutexLock lock(&edit_mutex_);
   avoided_ids_.insert(ids.begin(), ids.end());
-}
-
-uint64_t ManifestStore::disk_bytes() const {
-  index::MutexLock lock(&mutex_);
-  return 2 * reserved_size_;
 }
 
 }  // namespace peat::engine

@@ -53,20 +53,22 @@ class ManifestStore {
 
   // Acquires disk space for manifests of at least `segment_count` segments,
   // so that edits need none. ResourceExhausted changes nothing.
-  absl::Status Reserve(size_t segment_count) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status Reserve(size_t segment_count) ABSL_LOCKS_EXCLUDED(edit_mutex_);
 
   // Changes the manifest by `change` and makes that durable. Only where it has
   // more segments than space was reserved for, since others have used that
   // space, it acquires more; ResourceExhausted then changes nothing. A failed
   // write or sync poisons the store.
   absl::Status Edit(absl::FunctionRef<void(format::Manifest&)> change)
-      ABSL_LOCKS_EXCLUDED(mutex_);
+      ABSL_LOCKS_EXCLUDED(edit_mutex_);
 
   // Makes sure that what was read is durable, as an edit does, too. Of an edit
   // that never reached the second file, the first may be in the page cache
   // alone: whoever wrote it was killed before the sync, or the sync failed.
-  absl::Status Confirm() ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status Confirm() ABSL_LOCKS_EXCLUDED(edit_mutex_);
 
+  // As of the last edit that is durable. Never waits for one, which lasts as
+  // long as the disk takes to answer.
   format::Manifest Current() const ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Of the newest manifest that is durable in both files. For links: it needs
@@ -79,41 +81,51 @@ class ManifestStore {
   // A new id: durably never given out before. Takes a manifest edit every so
   // many calls, the more the rarer: what an edit has made available and nobody
   // has taken when the process ends is never given out.
-  absl::StatusOr<format::SegmentId> NewId() ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::StatusOr<format::SegmentId> NewId() ABSL_LOCKS_EXCLUDED(edit_mutex_);
 
   // Files that are not the store's have these ids in their names: NewId()
   // passes over them.
   void Avoid(const std::vector<format::SegmentId>& ids)
-      ABSL_LOCKS_EXCLUDED(mutex_);
+      ABSL_LOCKS_EXCLUDED(edit_mutex_);
 
   // Bytes of disk that the two files take.
-  uint64_t disk_bytes() const ABSL_LOCKS_EXCLUDED(mutex_);
+  uint64_t disk_bytes() const {
+    return 2 * reserved_size_.load(std::memory_order_relaxed);
+  }
 
  private:
   absl::Status ReserveLocked(size_t segment_count)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(edit_mutex_);
   // Makes sure that there is an id to give out.
-  absl::Status ReserveIds() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status ReserveIds() ABSL_EXCLUSIVE_LOCKS_REQUIRED(edit_mutex_);
   absl::Status EditLocked(absl::FunctionRef<void(format::Manifest&)> change)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(edit_mutex_);
 
   Directory* const directory_;
   Poison* const poison_;
   const format::StoreId store_id_;
-  mutable index::Mutex mutex_{index::LockRank::kManifest};
-  format::Manifest current_ ABSL_GUARDED_BY(mutex_);
-  size_t newest_copy_ ABSL_GUARDED_BY(mutex_);  // written last
-  bool is_confirmed_ ABSL_GUARDED_BY(mutex_);
+  // Held over an edit, I/O included.
+  mutable index::Mutex edit_mutex_{index::LockRank::kManifest};
+  std::shared_ptr<const format::Manifest> current_ ABSL_GUARDED_BY(edit_mutex_);
+  size_t newest_copy_ ABSL_GUARDED_BY(edit_mutex_);  // written last
+  bool is_confirmed_ ABSL_GUARDED_BY(edit_mutex_);
   // Whoever created a file that no edit has completed may have ended, or
   // failed, before its name was synced.
-  bool names_durable_ ABSL_GUARDED_BY(mutex_);
-  uint64_t reserved_size_ ABSL_GUARDED_BY(mutex_) = 0;  // of each file
-  format::SegmentId unused_id_ ABSL_GUARDED_BY(mutex_);
-  absl::flat_hash_set<format::SegmentId> avoided_ids_ ABSL_GUARDED_BY(mutex_);
-  format::SegmentId id_stride_ ABSL_GUARDED_BY(mutex_);  // of the next edit
+  bool names_durable_ ABSL_GUARDED_BY(edit_mutex_);
+  // Of each file. Changed under the lock; relaxed, for statistics.
+  std::atomic<uint64_t> reserved_size_{0};
+  format::SegmentId unused_id_ ABSL_GUARDED_BY(edit_mutex_);
+  absl::flat_hash_set<format::SegmentId> avoided_ids_
+      ABSL_GUARDED_BY(edit_mutex_);
+  // Of the next edit.
+  format::SegmentId id_stride_ ABSL_GUARDED_BY(edit_mutex_);
   // Stored under the lock. Release, so that what says that it has seen a
   // generation comes to the disk after that generation.
   std::atomic<uint64_t> durable_generation_;
+
+  // What current_ is, for who must not wait. Nothing is acquired under it.
+  mutable index::Mutex mutex_;
+  std::shared_ptr<const format::Manifest> shown_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace peat::engine

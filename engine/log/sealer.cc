@@ -34,6 +34,7 @@ absl::Status Sealer::Seal() {
   for (const std::shared_ptr<LogFile>& log : synced) {
     PEAT_CHECK(log->first_lsn != 0);
     PEAT_CHECK(log->end > format::kSegmentHeaderSize);
+    log->mapping->Protect();
     PEAT_RETURN_IF_ERROR(log->file->Truncate(log->end));
     if (absl::Status status = log->file->Sync(); !status.ok()) {
       return parts_.poison->Set(status);

@@ -133,6 +133,10 @@ class Directory {
   // was called when it was opened.
   virtual absl::StatusOr<bool> IsSame(const Directory& other) const = 0;
 
+  // Identifies the volume that it lies on, for as long as it is open: files of
+  // one volume wait for one disk. 0: not known.
+  virtual uint64_t Volume() const = 0;
+
   // Makes all creations, links, renames and unlinks so far durable.
   virtual absl::Status Sync() = 0;
 

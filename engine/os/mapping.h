@@ -66,6 +66,11 @@ class Mapping {
   // stores.
   virtual void Unload(uint64_t offset, uint64_t size) = 0;
 
+  // Nothing will be stored any more: a store from anywhere in the process is a
+  // fault from now on, SIGSEGV, and no damage to what lies in the file. Reads
+  // go on. Safe beside the other calls but Store(); may be called again.
+  virtual void Protect() = 0;
+
   // Tells that [offset, offset + size) will be read soon. A hint.
   virtual void WillNeed(uint64_t offset, uint64_t size) const = 0;
 

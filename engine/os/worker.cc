@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <csignal>
@@ -53,17 +54,31 @@ bool StartThread(std::function<void()> body, pthread_t* thread) {
   return true;
 }
 
-// One worker may be in a sync while the other prepares a segment for somebody
-// else; and one compaction, or one index that is built, at a time is enough for
-// the whole process.
-constexpr int WorkerCount(Lane lane) { return lane == Lane::kShort ? 2 : 1; }
+// How many runs of a lane are under way at a time, those that are stuck apart.
+// One may be in a sync while the other prepares a segment for somebody else;
+// and one compaction, or one index that is built, at a time is enough for the
+// whole process.
+constexpr int PlaceCount(Lane lane) { return lane == Lane::kShort ? 2 : 1; }
+
+// A run that has lasted this long is stuck: it keeps its worker, but its place
+// is free. A sync of a disk in order takes less, or the others of the lane can
+// do with one run more beside them; a compaction may take seconds.
+constexpr Clock::duration StuckAfter(Lane lane) {
+  return lane == Lane::kShort ? std::chrono::milliseconds(100)
+                              : std::chrono::milliseconds(1000);
+}
+
+// Of a lane, whatever hangs: more than a process has volumes.
+constexpr int kThreadCountMax = 64;
 
 }  // namespace
 
 struct BackgroundTask::State {
   std::function<void()> run;
   Lane lane = Lane::kShort;
+  uint64_t volume = 0;
   // All guarded by the pool's mutex.
+  Clock::time_point began;  // the run under way
   bool queued = false;
   bool running = false;
   bool again = false;  // woken while running
@@ -89,7 +104,7 @@ class WorkerPool {
     index::MutexLock lock(&mutex);
     current = pool.load(std::memory_order_relaxed);
     if (current == nullptr || current->fork_generation_ != ForkGeneration()) {
-      current = std::make_unique<WorkerPool>(WorkerCount(lane)).release();
+      current = std::make_unique<WorkerPool>(lane).release();
       pool.store(current, std::memory_order_release);
     }
     return *current;
@@ -114,18 +129,15 @@ class WorkerPool {
     while (state->running) idle_.Wait(&mutex_);
   }
 
-  explicit WorkerPool(int worker_count)
-      : worker_count_(worker_count), fork_generation_(ForkGeneration()) {}
+  explicit WorkerPool(Lane lane)
+      : place_count_(PlaceCount(lane)),
+        stuck_after_(StuckAfter(lane)),
+        fork_generation_(ForkGeneration()) {}
 
   // One worker will do if there can be no more now.
-  bool StartThreads() {
+  bool StartFirstThread() {
     index::MutexLock lock(&mutex_);
-    for (; thread_count_ < worker_count_; ++thread_count_) {
-      pthread_t thread;
-      if (!StartThread([this] { Work(); }, &thread)) break;
-      pthread_detach(thread);
-    }
-    return thread_count_ > 0;
+    return thread_count_ > 0 || StartWorker();
   }
 
  private:
@@ -141,26 +153,80 @@ class WorkerPool {
     changed_.Signal();
   }
 
+  bool StartWorker() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (thread_count_ >= kThreadCountMax) return false;
+    pthread_t thread;
+    if (!StartThread([this] { Work(); }, &thread)) return false;
+    pthread_detach(thread);
+    ++thread_count_;
+    ++idle_count_;
+    return true;
+  }
+
   void Work() {
     index::MutexLock lock(&mutex_);
     for (;;) {
       EnqueueDue();
-      if (queue_.empty()) {
+      const std::shared_ptr<State> state = TakeRunnable();
+      if (state == nullptr) {
         Wait();
         continue;
       }
-      const std::shared_ptr<State> state = std::move(queue_.front());
-      queue_.pop_front();
-      state->queued = false;
-      if (state->ended) continue;
+      // Somebody stays behind to see whether this run gets stuck. Where no
+      // thread can be started, nobody does.
+      if (idle_count_ == 1) (void)StartWorker();
+      --idle_count_;
       state->running = true;
+      state->began = Clock::now();
+      running_.push_back(state.get());
       mutex_.Unlock();
       state->run();
       mutex_.Lock();
+      std::erase(running_, state.get());
       state->running = false;
+      ++idle_count_;
       if (std::exchange(state->again, false)) Enqueue(state);
       idle_.SignalAll();
+      // What was held back for this one's place or volume may run now, here.
+      if (idle_count_ > place_count_ + 1) break;
     }
+    // It had taken the place of one that was stuck.
+    --idle_count_;
+    --thread_count_;
+    changed_.Signal();
+  }
+
+  // Takes the first task that may run now, or null.
+  std::shared_ptr<State> TakeRunnable() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    const Clock::time_point stuck_since = Clock::now() - stuck_after_;
+    const auto busy_count = std::count_if(running_.begin(), running_.end(),
+                                          [stuck_since](const State* running) {
+                                            return running->began > stuck_since;
+                                          });
+    if (busy_count >= place_count_) return nullptr;
+    std::erase_if(queue_, [](const std::shared_ptr<State>& state) {
+      if (state->ended) state->queued = false;
+      return state->ended;
+    });
+    const auto found =
+        std::find_if(queue_.begin(), queue_.end(), [this](const auto& state) {
+          return RunCount(state->volume) < place_count_;
+        });
+    if (found == queue_.end()) return nullptr;
+    const std::shared_ptr<State> state = std::move(*found);
+    queue_.erase(found);
+    state->queued = false;
+    return state;
+  }
+
+  // Runs under way on a volume, stuck or not. Of what is on no known one,
+  // nothing is known.
+  std::ptrdiff_t RunCount(uint64_t volume) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    if (volume == 0) return 0;
+    return std::count_if(
+        running_.begin(), running_.end(),
+        [volume](const State* running) { return running->volume == volume; });
   }
 
   void EnqueueDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -172,15 +238,26 @@ class WorkerPool {
     }
   }
 
+  // Until something has changed, the next timer has run out, or a run that
+  // others wait for has become stuck.
   void Wait() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    if (timers_.empty()) {
+    const Clock::time_point now = Clock::now();
+    Clock::time_point until = Clock::time_point::max();
+    if (!timers_.empty()) until = timers_.begin()->first;
+    for (const State* running : running_) {
+      if (queue_.empty()) break;
+      const Clock::time_point stuck_at = running->began + stuck_after_;
+      if (stuck_at > now) until = std::min(until, stuck_at);
+    }
+    if (until == Clock::time_point::max()) {
       changed_.Wait(&mutex_);
     } else {
-      (void)changed_.WaitFor(&mutex_, timers_.begin()->first - Clock::now());
+      (void)changed_.WaitFor(&mutex_, until - now);
     }
   }
 
-  const int worker_count_;
+  const int place_count_;
+  const Clock::duration stuck_after_;
   const uint64_t fork_generation_;
   index::Mutex mutex_;
   index::CondVar changed_;  // of queue_ and timers_
@@ -188,16 +265,20 @@ class WorkerPool {
   std::deque<std::shared_ptr<State>> queue_ ABSL_GUARDED_BY(mutex_);
   std::multimap<Clock::time_point, std::shared_ptr<State>> timers_
       ABSL_GUARDED_BY(mutex_);
+  std::vector<State*> running_ ABSL_GUARDED_BY(mutex_);  // in no order
   int thread_count_ ABSL_GUARDED_BY(mutex_) = 0;
+  int idle_count_ ABSL_GUARDED_BY(mutex_) = 0;  // of them, in no run
 };
 
 }  // namespace
 
-BackgroundTask::BackgroundTask(std::function<void()> run, Lane lane)
+BackgroundTask::BackgroundTask(std::function<void()> run, Lane lane,
+                               uint64_t volume)
     : state_(std::make_shared<State>()) {
   PEAT_CHECK(run != nullptr);
   state_->run = std::move(run);
   state_->lane = lane;
+  state_->volume = volume;
 }
 
 BackgroundTask::~BackgroundTask() { End(); }
@@ -213,7 +294,7 @@ void BackgroundTask::WakeAfter(std::chrono::milliseconds delay) {
 }
 
 absl::Status BackgroundTask::StartWorkers(Lane lane) {
-  if (WorkerPool<State>::Get(lane).StartThreads()) return absl::OkStatus();
+  if (WorkerPool<State>::Get(lane).StartFirstThread()) return absl::OkStatus();
   return absl::ResourceExhaustedError("no thread for the background");
 }
 

@@ -2,7 +2,15 @@
 //
 // A store has no thread of its own; it has a BackgroundTask, a synchronous
 // function that some worker calls when the store has asked for it. Tests call
-// that function directly instead. No thread of a store takes a signal that is
+// that function directly instead.
+//
+// A disk that does not answer holds up the stores on it and no others. One
+// worker of a lane is always idle and watches: a run that lasts longer than it
+// should counts as stuck, and another worker takes its place. No volume has
+// more runs at a time than the lane has places, so however many stores lie on
+// one that hangs, they take so many threads and no more.
+//
+// No thread of a store takes a signal that is
 // sent to the process: those are the application's.
 //
 // Thread-safe. After fork() the child gets a pool of its own if it needs one.
@@ -11,6 +19,7 @@
 #define PEAT_ENGINE_OS_WORKER_H_
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 
@@ -29,8 +38,9 @@ class BackgroundTask {
   // a line of forks. ResourceExhausted when no thread can be started.
   static absl::Status StartWorkers(Lane lane);
 
-  // `run` is called by one worker at a time, never by two.
-  explicit BackgroundTask(std::function<void()> run, Lane lane = Lane::kShort);
+  // `run` is called by one worker at a time, never by two. It works on files of
+  // `volume` (Directory::Volume()).
+  BackgroundTask(std::function<void()> run, Lane lane, uint64_t volume);
 
   // Ends.
   ~BackgroundTask();

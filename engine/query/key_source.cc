@@ -68,6 +68,7 @@ OrderedKeys::OrderedKeys(const QueryParts& parts,
 
 absl::StatusOr<bool> OrderedKeys::Next(size_t count, KeyGroup* keys) {
   keys->Clear();
+  if (!parts_.gate->is_open()) return parts_.gate->WhyNot();
   PEAT_RETURN_IF_ERROR(parts_.build->Await());
   keys->Reserve(count);
   std::optional<std::string> saved_up_to;

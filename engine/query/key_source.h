@@ -40,7 +40,7 @@ struct QueryParts {
   const ViewReader* reader = nullptr;
   const Views* views = nullptr;
   const index::OrderedIndex* ordered = nullptr;  // null: there is none
-  std::shared_ptr<const BuildState> build;       // of that
+  std::shared_ptr<BuildState> build;             // of that
   std::shared_ptr<const MaskCounts> mask_counts;
   std::shared_ptr<std::atomic<uint64_t>> log_passes;  // counted; may be null
   bool despite_damage = false;       // what cannot be read is passed over

@@ -31,7 +31,7 @@ constexpr size_t kAhead = 16;
 
 }  // namespace
 
-absl::Status OrderedBuilder::Build() {
+void OrderedBuilder::BuildAll() {
   const auto begin = parts_.config->now();
   const absl::Status status = AddAll();
   locations_ = {};
@@ -45,7 +45,6 @@ absl::Status OrderedBuilder::Build() {
         std::memory_order_relaxed);
   }
   state_->End(status);
-  return state_->Await();
 }
 
 void OrderedBuilder::Stop(const absl::Status& status) {
@@ -78,7 +77,7 @@ int OrderedBuilder::List(int shard) {
   owners_.clear();
   {
     // One for all: under it no segment's number comes to stand for another.
-    const index::EpochGuard guard;
+    const index::EpochGuard guard(parts_.index->epochs());
     while (shard < HashIndex::kShardCount && locations_.size() < listed_max) {
       parts_.index->ListShard(shard++, &locations_);
     }
@@ -148,7 +147,7 @@ absl::Status OrderedBuilder::Insert(const Group& group) {
 absl::Status OrderedBuilder::InsertSome(const Group& group, size_t begin,
                                         size_t end) {
   std::array<uint64_t, kLookupGroupSize> hashes = {};
-  const index::EpochGuard guard;
+  const index::EpochGuard guard(parts_.index->epochs());
   for (size_t i = begin; i < end; ++i) {
     hashes[i - begin] = (*parts_.hasher)(group.At(group.keys[i]));
     parts_.index->Prefetch(hashes[i - begin]);

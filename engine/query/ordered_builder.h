@@ -42,12 +42,16 @@ namespace peat::engine {
 class OrderedBuilder final {
  public:
   explicit OrderedBuilder(const Core& core)
-      : parts_(core), state_(std::make_shared<BuildState>()) {}
+      : parts_(core),
+        state_(std::make_shared<BuildState>([this] { BuildAll(); })) {}
+  OrderedBuilder(const OrderedBuilder&) = delete;
+  OrderedBuilder& operator=(const OrderedBuilder&) = delete;
 
   // Fills the index and says so to state(). DataLoss when a record is damaged.
   // Takes 8 bytes of memory a key, 128 MiB at most, and up to 24 MiB for those
-  // that it inserts next. To be called once, without an epoch guard.
-  absl::Status Build();
+  // that it inserts next. Any thread, without an epoch guard; the first call
+  // does it, the others wait. So does a query that waits for state().
+  absl::Status Build() { return state_->Await(); }
 
   // Has Build() end soon, and whoever waits for it get `status`; nothing once
   // it has ended. Any thread.
@@ -76,6 +80,7 @@ class OrderedBuilder final {
     std::string bytes;
   };
 
+  void BuildAll();
   absl::Status AddAll();
   // Lists shards from `shard` on, until there is enough; returns the next.
   int List(int shard);

@@ -40,7 +40,7 @@ View::View(Views* views, std::shared_ptr<const Gate> gate)
 
 View::~View() {
   if (opened_ == nullptr || gate_->is_foreign()) return;
-  const index::EpochGuard guard;
+  const index::EpochGuard guard(gate_->epochs());
   if (gate_->is_open()) views_->Close(this);
 }
 

@@ -230,7 +230,7 @@ class ShardFiller {
   absl::Status FillUnderGuard(std::span<const Found> list) {
     // Before anything is located: loading a shard makes positions outdated.
     parts_.index->EnsureLoaded(shard_);
-    const index::EpochGuard guard;
+    const index::EpochGuard guard(parts_.index->epochs());
     const HashIndex::ShardLock lock(*parts_.index, shard_);
     for (size_t i = 0; i < list.size(); ++i) {
       if (i + 2 * kPrefetchDistance < list.size()) {
@@ -465,7 +465,7 @@ class Replayer {
   // A tombstone that is still current leaves; its key is absent.
   void RemoveTombstones() {
     for (size_t shard = 0; shard < tombstones_.size(); ++shard) {
-      const index::EpochGuard guard;
+      const index::EpochGuard guard(parts_.index->epochs());
       const HashIndex::ShardLock lock(*parts_.index, static_cast<int>(shard));
       for (const FoundTombstone& tombstone : tombstones_[shard]) {
         const HashIndex::Position position =

@@ -11,7 +11,9 @@
 //     appended before it committed. No compaction commits between the end of
 //     the active segment and the look at the manifest, so these records are in
 //     the copy.
-//   - The caller's epoch guard keeps every file that is retired meanwhile.
+//   - Every file that it is to have keeps its name until the copy is complete,
+//     whatever is retired meanwhile (file_pins.h). Nothing else waits for the
+//     copy, which may last as long as the store is large.
 //
 // Thread-safe.
 
@@ -25,7 +27,6 @@
 #include "absl/status/statusor.h"
 #include "engine/log/core.h"
 #include "format/location.h"
-#include "index/epoch.h"
 
 namespace peat::engine {
 
@@ -39,8 +40,7 @@ struct CheckpointResult {
 // ResourceExhausted, or as Flush(); then there is no copy, and the store is as
 // it was.
 absl::StatusOr<CheckpointResult> TakeCheckpoint(
-    const Core& parts, const std::filesystem::path& target,
-    const index::EpochGuard& guard);
+    const Core& parts, const std::filesystem::path& target);
 
 }  // namespace peat::engine
 

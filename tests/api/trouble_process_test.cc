@@ -282,5 +282,25 @@ TEST_F(TroubleProcessTest, TheThreadsOfAStoreTakeNoSignalOfTheApplication) {
             0);
 }
 
+TEST_F(TroubleProcessTest, AStrayStoreOfTheProgramDoesNotReachWhatIsSealed) {
+  const std::unique_ptr<Store> store = Open();
+  ASSERT_OK(store->Put("k", "value"));
+  ASSERT_OK(store->Checkpoint(dir_.path() / "copy"));  // seals
+  const PinnedValue pinned = store->GetPinned("k").value();
+  const std::string_view value(pinned);
+  int ends[2] = {-1, -1};
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  ASSERT_EQ(write(ends[1], "x", 1), 1);
+
+  // The kernel stores as the program would, and says that it faults.
+  EXPECT_EQ(read(ends[0], const_cast<char*>(value.data()), 1), -1);
+  EXPECT_EQ(errno, EFAULT);
+
+  EXPECT_EQ(value, "value");
+  ASSERT_OK(store->Put("other", "value"));
+  EXPECT_THAT(Read(*store, "k"), Optional(std::string("value")));
+  for (const int end : ends) close(end);
+}
+
 }  // namespace
 }  // namespace peat

@@ -76,6 +76,7 @@ class SimDirectory final : public engine::Directory {
   absl::StatusOr<bool> IsSame(const engine::Directory& other) const override {
     return names_ == static_cast<const SimDirectory&>(other).names_;
   }
+  uint64_t Volume() const override { return 0; }
   absl::Status Sync() override;
   absl::StatusOr<std::unique_ptr<engine::DirectoryLock>> Lock(
       const std::string& name) override;

@@ -3,6 +3,7 @@
 #include "tests/support/sim_file.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <mutex>
 #include <utility>
@@ -47,6 +48,7 @@ class SimMapping final : private engine::StoreObserver, public engine::Mapping {
 
   void Touch(uint64_t, uint64_t) override {}
   void Unload(uint64_t, uint64_t) override {}
+  void Protect() override { is_protected_.store(true); }
   void WillNeed(uint64_t, uint64_t) const override {}
   void ExpectRandomReads() const override {}
 
@@ -55,6 +57,7 @@ class SimMapping final : private engine::StoreObserver, public engine::Mapping {
                format::ByteView bytes) override {
     PEAT_CHECK(base == data());
     PEAT_CHECK(mode_ == MapMode::kReadWrite);
+    PEAT_CHECK(!is_protected_.load());
     const MachineLock hold(machine_->Approach(SimOp::kStore));
     if (machine_->is_dead() || bytes.empty()) return;
     // Beyond the end of the file a machine sends SIGBUS.
@@ -76,6 +79,7 @@ class SimMapping final : private engine::StoreObserver, public engine::Mapping {
 
   const std::shared_ptr<SimMachine> machine_;
   const std::shared_ptr<SimInode> inode_;
+  std::atomic<bool> is_protected_{false};
   // What data() points into.
   const std::shared_ptr<SimBuffer> bytes_;
   const std::string name_;

@@ -63,6 +63,7 @@ class WatchedMapping final : private WatchedStores, public Mapping {
   void Unload(uint64_t offset, uint64_t size) override {
     mapping_->Unload(offset, size);
   }
+  void Protect() override { mapping_->Protect(); }
   void WillNeed(uint64_t offset, uint64_t size) const override {
     mapping_->WillNeed(offset, size);
   }
@@ -122,8 +123,8 @@ class WatchedFile final : public File {
 class WatchedDirectory final : public Directory {
  public:
   WatchedDirectory(std::unique_ptr<Directory> directory,
-                   const FileWatcher& watcher)
-      : directory_(std::move(directory)), watcher_(watcher) {}
+                   const FileWatcher& watcher, uint64_t volume)
+      : directory_(std::move(directory)), watcher_(watcher), volume_(volume) {}
 
   absl::StatusOr<std::unique_ptr<File>> Create(
       const std::string& name) override {
@@ -159,6 +160,9 @@ class WatchedDirectory final : public Directory {
     return directory_->IsSame(
         *static_cast<const WatchedDirectory&>(other).directory_);
   }
+  uint64_t Volume() const override {
+    return volume_ != 0 ? volume_ : directory_->Volume();
+  }
   absl::Status Sync() override {
     return Watched(watcher_, Kind::kSync, [&] { return directory_->Sync(); });
   }
@@ -176,6 +180,7 @@ class WatchedDirectory final : public Directory {
 
   const std::unique_ptr<Directory> directory_;
   const FileWatcher& watcher_;
+  const uint64_t volume_;
 };
 
 }  // namespace
@@ -184,7 +189,8 @@ absl::StatusOr<std::unique_ptr<Directory>> WatchedFileSystem::OpenDirectory(
     const std::filesystem::path& path) {
   PEAT_ASSIGN_OR_RETURN(std::unique_ptr<Directory> directory,
                         engine::PosixFileSystem().OpenDirectory(path));
-  return std::make_unique<WatchedDirectory>(std::move(directory), watcher_);
+  return std::make_unique<WatchedDirectory>(std::move(directory), watcher_,
+                                            volume_);
 }
 
 absl::Status WatchedFileSystem::CreateDirectory(

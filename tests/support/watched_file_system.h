@@ -31,8 +31,9 @@ using FileWatcher = std::function<void(const FileChange&)>;
 
 class WatchedFileSystem final : public engine::FileSystem {
  public:
-  explicit WatchedFileSystem(FileWatcher watcher)
-      : watcher_(std::move(watcher)) {}
+  // Its directories say that they lie on `volume`; 0: on the machine's.
+  explicit WatchedFileSystem(FileWatcher watcher, uint64_t volume = 0)
+      : watcher_(std::move(watcher)), volume_(volume) {}
 
   absl::StatusOr<std::unique_ptr<engine::Directory>> OpenDirectory(
       const std::filesystem::path& path) override;
@@ -41,6 +42,7 @@ class WatchedFileSystem final : public engine::FileSystem {
 
  private:
   const FileWatcher watcher_;
+  const uint64_t volume_;
 };
 
 }  // namespace peat::testing
