@@ -88,22 +88,19 @@ class HashIndex final {
     return static_cast<int>(y >> 10);
   }
 
-  // Its readers hold guards of `epochs`, which must outlive this, or guards
-  // that protect everything; null: the latter.
+  // Readers hold guards of `epochs` (null: of everything), and have left at
+  // last.
   explicit HashIndex(EpochDomain* epochs = nullptr);
-  // No reader or writer may be left.
   ~HashIndex();
   HashIndex(const HashIndex&) = delete;
   HashIndex& operator=(const HashIndex&) = delete;
-
   EpochDomain* epochs() const { return epochs_; }
 
   // --- Looking. The caller holds an EpochGuard.
 
   // Calls match(Location) on each candidate until it does not say kOther, and
-  // returns what it said last; kOther is a miss. What it saw is never half of
-  // a batch: waits while one is being published, and looks again, calling
-  // match anew, when one was meanwhile.
+  // returns what it said last; kOther is a miss. Never sees half of a batch:
+  // waits while one is published, and calls match anew if one was meanwhile.
   template <typename Match>
   Verdict Find(uint64_t hash, Match&& match) const;
 
@@ -121,8 +118,7 @@ class HashIndex final {
   // The first candidate, or none: a hint, for prefetching its record.
   Location Peek(uint64_t hash) const;
 
-  // Where the look begins, whose lines it asks for: for many hashes at a time,
-  // of each of which a PeekAtHome() comes later, under the same guard.
+  // Where the look begins, whose lines it asks for; PeekAtHome() comes later.
   Probe Prepare(uint64_t hash) const;
 
   // --- Changing.
