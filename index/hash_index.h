@@ -88,8 +88,7 @@ class HashIndex final {
     return static_cast<int>(y >> 10);
   }
 
-  // Readers hold guards of `epochs` (null: of everything), and have left at
-  // last.
+  // Readers hold guards of `epochs` (null: of any), and have left at the end.
   explicit HashIndex(EpochDomain* epochs = nullptr);
   ~HashIndex();
   HashIndex(const HashIndex&) = delete;
