@@ -46,7 +46,6 @@
 #include "format/segment_header.h"
 #include "index/arena.h"
 #include "index/bucket_table.h"
-#include "index/directory_ref.h"
 #include "index/epoch.h"
 #include "index/mutex.h"
 #include "index/shard_directory.h"

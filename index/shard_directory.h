@@ -1,6 +1,8 @@
-// The directory of a shard of the index, as bits that are changed by one store.
+// The directory of a shard of the index: 2^depth tables, each as often as the
+// tag bits that it does not distinguish demand. Its depth travels in the low
+// bits of the pointer to it.
 //
-// Values; what they point to belongs to the shard.
+// Values and lines of atomics, owned and published by the shard.
 
 #ifndef PEAT_INDEX_SHARD_DIRECTORY_H_
 #define PEAT_INDEX_SHARD_DIRECTORY_H_
@@ -13,9 +15,6 @@
 
 namespace peat::index {
 
-// The directory of a shard: 2^depth tables, each as often as the tag bits
-// that it does not distinguish demand. Its depth travels in the low bits of
-// the pointer to it.
 struct alignas(64) DirectoryLine {
   std::array<std::atomic<uint64_t>, 8> tables = {};
 };
