@@ -93,12 +93,12 @@ std::unique_ptr<Snapshot> Store::OpenSnapshot() const {
 
 absl::StatusOr<uint64_t> Store::DeleteRange(std::string_view from,
                                             std::string_view to) {
-  return DeleteAll(impl_->engine(),
+  return DeleteAll(*impl_->engine(),
                    {.from = std::string(from), .to = std::string(to)});
 }
 
 absl::StatusOr<uint64_t> Store::DeletePrefix(std::string_view prefix) {
-  return DeleteAll(impl_->engine(), {.prefix = std::string(prefix)});
+  return DeleteAll(*impl_->engine(), {.prefix = std::string(prefix)});
 }
 
 absl::StatusOr<ForgetAllResult> Store::ForgetAll(
@@ -130,7 +130,7 @@ absl::StatusOr<ForgetAllResult> Store::ForgetAll(
     return absl::OkStatus();
   };
   PEAT_RETURN_IF_ERROR(ChangeAll(
-      impl_->engine(), {.prefix = std::string(prefix)}, forget, write));
+      *impl_->engine(), {.prefix = std::string(prefix)}, forget, write));
   return result;
 }
 

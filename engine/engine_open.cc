@@ -267,13 +267,15 @@ absl::StatusOr<std::vector<ReplaySource>> Engine::OpenSegmentsDespiteDamage(
     const Manifest& manifest, FoundDamage* damage) {
   // All of the log is read, to find what there is; the image proves what of it
   // was current.
-  const std::optional<FoundSnapshot> snapshot =
+  std::optional<FoundSnapshot> snapshot =
       FindIndexImage(*directory_, manifest, hasher_);
   if (snapshot.has_value()) {
     proven_ = std::make_unique<index::HashIndex>();
-    if (LoadIndexImage(*snapshot, manifest, ThreadCount(config_),
-                       proven_.get())) {
-      LoadShards(ThreadCount(config_), proven_.get());
+    const bool is_loaded =
+        LoadIndexImage(snapshot->head, std::move(snapshot->file), manifest,
+                       ThreadCount(config_), proven_.get());
+    if (is_loaded) LoadShards(ThreadCount(config_), proven_.get());
+    if (is_loaded && !proven_->HasLost()) {
       proven_lsn_ = snapshot->head.last_lsn;
     } else {
       proven_.reset();

@@ -48,8 +48,12 @@ std::unique_ptr<ImageProof> ImageProof::Find(const StoreFiles& files) {
 
 bool ImageProof::Load() {
   auto index = std::make_unique<index::HashIndex>();
-  if (!engine::LoadIndexImage(found_, manifest_, 1, index.get())) return false;
+  if (!engine::LoadIndexImage(found_.head, std::move(found_.file), manifest_, 1,
+                              index.get())) {
+    return false;
+  }
   engine::LoadShards(1, index.get());
+  if (index->HasLost()) return false;
   index_ = std::move(index);
   return true;
 }
