@@ -8,8 +8,8 @@
 // as large; one that took 2 s or more was larger than it need be. What this
 // adds is bounded by an eighth of the live bytes (in a small store, by half of
 // what it may use beyond its bound on space) and by 32 MiB, since the log's
-// last segment cannot be compacted, whatever is dead in it. docs/decisions/ has
-// the numbers.
+// last segment cannot be compacted, whatever is dead in it. docs/decisions/0025
+// has the alternatives.
 //
 // Thread-safe, but for NoteSegment().
 

@@ -46,6 +46,8 @@ class WatchedDirectory final : public Directory {
     return directory_->IsSame(other);
   }
 
+  uint64_t Volume() const override { return directory_->Volume(); }
+
   // Never called: nothing is written.
   absl::StatusOr<std::unique_ptr<File>> Create(
       const std::string& name) override;

@@ -17,6 +17,7 @@
 #include "engine/log/sealer.h"
 #include "engine/log/segment_allocator.h"
 #include "engine/recover/recovery.h"
+#include "engine/write/throttle.h"
 #include "format/record.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
@@ -87,7 +88,7 @@ class FlushIntervalTest : public ::testing::Test {
              .manifest = &manifest_,
              .segments = &segments_,
              .index = &index_};
-  Appender appender_{LogEnd{}};
+  Appender appender_{LogEnd{}, &manifest_};
   SegmentAllocator supply_{core_};
   GroupCommit syncer_{directory_.get(), &appender_, &manifest_, &poison_, 0};
   Sealer sealer_{core_};

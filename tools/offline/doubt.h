@@ -85,7 +85,7 @@ class ImageProof final {
         manifest_(std::move(manifest)),
         hasher_(manifest_.hash_seed) {}
 
-  const engine::FoundSnapshot found_;
+  engine::FoundSnapshot found_;
   const format::Manifest manifest_;  // all of its log sealed
   const index::KeyHasher hasher_;
   std::unique_ptr<index::HashIndex> index_;  // once it is loaded

@@ -24,13 +24,10 @@ constexpr std::chrono::milliseconds kSyncTime{200};
 class GroupCommitTest : public LogFixture {
  protected:
   GroupCommitTest()
-      : manifest_(directory_.get(), {}, &poison_),
-        syncer_(directory_.get(), &appender_, &manifest_, &poison_, 0) {
+      : syncer_(directory_.get(), &appender_, &manifest_, &poison_, 0) {
     Prepare(1);
   }
 
-  Poison poison_;
-  ManifestStore manifest_;
   GroupCommit syncer_;
 };
 

@@ -14,6 +14,8 @@
 #include <vector>
 
 #include "engine/log/appender.h"
+#include "engine/log/manifest_store.h"
+#include "engine/log/poison.h"
 #include "engine/segment/segment_scanner.h"
 #include "engine/segment/segment_set.h"
 #include "format/checksum.h"
@@ -27,14 +29,17 @@ class LogFixture : public ::testing::Test {
  protected:
   static constexpr uint64_t kCapacity = uint64_t{16} << 10;
 
-  LogFixture() : disk_(1), appender_(LogEnd{}) {
+  LogFixture() {
     disk_.AtEachCall([this](testing::SimOp op) {
       if (at_call_ != nullptr) at_call_(op);
     });
+  }
+
+  std::unique_ptr<Directory> MakeDirectory() {
     EXPECT_OK(disk_.CreateDirectory("log"));
     auto directory = disk_.OpenDirectory("log");
     EXPECT_OK(directory);
-    directory_ = *std::move(directory);
+    return *std::move(directory);
   }
 
   // Prepares the segment `id` for the appender.
@@ -88,11 +93,14 @@ class LogFixture : public ::testing::Test {
     return kinds;
   }
 
-  testing::SimFileSystem disk_;
+  testing::SimFileSystem disk_{1};
   std::function<void(testing::SimOp)> at_call_;
-  std::unique_ptr<Directory> directory_;
+  const std::unique_ptr<Directory> directory_ = MakeDirectory();
+  Poison poison_;
+  ManifestStore manifest_{
+      directory_.get(), {.manifest = {.generation = 1}}, &poison_};
   SegmentSet segments_;
-  Appender appender_;
+  Appender appender_{LogEnd{}, &manifest_};
 };
 
 }  // namespace peat::engine
