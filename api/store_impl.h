@@ -87,7 +87,7 @@ class Store::Impl {
   const bool may_change_;  // by Refresh()
   const std::shared_ptr<const void> identity_ = std::make_shared<const char>();
   // Held while the store is closed or refreshed.
-  mutable index::Mutex mutex_;
+  mutable index::Mutex mutex_{index::LockRank::kStore};
   std::shared_ptr<engine::Engine> owner_ ABSL_GUARDED_BY(mutex_);
   // Release, so that whoever loads it sees all of the engine.
   std::atomic<engine::Engine*> engine_;

@@ -42,10 +42,6 @@ static_assert(kZeroOffset < kManifestSegmentSize);
 
 constexpr SegmentId kNextIdMax = SegmentId{1} << 63;
 
-// No store comes to count so far. A manifest that says so is refused, so that
-// what counts on from there has no end of its numbers to fear.
-constexpr uint64_t kCountMax = uint64_t{1} << 62;
-
 bool HasValidEnd(const ManifestSegment& segment) {
   switch (segment.state) {
     case SegmentState::kOpen:
@@ -91,10 +87,11 @@ absl::Status CheckForm(const Manifest& manifest) {
 // Checked only after a manifest was read.
 absl::Status CheckCounts(const Manifest& manifest) {
   const bool are_possible =
-      manifest.generation <= kCountMax && manifest.next_id <= kCountMax &&
-      manifest.durable_lsn <= kCountMax &&
+      manifest.generation <= kManifestCountMax &&
+      manifest.next_id <= kManifestCountMax &&
+      manifest.durable_lsn <= kManifestCountMax &&
       std::ranges::all_of(manifest.segments, [](const ManifestSegment& one) {
-        return one.last_lsn <= kCountMax;
+        return one.last_lsn <= kManifestCountMax;
       });
   if (are_possible) return absl::OkStatus();
   return absl::DataLossError(

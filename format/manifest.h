@@ -77,6 +77,9 @@ inline constexpr size_t kManifestHeaderSize = 80;
 inline constexpr size_t kManifestSegmentSize = 64;
 // As many as there are segment numbers.
 inline constexpr size_t kManifestSegmentCountMax = kSegmentNumberMax;
+// The largest id, lsn and generation: no store comes to count so far, and a
+// writer counts on from what it reads.
+inline constexpr uint64_t kManifestCountMax = uint64_t{1} << 62;
 
 // Adds `segment` where its id belongs; the manifest must not have it yet.
 void AddSegment(Manifest& manifest, const ManifestSegment& segment);

@@ -24,6 +24,7 @@ namespace peat::index {
 // ascending. docs/architecture.md says what each of them guards. Here, since it
 // is one order for all rooms; asserted at each Lock() but in Release.
 enum class LockRank : uint8_t {
+  kStore,
   kClose,
   kIndexImage,
   kCompactor,

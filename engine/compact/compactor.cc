@@ -69,7 +69,8 @@ absl::StatusOr<Compactor::Step> Compactor::RunOnce() {
 
 absl::Status Compactor::JoinSmall() {
   index::MutexLock lock(&mutex_);
-  PEAT_RETURN_IF_ERROR(CheckGoesOn());
+  // Closing the store, which has stopped all others, asks for it.
+  PEAT_RETURN_IF_ERROR(parts_.poison->status());
   const std::vector<Known> known = KnownSegments();
   const std::vector<SegmentId> inputs =
       PickToJoin(CautiousFactsOf(known), Goal());
@@ -238,11 +239,15 @@ void Compactor::Retire(const Compaction& compaction) {
 
 void Compactor::Reclaim() {
   for (const LeavingFile& file : std::exchange(pinned_, {})) Unlink(file);
-  std::erase_if(held_, [this](const std::shared_ptr<Segment>& segment) {
-    const bool is_free = segment.use_count() == 1;
-    if (is_free) Unlink({.id = segment->identity().id});
-    return is_free;
-  });
+  std::vector<std::shared_ptr<Segment>> held;
+  for (std::shared_ptr<Segment>& segment : held_) {
+    if (segment.use_count() == 1) {
+      Unlink({.id = segment->identity().id});
+    } else {
+      held.push_back(std::move(segment));
+    }
+  }
+  held_ = std::move(held);
   if (retired_.empty()) return ReclaimValues();
   const uint64_t oldest = index::OldestEpoch(parts_.index->epochs());
   while (!retired_.empty() && retired_.front().stamp < oldest) {

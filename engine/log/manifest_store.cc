@@ -217,7 +217,7 @@ absl::StatusOr<SegmentId> ManifestStore::NewId() {
 absl::Status ManifestStore::ReserveIds() {
   if (unused_id_ < current_->next_id) return absl::OkStatus();
   const SegmentId stride = id_stride_;
-  if (format::kSegmentIdMax - unused_id_ < stride) {
+  if (format::kManifestCountMax - unused_id_ < stride) {
     return absl::ResourceExhaustedError("all ids have been given out");
   }
   PEAT_RETURN_IF_ERROR(

@@ -88,9 +88,12 @@ absl::Status IndexImageWriter::Save() {
   SlotFile slots(file.get());
   IndexImage head;
   absl::Status status = SaveTo(slots, &head);
-  const std::string name = format::SnapshotFileName(head.log_segment);
-  // Not synced: whatever a crash leaves of it does not match its checksums.
-  if (status.ok()) status = parts_.directory->Rename(temporary, name);
+  std::string name;
+  if (status.ok()) {
+    // Not synced: whatever a crash leaves of it does not match its checksums.
+    name = format::SnapshotFileName(head.log_segment);
+    status = parts_.directory->Rename(temporary, name);
+  }
   if (!status.ok()) {
     (void)parts_.directory->Unlink(temporary);
     parts_.anchors->next = 0;

@@ -190,7 +190,8 @@ TEST_F(HangingDiskTest, AStoreGivesSpaceBackAmidItsOwnCheckpoint) {
   EXPECT_LE(SegmentFileCount("store"), 8u);
   std::string value;
   ASSERT_OK(Open(PosixFileSystem(), "copy", Quiet())->Get("key 7", &value));
-  EXPECT_EQ(value, "old" + value_);
+  // The copy is of one moment, which may be any while the disk hung.
+  EXPECT_TRUE(value == "old" + value_ || value == value_);
 }
 
 TEST_F(HangingDiskTest, CloseWaitsForTheStoresOwnCheckpoint) {

@@ -35,7 +35,7 @@ TEST(HashIndexTest, CostsLittleWhenItIsEmpty) {
   const HashIndex index;
 
   EXPECT_EQ(index.size(), 0);
-  EXPECT_LE(index.memory_bytes(), 16 << 10);
+  EXPECT_LE(index.memory_bytes(), 17 << 10);
 }
 
 TEST(HashIndexTest, GivesShardsSharesThatDifferByAFactorOfTwo) {

@@ -138,8 +138,9 @@ TEST_F(ManifestStoreTest, NeverGivesOutAnIdAgain) {
 }
 
 TEST_F(ManifestStoreTest, RefusesToGiveOutMoreThanAllIds) {
-  ASSERT_OK(store_->Edit(
-      [](Manifest& manifest) { manifest.next_id = format::kSegmentIdMax; }));
+  ASSERT_OK(store_->Edit([](Manifest& manifest) {
+    manifest.next_id = format::kManifestCountMax;
+  }));
   store_ = std::make_unique<ManifestStore>(
       directory_.get(), *ReadManifest(*directory_), &poison_);
 

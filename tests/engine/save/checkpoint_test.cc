@@ -2,7 +2,6 @@
 // are taken, and what may stand in their way.
 
 #include "engine/save/checkpoint.h"
-#include "engine/save/store_copy.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -14,6 +13,7 @@
 #include <utility>
 
 #include "engine/engine.h"
+#include "engine/save/store_copy.h"
 #include "tests/support/sim_file_system.h"
 #include "tests/support/status_matchers.h"
 

