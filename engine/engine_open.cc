@@ -269,7 +269,19 @@ absl::StatusOr<std::vector<ReplaySource>> Engine::OpenSegmentsDespiteDamage(
   // was current.
   std::optional<FoundSnapshot> snapshot =
       FindIndexImage(*directory_, manifest, hasher_);
-  if (snapshot.has_value()) {
+  // What a compaction has moved since is not where the image says: it would be
+  // taken for absent.
+  const bool is_of_these_segments =
+      snapshot.has_value() &&
+      std::ranges::all_of(snapshot->head.segments,
+                          [&manifest](const format::SnapshotSegment& segment) {
+                            return std::ranges::any_of(
+                                manifest.segments,
+                                [&segment](const ManifestSegment& one) {
+                                  return one.id == segment.id;
+                                });
+                          });
+  if (is_of_these_segments) {
     proven_ = std::make_unique<index::HashIndex>();
     const bool is_loaded =
         LoadIndexImage(snapshot->head, std::move(snapshot->file), manifest,

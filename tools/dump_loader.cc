@@ -28,9 +28,9 @@ JsonLine::Rule RuleFor(std::string_view name, const PairLimits& limits) {
   using Use = JsonLine::Use;
   constexpr size_t kReasonSize = size_t{64} << 10;
   const auto base64 = [](size_t size) { return (size + 2) / 3 * 4; };
-  constexpr char kKey[] = "key is too long";
-  constexpr char kValue[] = "value is too long";
-  constexpr char kReason[] = "reason is too long";
+  static constexpr char kKey[] = "key is too long";
+  static constexpr char kValue[] = "value is too long";
+  static constexpr char kReason[] = "reason is too long";
   if (name == "key") return {Use::kString, limits.key_size, kKey};
   if (name == "key64") return {Use::kString, base64(limits.key_size), kKey};
   if (name == "value") return {Use::kString, limits.value_size, kValue};

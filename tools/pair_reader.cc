@@ -139,8 +139,8 @@ absl::StatusOr<bool> PairReader::NextTsv(Pair* pair) {
 absl::StatusOr<bool> PairReader::NextJson(Pair* pair) {
   constexpr auto kString = JsonLine::Use::kString;
   const auto rules = [this](std::string_view name) -> JsonLine::Rule {
-    constexpr char kKey[] = "key is too long";
-    constexpr char kValue[] = "value is too long";
+    static constexpr char kKey[] = "key is too long";
+    static constexpr char kValue[] = "value is too long";
     if (name == "key") return {kString, limits_.key_size, kKey};
     if (name == "key64") return {kString, Base64Size(limits_.key_size), kKey};
     if (name == "value") return {kString, limits_.value_size, kValue};

@@ -208,10 +208,11 @@ class WorkerPool {
       if (state->ended) state->queued = false;
       return state->ended;
     });
-    const auto found =
-        std::find_if(queue_.begin(), queue_.end(), [this](const auto& state) {
-          return RunCount(state->volume) < place_count_;
-        });
+    auto found = queue_.begin();
+    while (found != queue_.end() &&
+           RunCount((*found)->volume) >= place_count_) {
+      ++found;
+    }
     if (found == queue_.end()) return nullptr;
     const std::shared_ptr<State> state = std::move(*found);
     queue_.erase(found);

@@ -27,7 +27,7 @@ constexpr size_t kGroupsListed = 64;
 constexpr size_t kGroupBytes = size_t{16} << 20;
 
 // How far ahead of its turn a record is asked for.
-constexpr size_t kAhead = 16;
+constexpr size_t kRecordsAskedFor = 16;
 
 }  // namespace
 
@@ -104,8 +104,8 @@ absl::StatusOr<size_t> OrderedBuilder::Read(size_t begin, Group* group) {
   size_t i = begin;
   for (; i < end && group->bytes.size() < kGroupBytes; ++i) {
     if (is_stopped()) break;
-    if (i + kAhead < locations_.size()) {
-      const Location ahead = locations_[i + kAhead];
+    if (i + kRecordsAskedFor < locations_.size()) {
+      const Location ahead = locations_[i + kRecordsAskedFor];
       Owner(ahead).Prefetch(ahead.offset());
     }
     const bool is_first =

@@ -126,8 +126,11 @@ struct Images {
     return true;
   }
 
+  // A read that fails is tried once more: what is lost now stays lost until the
+  // store is opened anew.
   bool ReadAt(uint64_t offset, std::span<std::byte> to) const {
-    const absl::StatusOr<size_t> got = file->ReadAt(offset, to);
+    absl::StatusOr<size_t> got = file->ReadAt(offset, to);
+    if (!got.ok()) got = file->ReadAt(offset, to);
     return got.ok() && *got == to.size();
   }
 

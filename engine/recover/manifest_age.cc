@@ -33,8 +33,8 @@ absl::Status Older(const std::string& name, const std::string& why) {
       "%s %s: MANIFEST-0 and MANIFEST-1 are older copies", name, why));
 }
 
-const ManifestSegment* FindEntry(const Manifest& manifest,
-                                 format::SegmentId id) {
+const ManifestSegment* EntryNamed(const Manifest& manifest,
+                                  format::SegmentId id) {
   const auto at =
       std::ranges::lower_bound(manifest.segments, id, {}, &ManifestSegment::id);
   return at != manifest.segments.end() && at->id == id ? &*at : nullptr;
@@ -74,7 +74,7 @@ struct Witness {
 bool MayTell(const FileName& name, const Manifest& manifest) {
   if (name.kind == FileKind::kValue) return name.id >= manifest.next_id;
   if (name.kind != FileKind::kSegment) return false;
-  const ManifestSegment* const entry = FindEntry(manifest, name.id);
+  const ManifestSegment* const entry = EntryNamed(manifest, name.id);
   return entry == nullptr || entry->state == format::SegmentState::kOpen;
 }
 
@@ -159,7 +159,7 @@ absl::Status CheckUnnamedMarks(const Directory& directory,
     if (!witness.has_value() || witness->generation.has_value()) continue;
     if (witness->header.kind != format::SegmentKind::kLog) continue;
     // Where the log ends, the marks of those that are named are looked for.
-    if (FindEntry(manifest, witness->header.id) != nullptr) continue;
+    if (EntryNamed(manifest, witness->header.id) != nullptr) continue;
     PEAT_RETURN_IF_ERROR(CheckMarks(name, *witness, last_lsn));
   }
   return absl::OkStatus();

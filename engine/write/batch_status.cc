@@ -11,7 +11,7 @@
 namespace peat::engine {
 namespace {
 
-constexpr char kPayloadUrl[] = "peat/operation-of-batch";
+constexpr char kOperationUrl[] = "peat/operation-of-batch";
 
 }  // namespace
 
@@ -25,12 +25,12 @@ absl::Status WithOperation(const absl::Status& status, size_t index) {
   status.ForEachPayload([&named](auto url, const absl::Cord& cord) {
     named.SetPayload(url, cord);
   });
-  named.SetPayload(kPayloadUrl, absl::Cord(absl::StrFormat("%d", index)));
+  named.SetPayload(kOperationUrl, absl::Cord(absl::StrFormat("%d", index)));
   return named;
 }
 
 std::optional<size_t> OperationIn(const absl::Status& status) {
-  const auto payload = status.GetPayload(kPayloadUrl);
+  const auto payload = status.GetPayload(kOperationUrl);
   if (!payload.has_value()) return std::nullopt;
   uint64_t index = 0;
   const bool is_number = absl::SimpleAtoi(std::string(*payload), &index);

@@ -35,7 +35,7 @@ uint64_t Fill(TableRef table) {
   return key - 1;
 }
 
-class BucketTableWidthTest : public testing::TestWithParam<uint32_t> {
+class BucketTableWidthTest : public ::testing::TestWithParam<uint32_t> {
  protected:
   Arena arena_;
 };
@@ -118,8 +118,8 @@ TEST_P(BucketTableWidthTest, KeepsEveryKeyWhenHalvesAreJoined) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Widths, BucketTableWidthTest,
-                         testing::Values(2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22,
-                                         24));
+                         ::testing::Values(2, 4, 6, 8, 10, 12, 14, 16, 18, 20,
+                                           22, 24));
 
 TEST(BucketTableTest, HoldsAWindowOfKeysOfOneHome) {
   Arena arena;

@@ -20,7 +20,7 @@ constexpr uint64_t kKeyCount = PEAT_INDEX_TSAN ? 30'000 : 200'000;
 // and often.
 uint64_t CrowdedHash(uint64_t key) { return Scatter(key) >> 11 << 5 >> 5; }
 
-class GrowthTest : public testing::TestWithParam<uint64_t (*)(uint64_t)> {
+class GrowthTest : public ::testing::TestWithParam<uint64_t (*)(uint64_t)> {
  protected:
   uint64_t HashOf(uint64_t key) const { return GetParam()(key); }
   HashIndex index_;
@@ -114,7 +114,7 @@ TEST_P(GrowthTest, HidesNoKeyWhileTablesShrink) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Hashes, GrowthTest,
-                         testing::Values(&Scatter, &CrowdedHash));
+                         ::testing::Values(&Scatter, &CrowdedHash));
 
 // Writers overwrite, remove and add the same few keys; versions only rise, so
 // a reader must never see one go back.

@@ -97,7 +97,7 @@ TEST(HashIndexTest, ReplacesOnlyWhatIsExpected) {
 }
 
 // What makes a position stale, and what does not.
-class PositionTest : public testing::Test {
+class PositionTest : public ::testing::Test {
  protected:
   PositionTest() { Put(index_, kHash, 1); }
 
@@ -189,7 +189,7 @@ TEST(HashIndexTest, ShowsABatchOnlyOnceItIsPublished) {
 
 // Random writes, compared with a map. The parameter is the number of hash
 // bits that differ between keys: few of them force keys aside of the tables.
-class HashIndexModelTest : public testing::TestWithParam<int> {
+class HashIndexModelTest : public ::testing::TestWithParam<int> {
  protected:
   static constexpr uint64_t kKeyMax = PEAT_INDEX_TSAN ? 2'000 : 20'000;
 
@@ -265,7 +265,7 @@ TEST_P(HashIndexModelTest, YieldsEachKeyOnce) {
 }
 
 INSTANTIATE_TEST_SUITE_P(HashBits, HashIndexModelTest,
-                         testing::Values(64, 14, 8, 3));
+                         ::testing::Values(64, 14, 8, 3));
 
 TEST(HashIndexTest, HoldsThousandsOfKeysOfOneHash) {
   HashIndex index;

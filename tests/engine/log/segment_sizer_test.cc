@@ -24,7 +24,7 @@ class SegmentSizerTest : public ::testing::Test {
     }
   }
 
-  const Config config_;
+  const Config config_{};
   SegmentSizer sizer_{config_};
   SegmentSizer::TimePoint now_;
 };
