@@ -69,6 +69,7 @@ absl::StatusOr<CheckpointResult> Make(const CheckpointArguments& arguments) {
 ExitCode Run(const CheckpointArguments& arguments) {
   AllowManyFiles();
   const absl::StatusOr<CheckpointResult> result = Make(arguments);
+  if (absl::IsInvalidArgument(result.status())) return Fail(result.status());
   if (!result.ok()) return FailToRead(result.status());
   (void)WriteOutput(arguments.json ? CheckpointJson(*result)
                                    : CheckpointText(*result));

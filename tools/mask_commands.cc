@@ -9,10 +9,12 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/cord.h"
 #include "absl/strings/str_format.h"
 #include "format/status_macros.h"
 #include "peat/masks.h"
 #include "peat/store.h"
+#include "peat/write_batch.h"
 #include "tools/commands.h"
 #include "tools/escape.h"
 #include "tools/json_bytes.h"
@@ -49,6 +51,21 @@ absl::Status UnescapeArguments(MaskArguments& arguments) {
 
 using AddToBatch = void (WriteBatch::*)(std::string_view, const MaskOptions&);
 
+// Without the number of the operation in its batch, which says nothing to
+// whoever named the keys.
+absl::Status OfOneKey(const absl::Status& status) {
+  const std::string message(status.message());
+  const size_t colon = message.find(": ");
+  if (!FailedOperation(status).has_value() || colon == message.npos) {
+    return status;
+  }
+  absl::Status plain(status.code(), message.substr(colon + 2));
+  status.ForEachPayload([&plain](auto url, const absl::Cord& payload) {
+    plain.SetPayload(url, payload);
+  });
+  return plain;
+}
+
 // Says which of several keys a refused batch is refused for.
 void ComplainOfKey(const Store& store, const std::vector<std::string>& keys,
                    KeyState obstacle) {
@@ -73,7 +90,7 @@ ExitCode RunBatch(MaskArguments arguments, AddToBatch add) {
   if (store == nullptr) return ExitCode::kFailed;
   const absl::Status written = store->Write(batch);
   if (!written.ok()) {
-    const ExitCode code = Fail(written);
+    const ExitCode code = Fail(OfOneKey(written));
     ComplainOfKey(
         *store, arguments.keys,
         absl::IsNotFound(written) ? KeyState::kAbsent : KeyState::kForgotten);

@@ -171,6 +171,12 @@ absl::Status ManifestStore::EditLocked(
       HasBug(Bug::kManifestNewerFirst) ? newest_copy_ : 1 - newest_copy_;
   for (const size_t i : {first, 1 - first}) {
     absl::Status status = copies[i]->WriteAt(0, format::AsBytes(bytes));
+    // A limit on the size of files, say: the newest copy, which is durable, is
+    // as it was, and what may have been written to the other one is no
+    // manifest.
+    if (i == first && is_confirmed_ && absl::IsResourceExhausted(status)) {
+      return status;
+    }
     if (status.ok() && !HasBug(Bug::kNoManifestSync)) {
       status = copies[i]->Sync();
     }

@@ -262,7 +262,7 @@ TEST_F(SnapshotCheckTest, ReportsWhatTheLogSaysOtherwise) {
   ExpectOne(earlier([](Row& row) { row.end -= 8; }, any), Severity::kDamage,
             "no record");
   ExpectOne(earlier([](Row& row) { row.live_bytes = row.end; }, any),
-            Severity::kDamage, "live bytes in segment");
+            Severity::kFlaw, "impossible counts");
   ExpectOne(earlier([](Row& row) { row.tombstone_bytes += 8; }, has_tombstones),
             Severity::kDamage, "bytes of tombstones");
   ExpectOne(earlier([](Row& row) { row.tombstone_bytes = 0; }, has_tombstones),
@@ -272,11 +272,11 @@ TEST_F(SnapshotCheckTest, ReportsWhatTheLogSaysOtherwise) {
   ExpectOne(
       earlier([](Row& row) { row.live_value_bytes = row.value_bytes + 1; },
               any),
-      Severity::kDamage, "live bytes of values");
+      Severity::kFlaw, "impossible counts");
   ExpectOne(earlier([](Row& row) { row.disabled = 1'000'000; }, any),
-            Severity::kDamage, "disabled keys");
+            Severity::kFlaw, "impossible counts");
   ExpectOne(earlier([](Row& row) { row.forgotten = 1'000'000; }, any),
-            Severity::kDamage, "forgotten keys");
+            Severity::kFlaw, "impossible counts");
   ExpectOne(earlier([](Row& row) { row.values[0] += 1; }, has_values),
             Severity::kDamage, "other value files");
 }

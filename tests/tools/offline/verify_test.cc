@@ -217,7 +217,19 @@ TEST_F(VerifyTest, FindsNothingWhereIdsDoNotAscendAlongTheLog) {
 }
 
 TEST_F(VerifyTest, ReportsSealedSegmentsOfTheLogThatOverlap) {
-  MakeImages();
+  {
+    engine::Config config;
+    config.segment_size_min = uint64_t{64} << 10;
+    config.segment_size_max = config.segment_size_min;
+    config.background_threads = false;
+    ASSERT_OK_AND_ASSIGN(
+        const std::unique_ptr<engine::Engine> store,
+        engine::Engine::Open(engine::PosixFileSystem(), path("s"), config));
+    for (int i = 0; i < 100; ++i) {
+      ASSERT_OK(store->Put(std::to_string(i), std::string(2000, 'v')));
+    }
+    ASSERT_OK(store->Close());
+  }
   const FileImages images = testing::ReadFiles(path("s"));
   format::Manifest manifest =
       *format::DecodeManifest(format::AsBytes(images.at("MANIFEST-0")));
