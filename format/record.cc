@@ -82,11 +82,14 @@ bool HasValidReferenceSize(const RecordHeader& header) {
          header.value_size == kValueReferenceSize;
 }
 
+// No store comes to count so far, and a writer counts on from what it reads.
+constexpr Lsn kLsnMax = Lsn{1} << 62;
+
 // Whether a record with this header may exist: checked before a header is
 // written and after it was read.
 bool HasValidForm(const RecordHeader& header) {
   if (header.kind == RecordKind::kPut && header.flags == 0) [[likely]] {
-    return header.lsn != 0 && header.value_size <= kValueSizeMax;
+    return header.lsn - 1 < kLsnMax && header.value_size <= kValueSizeMax;
   }
   const auto kind = static_cast<size_t>(header.kind);
   if (kind >= kKindCount) return false;
@@ -94,6 +97,7 @@ bool HasValidForm(const RecordHeader& header) {
   if (!rule.is_known) return false;
   if ((header.flags & ~rule.flags) != 0) return false;
   if (rule.takes_lsn && header.lsn == 0) return false;
+  if (header.lsn > kLsnMax) return false;
   if (header.key_size > rule.key_size_max) return false;
   if (header.value_size < rule.value_size_min) return false;
   if (header.value_size > rule.value_size_max) return false;
