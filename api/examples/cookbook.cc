@@ -21,10 +21,10 @@
 namespace {
 
 // Leaves the function when a call has failed.
-#define RETURN_IF_ERROR(expression)                 \
-  do {                                              \
-    const absl::Status status_of_it = (expression); \
-    if (!status_of_it.ok()) return status_of_it;    \
+#define RETURN_IF_ERROR(expression)              \
+  do {                                           \
+    absl::Status status_of_it = (expression);    \
+    if (!status_of_it.ok()) return status_of_it; \
   } while (false)
 
 absl::StatusOr<uint64_t> NumberOf(std::string_view text) {

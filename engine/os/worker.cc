@@ -214,7 +214,7 @@ class WorkerPool {
       ++found;
     }
     if (found == queue_.end()) return nullptr;
-    const std::shared_ptr<State> state = std::move(*found);
+    std::shared_ptr<State> state = std::move(*found);
     queue_.erase(found);
     state->queued = false;
     return state;

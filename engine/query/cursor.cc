@@ -159,7 +159,7 @@ absl::Status Cursor::FillOneByOne() {
   for (size_t i = 0; i < key_group_.size(); ++i) {
     const std::string_view key = key_group_[i];
     ViewReader::Found found;
-    const absl::Status status = parts_.reader->Find(*view_, key, &found);
+    absl::Status status = parts_.reader->Find(*view_, key, &found);
     if (status.ok()) Take(found);
     if (status.ok() || absl::IsNotFound(status)) continue;
     if (!absl::IsDataLoss(status)) return status;

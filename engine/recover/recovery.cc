@@ -346,7 +346,7 @@ absl::Status DropUnreadableTail(const Directory& directory, Manifest* manifest,
   std::vector<SegmentId> unreadable;
   for (const ManifestSegment& entry : manifest->segments) {
     if (entry.state == SegmentState::kSealed) continue;
-    const absl::Status status =
+    absl::Status status =
         OpenSegmentFile(directory, entry, manifest->store_id, OpenMode::kRead)
             .status();
     if (status.ok()) continue;
@@ -407,6 +407,18 @@ absl::Status CheckLsns(const Manifest& manifest, const LogEnd& log_end) {
   return absl::OkStatus();
 }
 
+namespace {
+
+// Whether a segment or value file is one of another store.
+bool IsForeign(const Directory& directory, const std::string& name,
+               SegmentId id, const Manifest& manifest) {
+  const absl::StatusOr<std::optional<format::StoreId>> owner =
+      OwnerOf(directory, name, id);
+  return owner.ok() && owner->has_value() && **owner != manifest.store_id;
+}
+
+}  // namespace
+
 std::vector<SegmentId> RemoveOrphans(Directory& directory,
                                      const Manifest& manifest,
                                      const ValueReferences::Counts& value_files,
@@ -428,16 +440,11 @@ std::vector<SegmentId> RemoveOrphans(Directory& directory,
       is_orphan = !value_files.contains(parsed->id);
     }
     if (!is_orphan) continue;
-    if (IsSegmentOrValue(parsed->kind)) {
-      const absl::StatusOr<std::optional<format::StoreId>> owner =
-          OwnerOf(directory, name, parsed->id);
-      const bool is_foreign =
-          owner.ok() && owner->has_value() && **owner != manifest.store_id;
-      if (is_foreign || !directory.Unlink(name).ok())
-        left.push_back(parsed->id);
-    } else {
-      (void)directory.Unlink(name);
-    }
+    const bool is_own_kind = IsSegmentOrValue(parsed->kind);
+    const bool is_foreign =
+        is_own_kind && IsForeign(directory, name, parsed->id, manifest);
+    const bool is_removed = !is_foreign && directory.Unlink(name).ok();
+    if (is_own_kind && !is_removed) left.push_back(parsed->id);
   }
   return left;
 }
