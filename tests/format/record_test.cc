@@ -69,7 +69,7 @@ std::vector<Sample> Samples() {
       {RecordKind::kFrame, 11, 0, "", EncodeFrame({10, 64, 2})},
   };
   for (size_t size = 0; size < 8; ++size) {
-    samples.push_back({RecordKind::kPut, ~Lsn{0} - size, 0, "key",
+    samples.push_back({RecordKind::kPut, (Lsn{1} << 62) - size, 0, "key",
                        std::string(size, '\xff')});
   }
   return samples;
