@@ -116,7 +116,7 @@ absl::Status LoadDump(Store& store, const LoadOptions& options,
   };
   reader.Watch({.on_pause = settle, .is_interrupted = options.is_interrupted});
   const absl::Status loaded = LoadLines(store, reader, progress, counts);
-  const absl::Status settled = settle();
+  absl::Status settled = settle();
   reader.Watch({});
   PEAT_RETURN_IF_ERROR(loaded);
   return settled;
