@@ -97,7 +97,7 @@ class Loading {
   absl::Status Announce() {
     if (options_.flush) PEAT_RETURN_IF_ERROR(store_.Flush().status());
     // Loading goes on if nobody reads them.
-    const absl::Status written =
+    absl::Status written =
         WriteOutput(absl::StrFormat("acknowledged %d\n", counts_.acknowledged));
     if (!written.ok() && !OutputIsClosed()) return written;
     return FlushOutput();
@@ -130,7 +130,7 @@ absl::Status Load(Store& store, const LoadOptions& options, PairReader& reader,
                 .is_interrupted = options.is_interrupted});
   const absl::Status loaded = LoadPairs(loading, reader, progress, *counts);
   // Whatever stopped the loading, what was read before is not lost.
-  const absl::Status settled = loading.Settle();
+  absl::Status settled = loading.Settle();
   reader.Watch({});
   PEAT_RETURN_IF_ERROR(loaded);
   return settled;

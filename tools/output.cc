@@ -36,8 +36,8 @@ int WriteAll(int descriptor, std::string_view bytes) {
 
 // Whoever looks at it sees each line as it comes.
 bool IsTerminal() {
-  static const bool is_terminal = isatty(STDOUT_FILENO) == 1;
-  return is_terminal;
+  static const bool kIsTerminal = isatty(STDOUT_FILENO) == 1;
+  return kIsTerminal;
 }
 
 }  // namespace

@@ -149,7 +149,7 @@ absl::StatusOr<bool> PairReader::NextJson(Pair* pair) {
     }
     return {};
   };
-  const absl::StatusOr<bool> found = json_.Next(rules);
+  absl::StatusOr<bool> found = json_.Next(rules);
   if (absl::IsInvalidArgument(found.status())) {
     return Malformed(std::string(found.status().message()));
   }
@@ -170,7 +170,7 @@ absl::StatusOr<bool> PairReader::NextEvent(Pair* pair) {
   };
   pair->value.clear();
   json_.CopyTo(&pair->value, limits_.value_size);
-  const absl::StatusOr<bool> found = json_.Next(rules);
+  absl::StatusOr<bool> found = json_.Next(rules);
   json_.CopyTo(nullptr, 0);
   if (absl::IsInvalidArgument(found.status())) {
     return Malformed(std::string(found.status().message()));
@@ -191,7 +191,7 @@ absl::StatusOr<bool> PairReader::NextEvent(Pair* pair) {
 
 absl::StatusOr<bool> PairReader::NextObject(JsonLine::Rules rules) {
   ++line_;
-  const absl::StatusOr<bool> found = json_.Next(rules);
+  absl::StatusOr<bool> found = json_.Next(rules);
   if (absl::IsInvalidArgument(found.status())) {
     return Malformed(std::string(found.status().message()));
   }

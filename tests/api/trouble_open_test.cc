@@ -165,7 +165,8 @@ TEST_F(TroubleOpenTest, AnotherProcessKeepsTheStoreUntilItEnds) {
   });
   ASSERT_TRUE(opened.Wait());
 
-  EXPECT_THAT(TryOpen(), StatusIs(StatusCode::kUnavailable, "is locked by process"));
+  EXPECT_THAT(TryOpen(),
+              StatusIs(StatusCode::kUnavailable, "is locked by process"));
   const auto beside = TryOpen(kReadOnly);
   ASSERT_OK(beside);
   EXPECT_THAT(Read(**beside, "k"), Optional(std::string("v")));

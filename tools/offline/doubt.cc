@@ -70,7 +70,7 @@ bool ImageProof::PointsTo(format::SegmentId id, uint64_t offset,
   }) == index::Verdict::kMatch;
 }
 
-Doubt::Doubt(const StoreFiles& files, std::vector<HiddenPart> parts,
+Doubt::Doubt(const StoreFiles& files, const std::vector<HiddenPart>& parts,
              const std::vector<SeenCounts>& counts,
              std::unique_ptr<ImageProof> image)
     : lacks_manifest_(!files.manifest_status.ok()) {

@@ -97,7 +97,7 @@ class Doubt final {
   Doubt() = default;
   // `counts` are of each of the segments, as far as `image` has seen them; it
   // may be null. Without a manifest anything may be newer than any record.
-  Doubt(const StoreFiles& files, std::vector<HiddenPart> parts,
+  Doubt(const StoreFiles& files, const std::vector<HiddenPart>& parts,
         const std::vector<SeenCounts>& counts,
         std::unique_ptr<ImageProof> image);
 

@@ -199,6 +199,12 @@ class LiveSetMaker final {
     return walk.offset() >= segment.end;
   }
 
+  // Of the record that cannot be read; nullopt: that is damaged, too.
+  static std::optional<format::RecordHeader> HeaderAt(const RecordWalk& walk) {
+    return walk.damaged_header().has_value() ? walk.damaged_header()
+                                             : walk.cut_short_header();
+  }
+
   absl::Status Scan(size_t number, bool is_first) {
     const SourceSegment& segment = files_.segments[number];
     if (segment.flaw.has_value()) {
@@ -218,9 +224,7 @@ class LiveSetMaker final {
         continue;
       }
       if (IsEnd(segment, step, walk)) break;
-      const std::optional<format::RecordHeader> header =
-          walk.damaged_header().has_value() ? walk.damaged_header()
-                                            : walk.cut_short_header();
+      const std::optional<format::RecordHeader> header = HeaderAt(walk);
       PEAT_ASSIGN_OR_RETURN(const Finding gap, PassOver(segment, step, &walk));
       if (is_first) {
         hidden.NoteGap(gap.size, header);
