@@ -33,6 +33,12 @@ int ThreadCount(const Config& config) {
   return std::clamp(cores, 1, 4);
 }
 
+uint64_t ImageBytes(const format::IndexImage& head) {
+  uint64_t bytes = 0;
+  for (const auto& image : head.images) bytes += image.size;
+  return bytes;
+}
+
 uint64_t MillisecondsSince(std::chrono::steady_clock::time_point begin) {
   return static_cast<uint64_t>(
       std::chrono::duration_cast<std::chrono::milliseconds>(
@@ -258,8 +264,16 @@ absl::StatusOr<std::vector<ReplaySource>> Engine::OpenSegments(
                      .log_segment = snapshot->head.log_segment};
   opened_lsn_ = snapshot->head.last_lsn;
   open_stats_.keys_loaded = index_.size();
-  // All of it will be looked at.
-  if (!sources.empty()) LoadShards(ThreadCount(config_), &index_);
+  // All of it will be looked at; or it costs nothing, and no later read can
+  // fail.
+  if (!sources.empty() ||
+      ImageBytes(snapshot->head) <= config_.small_image_bytes) {
+    LoadShards(ThreadCount(config_), &index_);
+    if (index_.HasLost()) {
+      return absl::DataLossError(
+          "the index image could be read once and not again");
+    }
+  }
   return sources;
 }
 

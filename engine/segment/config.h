@@ -62,6 +62,8 @@ struct Config {
   // takes no longer. Whether one is made in the background, too.
   uint64_t snapshot_bytes_min = uint64_t{4} << 20;
   bool background_snapshots = true;
+  // An image of at most so many bytes is taken whole by Open().
+  uint64_t small_image_bytes = uint64_t{4} << 20;
 
   // For tests: the bounds of the segment size (powers of two), how many
   // segments there may be, what a small store may use beyond the bound, who

@@ -26,6 +26,7 @@ Config TheConfig() {
   config.segment_size_max = uint64_t{64} << 10;
   config.space_extra_min = 0;
   config.snapshot_bytes_min = 0;
+  config.small_image_bytes = 0;  // nothing is loaded before it is needed
   config.background_threads = false;
   config.recovery_threads = 2;
   return config;
