@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -55,13 +56,13 @@ absl::StatusOr<Sample> Look(const std::string& directory) {
 std::string Signed(double number) {
   const char* const sign = number < 0 ? "-" : "+";
   const double size = number < 0 ? -number : number;
-  return sign + WithCommas(static_cast<uint64_t>(size + 0.5));
+  return sign + WithCommas(static_cast<uint64_t>(std::llround(size)));
 }
 
 std::string SignedBytes(double number) {
   const char* const sign = number < 0 ? "-" : "+";
   const double size = number < 0 ? -number : number;
-  return sign + WithUnit(static_cast<uint64_t>(size + 0.5));
+  return sign + WithUnit(static_cast<uint64_t>(std::llround(size)));
 }
 
 // What there is of something, and how much that changes in a second.

@@ -173,7 +173,7 @@ class LiveSetMaker final {
       set_.last_lsn_ = std::max(set_.last_lsn_, lsn);
     }
     FindHidden();
-    set_.doubt_ = Doubt(files_, std::move(hidden_), counts_, std::move(image_));
+    set_.doubt_ = Doubt(files_, hidden_, counts_, std::move(image_));
     return std::move(set_);
   }
 
