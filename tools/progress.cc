@@ -7,7 +7,6 @@
 #include <string>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
 namespace peat::tools {
@@ -74,9 +73,10 @@ std::string RenderProgress(const ProgressState& state, size_t columns) {
   }
   const std::string gap = percent.empty() ? "" : "  ";
   // In the order in which they are worth the room.
-  for (const std::string& line : {absl::StrCat(percent, gap, named, rate),
-                                  absl::StrCat(percent, gap, named),
-                                  absl::StrCat(percent, gap, count), percent}) {
+  for (const std::string& line :
+       {absl::StrFormat("%s%s%s%s", percent, gap, named, rate),
+        absl::StrFormat("%s%s%s", percent, gap, named),
+        absl::StrFormat("%s%s%s", percent, gap, count), percent}) {
     if (line.size() > columns) continue;
     // What is left is the bar's, with its brackets and a blank.
     const size_t left = columns - line.size();
