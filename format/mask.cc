@@ -47,7 +47,7 @@ bool HasHeadForm(const RecordHeader& header, const Mask& head) {
   }
   if (!head.has_value()) {
     return header.kind == RecordKind::kForget && !head.value_lsn_counts_back &&
-           (header.flags & kFlagValueFile) == 0;
+           (header.flags & (kFlagValueFile | kFlagExpires)) == 0;
   }
   return head.value_lsn < header.lsn;
 }
@@ -64,7 +64,9 @@ bool HasMaskForm(const RecordHeader& header, std::string_view value) {
   const Mask head = LoadHead(value);
   if (!HasHeadForm(header, head)) return false;
   const uint64_t digest_size = HasDigest(header.kind, head) ? kDigestSize : 0;
-  const uint64_t before_value = kMaskHeaderSize + reason_size + digest_size;
+  const uint64_t expiry_size = Expires(header) ? kExpirySize : 0;
+  const uint64_t before_value =
+      kMaskHeaderSize + reason_size + digest_size + expiry_size;
   if (value.size() < before_value) return false;
   const uint64_t value_size = value.size() - before_value;
   if ((header.flags & kFlagValueFile) != 0) {
@@ -114,6 +116,11 @@ Mask DecodeMask(const Record& record) {
   }
   mask.value = rest;
   return mask;
+}
+
+Millis MaskExpiry(const Record& record) {
+  PEAT_DCHECK(Expires(record.header));
+  return Load<Millis>(AsBytes(DecodeMask(record).value), 0);
 }
 
 std::string EncodeAuditStub(const Record& record) {

@@ -11,9 +11,10 @@
 //   8       8     value_lsn         of the put that wrote the value; 0: no
 //   value 16      4     reason_size 20      1     stub_of           stubs: the
 //   kind of the mask; masks: 0 21      1     flags             1: value_lsn
-//   counts back from the mask's lsn 22      2     zero 24      ...   reason
+//   counts back from the mask's 22      2     zero 24      ...   reason
 //           32    value_digest      BLAKE2b-256; forget records with a value
-//           ...   value             masks with a value
+//           ...   value             masks with a value; with the flag
+//                                   expires, behind its expiry
 //
 // FORMAT.md is normative. Pure functions, safe from any thread.
 
@@ -43,7 +44,9 @@ struct Mask {
   RecordKind stub_of = RecordKind::kNone;  // stubs alone
   std::string_view reason = {};
   std::string_view value_digest = {};  // forget records with a value: 32 bytes
-  std::string_view value = {};         // the value, or a ValueReference
+  // The value, or a ValueReference; behind its expiry, if the record has
+  // kFlagExpires.
+  std::string_view value = {};
 
   bool has_value() const { return value_lsn != 0; }
 };
@@ -65,12 +68,20 @@ std::string EncodeMask(RecordKind kind, const Mask& mask);
 // absolute in what it returns. Views live as long as the record's bytes.
 Mask DecodeMask(const Record& record);
 
-// The value that a verified put or mask holds, or its reference.
-inline std::string_view StoredValue(const Record& record) {
+// What a verified put holds, or a mask preserves: the value or its reference,
+// behind the expiry, if the record has kFlagExpires.
+inline std::string_view PreservedValue(const Record& record) {
   if (record.header.kind == RecordKind::kPut) [[likely]] {
     return record.value;
   }
   return DecodeMask(record).value;
+}
+
+// The value that a verified put or mask holds, or its reference, without the
+// expiry.
+inline std::string_view StoredValue(const Record& record) {
+  return PreservedValue(record).substr(Expires(record.header) ? kExpirySize
+                                                              : 0);
 }
 
 // The value of the stub that stays of `record`, a disable or enable record.

@@ -59,8 +59,9 @@ constexpr std::array<KindRule, kKindCount> MakeKindRules() {
   };
   set(RecordKind::kPut, KeyedRule(true, kKnownFlags, 0, kValueSizeMax));
   set(RecordKind::kTombstone, KeyedRule(true, kFlagInFrame, 0, 0));
+  constexpr uint8_t kMaskFlags = kKnownFlags & ~kFlagShadowsLonger;
   constexpr KindRule kMaskRule =
-      KeyedRule(true, kKnownFlags, kMaskHeaderSize, kValueSizeMax);
+      KeyedRule(true, kMaskFlags, kMaskHeaderSize, kValueSizeMax);
   set(RecordKind::kDisable, kMaskRule);
   set(RecordKind::kEnable, kMaskRule);
   set(RecordKind::kForget, kMaskRule);
@@ -69,17 +70,25 @@ constexpr std::array<KindRule, kKindCount> MakeKindRules() {
   set(RecordKind::kMark, StructuralRule(kMarkValueSize));
   set(RecordKind::kLink, StructuralRule(kLinkValueSize));
   set(RecordKind::kFrame, StructuralRule(kFrameValueSize));
+  set(RecordKind::kTime, StructuralRule(kTimeValueSize));
   return rules;
 }
 
 constexpr std::array<KindRule, kKindCount> kKindRules = MakeKindRules();
 static_assert(!kKindRules[0].is_known, "zeros must never be a record");
 
-// A put of a value file holds the reference and nothing else; a mask holds it
-// at its end (HasMaskForm).
-bool HasValidReferenceSize(const RecordHeader& header) {
-  return header.kind != RecordKind::kPut ||
-         header.value_size == kValueReferenceSize;
+// Of a put's flags: which may stand together, and how large a value they need.
+// A put of a value file holds the reference, behind its expiry, and nothing
+// else. What a mask preserves stands at its end (HasMaskForm).
+bool HasValidFlags(const RecordHeader& header) {
+  const bool expires = Expires(header);
+  if ((header.flags & kFlagShadowsLonger) != 0 && !expires) return false;
+  if (header.kind != RecordKind::kPut) return true;
+  const size_t expiry_size = expires ? kExpirySize : 0;
+  if ((header.flags & kFlagValueFile) != 0) {
+    return header.value_size == expiry_size + kValueReferenceSize;
+  }
+  return header.value_size >= expiry_size;
 }
 
 // No store comes to count so far, and a writer counts on from what it reads.
@@ -101,7 +110,8 @@ bool HasValidForm(const RecordHeader& header) {
   if (header.key_size > rule.key_size_max) return false;
   if (header.value_size < rule.value_size_min) return false;
   if (header.value_size > rule.value_size_max) return false;
-  return (header.flags & kFlagValueFile) == 0 || HasValidReferenceSize(header);
+  if (header.kind == RecordKind::kTime && header.lsn != 0) return false;
+  return HasValidFlags(header);
 }
 
 // Loads the fields and checks all but that kRecordHeaderSize bytes are there.
@@ -165,6 +175,8 @@ bool HasValidForm(const ValueReference& reference) {
          reference.size <= kValueSizeMax;
 }
 
+bool IsValidTime(Millis time) { return time - 1 < kMillisMax; }
+
 bool HasLinkForm(const Record& record) {
   const absl::StatusOr<Link> link = DecodeLink(record.value);
   return link.ok() && (link->predecessor != 0 || record.header.lsn == 0);
@@ -180,6 +192,8 @@ bool HasLinkForm(const Record& record) {
       return HasLinkForm(record);
     case RecordKind::kFrame:
       return DecodeFrame(record.value).ok();
+    case RecordKind::kTime:
+      return DecodeTime(record.value).ok();
     case RecordKind::kTombstone:
       return true;
     case RecordKind::kPut:
@@ -188,6 +202,7 @@ bool HasLinkForm(const Record& record) {
       if (!HasMaskForm(record.header, record.value)) return false;
       break;
   }
+  if (Expires(record.header) && !IsValidTime(ExpiryOf(record))) return false;
   return (record.header.flags & kFlagValueFile) == 0 ||
          DecodeValueReference(StoredValue(record)).ok();
 }
@@ -195,7 +210,7 @@ bool HasLinkForm(const Record& record) {
 bool HasPayloadForm(const Record& record) {
   if (record.header.kind == RecordKind::kPut &&
       (record.header.flags & kFlagValueFile) == 0) [[likely]] {
-    return true;
+    return !Expires(record.header) || IsValidTime(ExpiryOf(record));
   }
   return HasStructureForm(record);
 }
@@ -298,6 +313,13 @@ absl::StatusOr<Record> DecodeRecord(ByteView bytes, Place place) {
   PEAT_CHECK(false);
 }
 
+std::string EncodeExpiry(Millis expiry) {
+  PEAT_CHECK(IsValidTime(expiry));
+  std::string value(kExpirySize, '\0');
+  StoreAt<uint64_t>(&value, 0, expiry);
+  return value;
+}
+
 std::string EncodeMark(const Mark& mark) {
   PEAT_CHECK(HasValidForm(mark));
   std::string value(kMarkValueSize, '\0');
@@ -331,6 +353,13 @@ std::string EncodeValueReference(const ValueReference& reference) {
   StoreAt<uint64_t>(&value, 0, reference.file);
   StoreAt<uint64_t>(&value, 8, reference.size);
   StoreAt<uint64_t>(&value, 16, reference.checksum);
+  return value;
+}
+
+std::string EncodeTime(const TimeSeen& seen) {
+  PEAT_CHECK(IsValidTime(seen.time));
+  std::string value(kTimeValueSize, '\0');
+  StoreAt<uint64_t>(&value, 0, seen.time);
   return value;
 }
 
@@ -387,6 +416,15 @@ absl::StatusOr<ValueReference> DecodeValueReference(std::string_view value) {
     return absl::DataLossError("value reference is malformed");
   }
   return reference;
+}
+
+absl::StatusOr<TimeSeen> DecodeTime(std::string_view value) {
+  if (auto size = CheckValueSize(value, kTimeValueSize, "time"); !size.ok()) {
+    return size;
+  }
+  const TimeSeen seen = {.time = Load<uint64_t>(AsBytes(value), 0)};
+  if (!IsValidTime(seen.time)) return absl::DataLossError("time is malformed");
+  return seen;
 }
 
 }  // namespace peat::format

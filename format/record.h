@@ -1,5 +1,5 @@
-// A record: one put, tombstone, mask, mark, link or frame, as it lies in a
-// segment.
+// A record: one put, tombstone, mask, mark, link, frame or time, as it lies in
+// a segment.
 //
 //   offset  size  field
 //   0       4     header_checksum    of bytes [4, 24)
@@ -44,12 +44,33 @@ enum class RecordKind : uint8_t {
   kMark = 16,
   kLink = 17,
   kFrame = 18,
+  kTime = 19,
 };
 
 // Bits of `flags`.
 inline constexpr uint8_t kFlagInFrame = 1;    // a member of a batch
 inline constexpr uint8_t kFlagValueFile = 2;  // the value is a ValueReference
-inline constexpr uint8_t kKnownFlags = kFlagInFrame | kFlagValueFile;
+inline constexpr uint8_t kFlagExpires = 4;    // an expiry precedes the value
+// What the put supersedes expires later, or never, or has the flag itself. Only
+// beside kFlagExpires.
+inline constexpr uint8_t kFlagShadowsLonger = 8;
+// Reserved for compressed values: still refused, as all flags that are unknown.
+inline constexpr uint8_t kFlagCompressed = 16;
+inline constexpr uint8_t kKnownFlags =
+    kFlagInFrame | kFlagValueFile | kFlagExpires | kFlagShadowsLonger;
+
+// A time: milliseconds since 1970-01-01 UTC.
+using Millis = uint64_t;
+// The last time that a record may hold, in the year 287,396.
+inline constexpr Millis kMillisMax = Millis{1} << 53;
+// The expiry of what does not expire: later than any time.
+inline constexpr Millis kNever = UINT64_MAX;
+static_assert(kMillisMax < kNever);
+
+// With kFlagExpires the value of a put, and that which a mask preserves, begins
+// with these bytes: when it expires, from 1 to kMillisMax. They count in
+// value_size, and the checksums cover them.
+inline constexpr size_t kExpirySize = 8;
 
 inline constexpr size_t kRecordHeaderSize = 24;
 inline constexpr size_t kRecordAlignment = 8;
@@ -69,8 +90,18 @@ struct RecordHeader {
 struct Record {
   RecordHeader header;
   std::string_view key;
-  std::string_view value;
+  std::string_view value;  // all of it: StoredValue() (mask.h) is the user's
 };
+
+constexpr bool Expires(const RecordHeader& header) {
+  return (header.flags & kFlagExpires) != 0;
+}
+
+// When a verified put, or the value that a verified mask preserves, expires:
+// kNever if it does not, and for the kinds that hold no value.
+inline Millis ExpiryOf(const Record& record);
+// Of a mask that expires.
+Millis MaskExpiry(const Record& record);
 
 // The bytes that a record takes in its segment, padding included.
 constexpr uint64_t RecordSize(size_t key_size, size_t value_size) {
@@ -163,16 +194,37 @@ struct ValueReference {
 };
 inline constexpr size_t kValueReferenceSize = 24;
 
+// Says which time the store had seen; the highest that is in the log or in the
+// manifest counts, and the record has no other effect. Its lsn is 0.
+struct TimeSeen {
+  Millis time = 0;
+  friend bool operator==(const TimeSeen&, const TimeSeen&) = default;
+};
+inline constexpr size_t kTimeValueSize = 8;
+
+// The bytes of an expiry, from 1 to kMillisMax, as they precede a value.
+std::string EncodeExpiry(Millis expiry);
+
 std::string EncodeMark(const Mark& mark);
 std::string EncodeLink(const Link& link);
 std::string EncodeFrame(const Frame& frame);
 std::string EncodeValueReference(const ValueReference& reference);
+std::string EncodeTime(const TimeSeen& seen);
 
 // DataLoss when `value` does not have the one size and form that it must have.
 absl::StatusOr<Mark> DecodeMark(std::string_view value);
 absl::StatusOr<Link> DecodeLink(std::string_view value);
 absl::StatusOr<Frame> DecodeFrame(std::string_view value);
 absl::StatusOr<ValueReference> DecodeValueReference(std::string_view value);
+absl::StatusOr<TimeSeen> DecodeTime(std::string_view value);
+
+inline Millis ExpiryOf(const Record& record) {
+  if (!Expires(record.header)) [[likely]] {
+    return kNever;
+  }
+  if (record.header.kind != RecordKind::kPut) return MaskExpiry(record);
+  return Load<Millis>(AsBytes(record.value), 0);
+}
 
 }  // namespace peat::format
 

@@ -40,6 +40,15 @@ absl::Status CheckAgree(const Manifest& a, const Manifest& b) {
   return absl::OkStatus();
 }
 
+absl::Status CheckSegmentCount(size_t segment_count) {
+  if (segment_count <= format::kManifestSegmentCountMax) {
+    return absl::OkStatus();
+  }
+  return absl::ResourceExhaustedError(
+      absl::StrFormat("manifest has room for %d segments, %d are needed",
+                      format::kManifestSegmentCountMax, segment_count));
+}
+
 }  // namespace
 
 absl::StatusOr<Manifest> ReadManifestCopy(const Directory& directory,
@@ -48,8 +57,8 @@ absl::StatusOr<Manifest> ReadManifestCopy(const Directory& directory,
   PEAT_ASSIGN_OR_RETURN(const std::unique_ptr<File> file,
                         directory.Open(name, OpenMode::kRead));
   PEAT_ASSIGN_OR_RETURN(const uint64_t file_size, file->Size());
-  const uint64_t size = std::min<uint64_t>(
-      file_size, format::ManifestSize(format::kManifestSegmentCountMax));
+  const uint64_t size =
+      std::min<uint64_t>(file_size, format::ManifestSizeMax());
   std::string bytes(size, '\0');
   PEAT_ASSIGN_OR_RETURN(const size_t got,
                         file->ReadAt(0, std::as_writable_bytes(std::span(
@@ -110,18 +119,17 @@ ManifestStore::ManifestStore(Directory* directory, NewestManifest current,
 
 absl::Status ManifestStore::Reserve(size_t segment_count) {
   index::MutexLock lock(&edit_mutex_);
-  return ReserveLocked(segment_count);
+  PEAT_RETURN_IF_ERROR(CheckSegmentCount(segment_count));
+  const size_t size = format::ManifestSize(*current_);
+  const size_t present = current_->segments.size();
+  if (segment_count <= present) return ReserveLocked(size);
+  return ReserveLocked(size + (segment_count - present) *
+                                  format::kManifestSegmentSize);
 }
 
-absl::Status ManifestStore::ReserveLocked(size_t segment_count) {
-  if (segment_count > format::kManifestSegmentCountMax) {
-    return absl::ResourceExhaustedError(
-        absl::StrFormat("manifest has room for %d segments, %d are needed",
-                        format::kManifestSegmentCountMax, segment_count));
-  }
+absl::Status ManifestStore::ReserveLocked(uint64_t manifest_size) {
   const uint64_t size =
-      std::max(kReservedSizeMin,
-               std::bit_ceil<uint64_t>(format::ManifestSize(segment_count)));
+      std::max(kReservedSizeMin, std::bit_ceil(manifest_size));
   if (size <= reserved_size_) return absl::OkStatus();
   for (const char* const name : format::kManifestFileNames) {
     absl::StatusOr<std::unique_ptr<File>> file =
@@ -147,6 +155,19 @@ absl::Status ManifestStore::Edit(absl::FunctionRef<void(Manifest&)> change) {
   return EditLocked(change);
 }
 
+absl::Status ManifestStore::EditLeases(
+    absl::FunctionRef<void(std::vector<format::ManifestLease>&)> change) {
+  index::MutexLock lock(&edit_mutex_);
+  Manifest changed = *current_;
+  change(changed.leases);
+  const absl::Status form = format::CheckLeases(changed);
+  if (!form.ok()) {
+    return absl::InvalidArgumentError(std::string(form.message()));
+  }
+  return EditLocked(
+      [&changed](Manifest& manifest) { manifest.leases = changed.leases; });
+}
+
 absl::Status ManifestStore::EditLocked(
     absl::FunctionRef<void(Manifest&)> change) {
   if (poison_->is_set()) return poison_->status();
@@ -156,7 +177,8 @@ absl::Status ManifestStore::EditLocked(
   next.generation = current_->generation + 1;
   PEAT_CHECK(next.store_id == current_->store_id);
   PEAT_CHECK(next.next_id >= current_->next_id);
-  PEAT_RETURN_IF_ERROR(ReserveLocked(next.segments.size()));
+  PEAT_RETURN_IF_ERROR(CheckSegmentCount(next.segments.size()));
+  PEAT_RETURN_IF_ERROR(ReserveLocked(format::ManifestSize(next)));
   const std::string bytes = EncodeManifest(next);
   PEAT_CHECK(bytes.size() <= reserved_size_);
   // Both are open before either is written: no file handle left is no reason

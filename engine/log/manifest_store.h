@@ -52,14 +52,22 @@ class ManifestStore {
   ManifestStore(Directory* directory, NewestManifest current, Poison* poison);
 
   // Acquires disk space for manifests of at least `segment_count` segments,
-  // so that edits need none. ResourceExhausted changes nothing.
+  // beside all else that it has now, so that edits need none. ResourceExhausted
+  // changes nothing.
   absl::Status Reserve(size_t segment_count) ABSL_LOCKS_EXCLUDED(edit_mutex_);
 
-  // Changes the manifest by `change` and makes that durable. Only where it has
-  // more segments than space was reserved for, since others have used that
+  // Changes the manifest by `change` and makes that durable. Only where it is
+  // larger than what space was reserved for, since others have used that
   // space, it acquires more; ResourceExhausted then changes nothing. A failed
   // write or sync poisons the store.
   absl::Status Edit(absl::FunctionRef<void(format::Manifest&)> change)
+      ABSL_LOCKS_EXCLUDED(edit_mutex_);
+
+  // The same for the leases alone. `change` must leave them in ascending order
+  // of their names, and not more than kManifestLeaseCountMax: else
+  // InvalidArgument, and nothing is changed.
+  absl::Status EditLeases(
+      absl::FunctionRef<void(std::vector<format::ManifestLease>&)> change)
       ABSL_LOCKS_EXCLUDED(edit_mutex_);
 
   // Makes sure that what was read is durable, as an edit does, too. Of an edit
@@ -94,7 +102,7 @@ class ManifestStore {
   }
 
  private:
-  absl::Status ReserveLocked(size_t segment_count)
+  absl::Status ReserveLocked(uint64_t manifest_size)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(edit_mutex_);
   // Makes sure that there is an id to give out.
   absl::Status ReserveIds() ABSL_EXCLUSIVE_LOCKS_REQUIRED(edit_mutex_);

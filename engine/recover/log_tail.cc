@@ -57,9 +57,12 @@ class ChainWalk {
     tail_.used.clear();
     tail_.end = tail_.sealed_end;
     tail_.last_mark = tail_.sealed_end;
+    tail_.time = 0;
     while (TakeSuccessor()) {
+      const format::Millis time_before = tail_.time;
       WalkSegment(tail_.used.back());
       if (tail_.used.back().first_lsn != 0) continue;
+      tail_.time = time_before;
       // A crash in the middle of a roll leaves a link and nothing behind it:
       // not part of the log. Nor is what claims to follow it.
       PutBackLast();
@@ -139,6 +142,8 @@ class ChainWalk {
         return record.header.lsn <= tail_.end.last_lsn;
       case RecordKind::kFrame:
         return FrameBelongs(segment, scanner);
+      case RecordKind::kTime:
+        return true;
       default:
         return false;
     }
@@ -174,6 +179,8 @@ class ChainWalk {
       NoteValue(record);
     } else if (record.header.kind == RecordKind::kMark) {
       NoteMark(record);
+    } else if (record.header.kind == RecordKind::kTime) {
+      NoteTime(record);
     }
     segment.end = scanner.next_offset();
     segment.last_checksum =
@@ -198,6 +205,12 @@ class ChainWalk {
     tail_.last_mark = {.segment = mark->segment,
                        .end = mark->end,
                        .last_lsn = record.header.lsn};
+  }
+
+  void NoteTime(const Record& record) {
+    const absl::StatusOr<format::TimeSeen> seen =
+        format::DecodeTime(record.value);
+    if (seen.ok()) tail_.time = std::max(tail_.time, seen->time);
   }
 
   std::vector<TailSegment>& segments_;

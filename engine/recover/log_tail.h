@@ -48,7 +48,8 @@ struct LogTail {
   std::vector<TailSegment> dropped;  // written to, but behind the end
   LogEnd sealed_end;                 // of the last sealed segment
   LogEnd end;
-  LogEnd last_mark;  // what the last mark says; or sealed_end
+  format::Millis time = 0;  // the latest that its time records say; 0: none
+  LogEnd last_mark;         // what the last mark says; or sealed_end
   // Value files that records above the last mark refer to: whole, but perhaps
   // not durable.
   std::vector<format::ValueReference> unproven_values;

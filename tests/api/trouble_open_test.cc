@@ -206,8 +206,8 @@ TEST_F(TroubleOpenTest, AStoreOfANewerVersionIsUnimplemented) {
   for (const char* const name : format::kManifestFileNames) {
     std::string bytes = ReadWholeFile(path() / name);
     const auto view = format::AsBytes(bytes);
-    const auto count = format::Load<uint32_t>(view, 20);
-    const size_t checked = format::ManifestSize(count) - sizeof(uint64_t);
+    const size_t checked =
+        *format::ClaimedManifestSize(view) - sizeof(uint64_t);
     bytes[8] = static_cast<char>(format::kFormatVersion + 1);
     auto* const out = reinterpret_cast<std::byte*>(bytes.data());
     format::Store<uint64_t>(out + checked,

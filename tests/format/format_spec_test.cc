@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "format/checksum.h"
 #include "format/hint_file.h"
@@ -104,6 +105,8 @@ std::string NameOf(RecordKind kind) {
       return "link";
     case RecordKind::kFrame:
       return "frame";
+    case RecordKind::kTime:
+      return "time";
     case RecordKind::kDisable:
       return "disable";
     case RecordKind::kForget:
@@ -124,12 +127,18 @@ std::string EncodeValueAgain(const Record& record) {
       return EncodeLink(*DecodeLink(record.value));
     case RecordKind::kFrame:
       return EncodeFrame(*DecodeFrame(record.value));
+    case RecordKind::kTime:
+      return EncodeTime(*DecodeTime(record.value));
     case RecordKind::kDisable:
     case RecordKind::kForget:
     case RecordKind::kAuditStub:
       return EncodeMask(record.header.kind, DecodeMask(record));
     default:
       break;
+  }
+  if (Expires(record.header)) {
+    return absl::StrFormat("%s%s", EncodeExpiry(ExpiryOf(record)),
+                           StoredValue(record));
   }
   if ((record.header.flags & kFlagValueFile) != 0) {
     return EncodeValueReference(*DecodeValueReference(record.value));
@@ -191,7 +200,7 @@ TEST(FormatSpecTest, HasAHexDumpOfEachStructure) {
   }
   for (const char* const name :
        {"segment_header", "manifest", "put", "tombstone", "mark", "link",
-        "frame,put,tombstone", "disable", "forget", "audit_stub",
+        "frame,put,tombstone", "disable", "forget", "audit_stub", "time",
         "hint_file"}) {
     EXPECT_GE(dumps[name], 1) << name;
   }

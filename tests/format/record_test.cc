@@ -67,6 +67,20 @@ std::vector<Sample> Samples() {
       {RecordKind::kLink, 0, 0, "", EncodeLink({.generation = 1})},
       {RecordKind::kLink, 9, 0, "", EncodeLink({1, 8192, 12, 0xabcd})},
       {RecordKind::kFrame, 11, 0, "", EncodeFrame({10, 64, 2})},
+      {RecordKind::kTime, 0, 0, "", EncodeTime({.time = kMillisMax})},
+      {RecordKind::kPut, 12, kFlagExpires, "key", EncodeExpiry(1)},
+      {RecordKind::kPut, 13, kFlagExpires | kFlagShadowsLonger, "key",
+       EncodeExpiry(kMillisMax) + "v"},
+      {RecordKind::kPut, 14, kFlagExpires | kFlagValueFile | kFlagInFrame,
+       "key", EncodeExpiry(9) + EncodeValueReference({.file = 9})},
+      {RecordKind::kDisable, 15, kFlagExpires, "key",
+       EncodeMask(RecordKind::kDisable,
+                  {.value_lsn = 3, .value = EncodeExpiry(9) + "v"})},
+      {RecordKind::kEnable, 16, kFlagExpires | kFlagValueFile, "key",
+       EncodeMask(
+           RecordKind::kEnable,
+           {.value_lsn = 3,
+            .value = EncodeExpiry(9) + EncodeValueReference({.file = 9})})},
   };
   for (size_t size = 0; size < 8; ++size) {
     samples.push_back({RecordKind::kPut, (Lsn{1} << 62) - size, 0, "key",
@@ -279,20 +293,21 @@ TEST(RecordTest, IsCutShortWhenASoundHeaderPromisesMoreThanThereIs) {
             RecordCheck::kCutShort);
 }
 
-TEST(RecordTest, KnowsNineKinds) {
+TEST(RecordTest, KnowsTenKinds) {
   int known = 0;
   for (int kind = 0; kind < 256; ++kind) {
     const auto record_kind = static_cast<RecordKind>(kind);
-    for (const uint32_t value_size : {0U, 16U, 24U, 32U}) {
-      if (CheckHeader(Forge(
-              {.lsn = 1, .value_size = value_size, .kind = record_kind})) ==
-          RecordCheck::kValid) {
+    for (const uint32_t value_size : {0U, 8U, 16U, 24U, 32U}) {
+      if (CheckHeader(
+              Forge({.lsn = record_kind == RecordKind::kTime ? Lsn{0} : Lsn{1},
+                     .value_size = value_size,
+                     .kind = record_kind})) == RecordCheck::kValid) {
         ++known;
         break;
       }
     }
   }
-  EXPECT_EQ(known, 9);
+  EXPECT_EQ(known, 10);
 }
 
 TEST(RecordTest, RejectsEveryUnknownFlag) {
@@ -340,6 +355,34 @@ INSTANTIATE_TEST_SUITE_P(
                   {.lsn = 1,
                    .value_size = kValueReferenceSize + 1,
                    .flags = kFlagValueFile}},
+        BadHeader{"PutWithoutRoomForItsExpiry",
+                  {.lsn = 1, .value_size = 7, .flags = kFlagExpires}},
+        BadHeader{"PutThatShadowsLongerAndDoesNotExpire",
+                  {.lsn = 1, .value_size = 8, .flags = kFlagShadowsLonger}},
+        BadHeader{"ReferenceWithoutRoomForAnExpiry",
+                  {.lsn = 1,
+                   .value_size = kValueReferenceSize,
+                   .flags = kFlagValueFile | kFlagExpires}},
+        BadHeader{"MaskThatShadowsLonger",
+                  {.lsn = 1,
+                   .value_size = kMaskHeaderSize + kExpirySize,
+                   .kind = RecordKind::kEnable,
+                   .flags = kFlagExpires | kFlagShadowsLonger}},
+        BadHeader{
+            "TombstoneThatExpires",
+            {.lsn = 1, .kind = RecordKind::kTombstone, .flags = kFlagExpires}},
+        BadHeader{"StubThatExpires",
+                  {.lsn = 1,
+                   .value_size = kMaskHeaderSize + kExpirySize,
+                   .kind = RecordKind::kAuditStub,
+                   .flags = kFlagExpires}},
+        BadHeader{"TimeWithAnLsn",
+                  {.lsn = 1,
+                   .value_size = kTimeValueSize,
+                   .kind = RecordKind::kTime}},
+        BadHeader{
+            "TimeTooShort",
+            {.value_size = kTimeValueSize - 1, .kind = RecordKind::kTime}},
         BadHeader{"MaskTooShort",
                   {.lsn = 1,
                    .value_size = kMaskHeaderSize - 1,

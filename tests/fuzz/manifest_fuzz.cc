@@ -4,6 +4,7 @@
 // where the count says that it is, so that mutations get past it. The rest is
 // decoded. Promised: no crash; what decodes encodes again to the same bytes.
 
+#include <optional>
 #include <string>
 
 #include "format/check.h"
@@ -15,22 +16,19 @@ namespace peat::format {
 namespace {
 
 constexpr size_t kCompatibleFeaturesOffset = 16;
-constexpr size_t kSegmentCountOffset = 20;
 
 void RepairChecksum(std::string* bytes) {
-  if (bytes->size() < ManifestSize(0)) return;
-  const auto count = Load<uint32_t>(AsBytes(*bytes), kSegmentCountOffset);
-  if (count > kManifestSegmentCountMax) return;
-  if (ManifestSize(count) > bytes->size()) return;
+  const std::optional<size_t> size = ClaimedManifestSize(AsBytes(*bytes));
+  if (!size.has_value()) return;
   auto* const to = reinterpret_cast<std::byte*>(bytes->data());
-  const size_t checked_size = ManifestSize(count) - sizeof(uint64_t);
+  const size_t checked_size = *size - sizeof(uint64_t);
   Store<uint64_t>(to + checked_size, Checksum64(ByteView(to, checked_size)));
 }
 
 void CheckBytes(std::string_view bytes) {
   const auto manifest = DecodeManifest(AsBytes(bytes));
   if (!manifest.ok()) return;
-  PEAT_CHECK(ManifestSize(manifest->segments.size()) <= bytes.size());
+  PEAT_CHECK(ManifestSize(*manifest) <= bytes.size());
   // Compatible features that are not known are read over and not written again.
   if (Load<uint32_t>(AsBytes(bytes), kCompatibleFeaturesOffset) != 0) return;
   const std::string again = EncodeManifest(*manifest);

@@ -48,6 +48,9 @@ void CheckValue(std::string_view value) {
   if (const auto frame = DecodeFrame(value); frame.ok()) {
     PEAT_CHECK(EncodeFrame(*frame) == value);
   }
+  if (const auto seen = DecodeTime(value); seen.ok()) {
+    PEAT_CHECK(EncodeTime(*seen) == value);
+  }
   if (const auto reference = DecodeValueReference(value); reference.ok()) {
     PEAT_CHECK(EncodeValueReference(*reference) == value);
   }

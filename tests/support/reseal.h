@@ -23,10 +23,9 @@ inline std::byte* BytesOf(std::string* bytes) {
 }
 
 inline void ResealManifest(std::string* bytes) {
-  if (bytes->size() < format::ManifestSize(0)) return;
-  const auto count = format::Load<uint32_t>(format::AsBytes(*bytes), 20);
-  if (count > 64 || format::ManifestSize(count) > bytes->size()) return;
-  const size_t checked = format::ManifestSize(count) - 8;
+  const auto size = format::ClaimedManifestSize(format::AsBytes(*bytes));
+  if (!size.has_value()) return;
+  const size_t checked = *size - 8;
   format::Store<uint64_t>(
       BytesOf(bytes) + checked,
       format::Checksum64(format::AsBytes(*bytes).first(checked)));

@@ -32,7 +32,7 @@ struct KindName {
   RecordKind kind;
   std::string_view name;
 };
-constexpr std::array<KindName, 9> kKindNames = {{
+constexpr std::array<KindName, 10> kKindNames = {{
     {RecordKind::kPut, "put"},
     {RecordKind::kTombstone, "tombstone"},
     {RecordKind::kDisable, "disable"},
@@ -42,6 +42,7 @@ constexpr std::array<KindName, 9> kKindNames = {{
     {RecordKind::kMark, "mark"},
     {RecordKind::kLink, "link"},
     {RecordKind::kFrame, "frame"},
+    {RecordKind::kTime, "time"},
 }};
 
 // Everything that is to be printed of a store, cut into parts that threads make

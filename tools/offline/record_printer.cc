@@ -144,6 +144,11 @@ void AppendTableValue(const ShownRecord& shown, size_t size_max,
       }
       return;
     }
+    case RecordKind::kTime: {
+      const auto seen = format::DecodeTime(record.value);
+      if (seen.ok()) absl::StrAppendFormat(out, "seen %d ms", seen->time);
+      return;
+    }
     default:
       break;
   }
@@ -286,6 +291,11 @@ void AppendStructure(const Record& record, std::string* out) {
         AppendMember("first_lsn", frame->first_lsn, out);
         AppendMember("members_size", frame->members_size, out);
         AppendMember("member_count", frame->member_count, out);
+      }
+      return;
+    case RecordKind::kTime:
+      if (const auto seen = format::DecodeTime(record.value); seen.ok()) {
+        AppendMember("seen_ms", seen->time, out);
       }
       return;
     default:
@@ -462,8 +472,8 @@ void AppendRawLines(const ShownRecord& shown, std::string* out) {
   // A value that is no key's is structure, and hides nothing.
   const bool is_hidden =
       !(shown.shows_value || header.kind == RecordKind::kMark ||
-        header.kind == RecordKind::kLink ||
-        header.kind == RecordKind::kFrame) ||
+        header.kind == RecordKind::kLink || header.kind == RecordKind::kFrame ||
+        header.kind == RecordKind::kTime) ||
       (IsStructured(header.kind) && !shown.shows_reason);
   if (is_hidden && header.value_size > 0) {
     absl::StrAppendFormat(out, "%08x: %-48s| value %s\n", shown.offset + at,

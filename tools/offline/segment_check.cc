@@ -214,6 +214,11 @@ class SegmentChecker {
         }
         return;
       }
+      case RecordKind::kTime:
+        if (walk.offset() < frame_end_) {
+          Breach(walk.offset(), "a time within a batch");
+        }
+        return;
       default:
         Breach(walk.offset(), "an audit stub in the log");
     }

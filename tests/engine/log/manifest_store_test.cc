@@ -25,8 +25,14 @@ using ::peat::testing::SimFileSystem;
 using ::peat::testing::SimOp;
 using ::peat::testing::StatusIs;
 
-// The most segments for which the space suffices that is reserved at first.
-constexpr size_t kFirstStep = 510;
+// The most segments for which `size` bytes suffice.
+constexpr size_t FitIn(size_t size) {
+  constexpr size_t kChecksumSize = 8;
+  return (size - format::kManifestHeaderSize - kChecksumSize) /
+         format::kManifestSegmentSize;
+}
+constexpr size_t kFirstSize = 32 << 10;  // reserved at first
+constexpr size_t kFirstStep = FitIn(kFirstSize);
 
 class ManifestStoreTest : public ::testing::Test {
  protected:
@@ -68,8 +74,9 @@ class ManifestStoreTest : public ::testing::Test {
 };
 
 TEST_F(ManifestStoreTest, HoldsEveryNumberOfSegmentsAroundItsSteps) {
-  for (size_t step = kFirstStep; step < format::kManifestSegmentCountMax;
-       step = 2 * step + 1) {
+  for (size_t size = kFirstSize; FitIn(size) < format::kManifestSegmentCountMax;
+       size *= 2) {
+    const size_t step = FitIn(size);
     for (const size_t count : {step - 1, step, step + 1, step + 2}) {
       SCOPED_TRACE(count);
       ASSERT_OK(SetCount(count));
@@ -109,6 +116,48 @@ TEST_F(ManifestStoreTest, AnEditThatFindsNoSpaceChangesNothing) {
   EXPECT_FALSE(poison_.is_set());
   EXPECT_EQ(store_->Current().segments.size(), kFirstStep);
   EXPECT_OK(SetCount(kFirstStep + 1));
+}
+
+TEST_F(ManifestStoreTest, KeepsWhatAnEditDoesNotChange) {
+  ASSERT_OK(store_->Edit([](Manifest& manifest) {
+    manifest.next_id = 9;
+    manifest.epoch = 4;
+    manifest.time = 5;
+    manifest.retention = {.count = 6, .age = 7};
+    manifest.dictionaries = {{.id = 8, .size = 9, .checksum = 10}};
+  }));
+  ASSERT_OK(store_->EditLeases([](std::vector<format::ManifestLease>& leases) {
+    leases.push_back({.name = "copy", .lsn = 1, .bytes_max = 2});
+  }));
+  const Manifest before = store_->Current();
+
+  ASSERT_OK(SetCount(kFirstStep));
+
+  ASSERT_OK_AND_ASSIGN(const NewestManifest read, ReadManifest(*directory_));
+  Manifest expected = before;
+  expected.generation = read.manifest.generation;
+  expected.segments = read.manifest.segments;
+  expected.next_id = read.manifest.next_id;
+  EXPECT_EQ(read.manifest, expected);
+  EXPECT_EQ(read.manifest.leases.size(), 1U);
+}
+
+TEST_F(ManifestStoreTest, HoldsAsManyLeasesAsAreAllowedAndNotOneMore) {
+  const auto add = [this] {
+    return store_->EditLeases([](std::vector<format::ManifestLease>& leases) {
+      std::string name(format::kLeaseNameSizeMax - 1, 'n');
+      name.push_back(static_cast<char>(leases.size()));
+      leases.push_back({.name = name, .lsn = leases.size()});
+    });
+  };
+  ASSERT_OK(SetCount(kFirstStep));
+  for (size_t i = 0; i < format::kManifestLeaseCountMax; ++i) ASSERT_OK(add());
+  const Manifest before = store_->Current();
+
+  EXPECT_THAT(add(), StatusIs(absl::StatusCode::kInvalidArgument, "257"));
+
+  EXPECT_FALSE(poison_.is_set());
+  EXPECT_EQ(ReadManifest(*directory_)->manifest, before);
 }
 
 TEST_F(ManifestStoreTest, GivesOutFewIdsThatNobodyTakes) {

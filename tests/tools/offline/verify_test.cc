@@ -36,7 +36,7 @@ class VerifyTest : public OfflineFixture {
     const format::Manifest manifest =
         *format::DecodeManifest(format::AsBytes(images.at("MANIFEST-0")));
     if (parsed.kind == format::FileKind::kManifest) {
-      return format::ManifestSize(manifest.segments.size());
+      return format::ManifestSize(manifest);
     }
     for (const format::ManifestSegment& entry : manifest.segments) {
       if (parsed.kind == format::FileKind::kSegment && entry.id == parsed.id) {
