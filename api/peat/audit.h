@@ -33,16 +33,18 @@
 
 namespace peat {
 
+// What a mask does: see peat/masks.h.
 enum class MaskKind { kDisable, kEnable, kForget };
 
+// When a mask was set: microseconds since 1970, UTC.
 using MaskTime = std::chrono::time_point<std::chrono::system_clock,
                                          std::chrono::microseconds>;
 
 // One mask that was set, be it in force still or not.
 struct Mask {
-  MaskKind kind = MaskKind::kDisable;
-  std::string key;
-  Lsn lsn = 0;
+  MaskKind kind = MaskKind::kDisable;  // what it does
+  std::string key;                     // the key that it is of
+  Lsn lsn = 0;         // its place in the store's order of writes
   MaskTime time;       // by the clock of the machine that set it
   std::string reason;  // any bytes
   // The lsn of the put whose value it preserves or has preserved; 0: none.
@@ -54,23 +56,24 @@ struct Mask {
 
 // Which masks, and in which order. All conditions must hold.
 struct MaskQuery {
-  std::optional<std::string> key = {};
-  std::optional<std::string> prefix = {};
-  Lsn first_lsn = 0;  // both inclusive
-  Lsn last_lsn = UINT64_MAX;
-  MaskTime first_time = MaskTime(std::chrono::microseconds(0));  // inclusive
-  MaskTime last_time = MaskTime::max();
-  bool disables = true;
-  bool enables = true;
-  bool forgets = true;
-  bool newest_first = false;
+  std::optional<std::string> key = {};     // of this key
+  std::optional<std::string> prefix = {};  // of keys that begin with this
+  Lsn first_lsn = 0;                       // from here on
+  Lsn last_lsn = UINT64_MAX;               // up to here, and with it
+  // Set from this time on.
+  MaskTime first_time = MaskTime(std::chrono::microseconds(0));
+  MaskTime last_time = MaskTime::max();  // up to this time, and with it
+  bool disables = true;                  // show those that disable
+  bool enables = true;                   // show those that enable
+  bool forgets = true;                   // show those that forget
+  bool newest_first = false;             // from the last to the first
 };
 
 // How many masks of each kind were set.
 struct MaskTally {
-  uint64_t disables = 0;
-  uint64_t enables = 0;
-  uint64_t forgets = 0;
+  uint64_t disables = 0;  // masks that disabled a key
+  uint64_t enables = 0;   // masks that enabled one again
+  uint64_t forgets = 0;   // masks that have a key forgotten
 };
 
 // A stream of masks, in the order of their lsns, as of when it was opened.
@@ -79,12 +82,17 @@ struct MaskTally {
 class MaskCursor {
  public:
   ~MaskCursor();
+  // Goes on where the other was.
   MaskCursor(MaskCursor&&) noexcept;
+  // As moving; what was open here is closed.
   MaskCursor& operator=(MaskCursor&&) noexcept;
 
   // False at the end, and after a failure: status() tells which.
   bool Valid() const;
+  // Goes to the next mask. Needs Valid().
   void Next();
+  // OK, also at the end; or what the cursor ended with, DataLoss or
+  // FailedPrecondition.
   const absl::Status& status() const;
 
   // The rest needs Valid(). The reference is good until Next().
@@ -108,7 +116,9 @@ class MaskCursor {
 // Proves that its holder opened the store, and may audit it.
 class AuditToken {
  public:
+  // Only moved: what was moved from proves nothing any more.
   AuditToken(AuditToken&&) = default;
+  // As moving.
   AuditToken& operator=(AuditToken&&) = default;
 
  private:
@@ -127,7 +137,7 @@ class AuditToken {
 absl::StatusOr<std::pair<std::unique_ptr<Store>, AuditToken>> OpenWithAudit(
     const std::filesystem::path& path, const Options& options = {});
 
-// Thread-safe.
+// Reads masks, and what they preserve. Thread-safe.
 class AuditReader {
  public:
   // Opens the directory to read only, as Store::Open() does with
@@ -148,6 +158,7 @@ class AuditReader {
   // Never null: what went wrong is in its status. Costs a pass over the
   // segments with the lsns that are asked for.
   std::unique_ptr<MaskCursor> Masks(const MaskQuery& query = {}) const;
+  // How many masks of each kind Masks() would show. Costs as much.
   absl::StatusOr<MaskTally> Count(const MaskQuery& query = {}) const;
 
   // The preserved value of a key that is disabled or forgotten. NotFound if it

@@ -34,9 +34,12 @@ class Cursor {
  public:
   // For the engine.
   class Impl;
+  // For the engine.
   explicit Cursor(std::unique_ptr<Impl> impl);
 
+  // Goes on where `other` was, which may only be destroyed or assigned to.
   Cursor(Cursor&& other) noexcept;
+  // As moving; what was open here is closed.
   Cursor& operator=(Cursor&& other) noexcept;
   ~Cursor();
 
@@ -69,8 +72,10 @@ class Cursor {
   // not be read: the pairs shown are sound, and current, but perhaps not all.
   bool CanGoOn() const;
 
-  // Of the pair; valid until the cursor is moved on or destroyed.
+  // The pair's key; valid until the cursor is moved on or destroyed.
   std::string_view key() const { return key_; }
+  // The pair's value; valid as long as key(). Empty if the query asked for keys
+  // only.
   std::string_view value() const { return value_; }
 
   // OK, also at the end; or what the cursor ended with: DataLoss,
@@ -78,9 +83,10 @@ class Cursor {
   // CanGoOn().
   absl::Status status() const;
 
+  // What a range-based loop is given. Both are valid until the next pair.
   struct Pair {
-    std::string_view key;
-    std::string_view value;
+    std::string_view key;    // of the pair
+    std::string_view value;  // empty if the query asked for keys only
   };
 
   // For range-based loops, once: `for (const auto [key, value] : cursor)`.
@@ -108,7 +114,9 @@ class Cursor {
    private:
     Cursor* cursor_ = nullptr;
   };
+  // For range-based loops: begins at the pair where the cursor is.
   Iterator begin() { return Iterator(this); }
+  // The end of every cursor: where Valid() is false.
   std::default_sentinel_t end() const { return {}; }
 
  private:

@@ -75,8 +75,10 @@ class KeyBuilder {
 // into the key, which must stay. Externally synchronised.
 class KeyParser {
  public:
+  // Begins at the first part of `key`.
   explicit KeyParser(std::string_view key) : left_(key) {}
 
+  // What KeyBuilder::Number() wrote.
   std::optional<uint64_t> Number() {
     if (left_.size() < sizeof(uint64_t)) return std::nullopt;
     uint64_t number = 0;
@@ -87,12 +89,14 @@ class KeyParser {
     return number;
   }
 
+  // What KeyBuilder::SignedNumber() wrote.
   std::optional<int64_t> SignedNumber() {
     const std::optional<uint64_t> number = Number();
     if (!number.has_value()) return std::nullopt;
     return static_cast<int64_t>(*number ^ KeyBuilder::kSignBit);
   }
 
+  // What KeyBuilder::Text() wrote.
   std::optional<std::string> Text() {
     std::string text;
     for (size_t i = 0; i < left_.size(); ++i) {

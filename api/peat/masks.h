@@ -19,21 +19,25 @@
 
 namespace peat {
 
+// What may be done with a key: the table in peat/store.h says it for each call.
 enum class KeyState : uint8_t { kAbsent, kLive, kDisabled, kForgotten };
 
 // What Store::Describe() knows of a key.
 struct KeyInfo {
-  KeyState state = KeyState::kAbsent;
+  KeyState state = KeyState::kAbsent;  // as Store::State() tells it
   // Of its newest write, be it a put or a mask; 0 if it is absent.
   uint64_t lsn = 0;
   uint64_t value_size = 0;  // of what Get() would return
 };
 
-// Whether `status` is a write's refusal because its key is disabled, or
-// forgotten. Both are FailedPrecondition.
+// Whether `status` is a write's refusal because its key is disabled; its code
+// is FailedPrecondition.
 bool IsDisabled(const absl::Status& status);
+// Whether `status` is a write's refusal because its key is forgotten; its code
+// is FailedPrecondition.
 bool IsForgotten(const absl::Status& status);
 
+// What is kept with a mask besides its key.
 struct MaskOptions {
   // Why: kept with the mask for ever, and shown by the audit reader alone. Any
   // bytes, up to 64 KiB (InvalidArgument).
@@ -46,16 +50,18 @@ using Digest = std::array<std::byte, 32>;
 // What Forget() has forgotten: an auditor can verify with it, later, that what
 // is kept is what was forgotten. It counts once its lsn is durable.
 struct ForgetReceipt {
-  std::array<std::byte, 16> store_id = {};
-  uint64_t lsn = 0;
-  // Both are missing if the key was forgotten already (the audit reader makes
-  // the whole receipt again); the second also if the key had no value.
+  std::array<std::byte, 16> store_id = {};  // of the store that forgot it
+  uint64_t lsn = 0;                         // of the forget
+  // Of the key. Missing, as the next, if the key was forgotten already: the
+  // audit reader makes the whole receipt again.
   std::optional<Digest> key_digest = {};
+  // Of the value. Missing also if the key had none.
   std::optional<Digest> value_digest = {};
 
   friend bool operator==(const ForgetReceipt&, const ForgetReceipt&) = default;
 };
 
+// How Store::ForgetAll() forgets.
 struct ForgetAllOptions {
   std::string reason = {};  // as in MaskOptions
   // Only count what would be forgotten.
@@ -66,8 +72,9 @@ struct ForgetAllOptions {
       on_receipt = {};
 };
 
+// What Store::ForgetAll() has forgotten, or would have.
 struct ForgetAllResult {
-  uint64_t key_count = 0;
+  uint64_t key_count = 0;   // keys that were live or disabled
   uint64_t byte_count = 0;  // of these keys and their values
 };
 

@@ -12,6 +12,7 @@
 
 namespace peat {
 
+// What a store is opened for.
 enum class OpenMode {
   // Takes the directory's lock; one process at a time.
   kReadWrite,
@@ -27,6 +28,7 @@ enum class OpenMode {
   kReadOnlyDespiteDamage,
 };
 
+// When writes become durable against power loss.
 enum class SyncPolicy {
   // Flush() makes writes durable against power loss; besides, the background
   // syncs at least every 32 MiB. Acknowledged writes survive the end of the
@@ -38,6 +40,7 @@ enum class SyncPolicy {
   kInterval,
 };
 
+// How bytes of segments are read.
 enum class ReadMethod {
   // Segments are mapped: fastest. A disk that fails under a mapping ends the
   // process with SIGBUS.
@@ -47,6 +50,7 @@ enum class ReadMethod {
   kPositional,
 };
 
+// How a store is opened: see the head of this file.
 struct Options {
   // Default: read and write.
   OpenMode mode = OpenMode::kReadWrite;

@@ -21,9 +21,11 @@ class PinnedValue {
   PinnedValue(std::shared_ptr<const void> owner, std::string_view value)
       : owner_(std::move(owner)), value_(value) {}
 
+  // Takes the value over; `other` is empty afterwards, as a new one is.
   PinnedValue(PinnedValue&& other) noexcept
       : owner_(std::move(other.owner_)),
         value_(std::exchange(other.value_, {})) {}
+  // As moving; what was pinned here is let go.
   PinnedValue& operator=(PinnedValue&& other) noexcept {
     owner_ = std::move(other.owner_);
     value_ = std::exchange(other.value_, {});
@@ -34,7 +36,9 @@ class PinnedValue {
   operator std::string_view() const {  // NOLINT(google-explicit-constructor)
     return value_;
   }
+  // Where the value begins; valid as the view is.
   const char* data() const { return value_.data(); }
+  // Bytes of the value.
   size_t size() const { return value_.size(); }
 
  private:

@@ -29,9 +29,10 @@ namespace peat {
 // one for a list of keys waits in the call that opens its cursor; it shows the
 // moment of that call all the same. Close() ends the wait.
 struct Query {
-  // From this key on, and up to this key but without it. `from` behind `to` is
-  // an empty range, not an error.
+  // From this key on.
   std::optional<std::string> from = {};
+  // Up to this key, but without it. `from` behind `to` is an empty range, not
+  // an error.
   std::optional<std::string> to = {};
 
   // Keys that begin with this.

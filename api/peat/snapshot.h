@@ -26,6 +26,7 @@ class Snapshot {
  public:
   // For the engine.
   class Impl;
+  // For the engine.
   explicit Snapshot(std::unique_ptr<Impl> impl);
 
   ~Snapshot();
@@ -34,6 +35,7 @@ class Snapshot {
 
   // As Store::Get().
   absl::Status Get(std::string_view key, std::string* value) const;
+  // As Store::Get().
   absl::StatusOr<std::string> Get(std::string_view key) const;
 
   // As Store::Scan().

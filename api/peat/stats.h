@@ -12,7 +12,7 @@ namespace peat {
 // A stretch of the log that recovery did not take, because it was torn by a
 // crash or damaged behind everything known to be durable.
 struct CutRange {
-  std::string file;
+  std::string file;     // its name
   uint64_t offset = 0;  // bytes
   uint64_t size = 0;    // bytes up to the last one that is not zero
 };
@@ -24,8 +24,8 @@ struct OpenStats {
   // was none that fitted, and all of the log was replayed.
   uint64_t keys_loaded = 0;
   uint64_t records_replayed = 0;  // those that are younger than it
-  uint64_t bytes_replayed = 0;
-  uint64_t milliseconds = 0;
+  uint64_t bytes_replayed = 0;    // the bytes of these records
+  uint64_t milliseconds = 0;      // what Open() took
   // What the ordered index took once it is complete, mostly after Open().
   uint64_t ordered_milliseconds = 0;
   std::vector<CutRange> cut;      // what was cut away as torn
@@ -34,9 +34,11 @@ struct OpenStats {
 
 // One segment. Bytes.
 struct SegmentStats {
+  // Who wrote it: writers; compaction; compaction, for what only the audit
+  // reads.
   enum class Kind { kLog, kCompacted, kAudit };
-  uint64_t id = 0;
-  Kind kind = Kind::kLog;
+  uint64_t id = 0;               // its number, as in its file's name
+  Kind kind = Kind::kLog;        // who wrote it
   uint64_t used_bytes = 0;       // up to where its records end
   uint64_t live_bytes = 0;       // of records that the index points to
   uint64_t tombstone_bytes = 0;  // of deletes that may not be dropped yet
@@ -46,38 +48,40 @@ struct SegmentStats {
   bool is_set_aside = false;     // damaged or missing: not compacted
 };
 
+// What Store::GetStats() tells.
 struct Stats {
   // Keys that Get() would find.
   uint64_t key_count = 0;
 
-  // Of these, how many are disabled; and keys that are forgotten.
-  uint64_t disabled_key_count = 0;
-  uint64_t forgotten_key_count = 0;
+  uint64_t disabled_key_count = 0;   // of these, those that are disabled
+  uint64_t forgotten_key_count = 0;  // keys that are forgotten
 
-  // Bytes of records that must stay (of keys that can be read, masks, and what
-  // the audit needs of superseded masks), and of all others that lie in
-  // segments but tombstones: superseded ones, and what holds the log together.
+  // Bytes of records that must stay: of keys that can be read, masks, and what
+  // the audit needs of superseded masks.
   uint64_t live_bytes = 0;
+  // Bytes of all others that lie in segments but tombstones: superseded ones,
+  // and what holds the log together.
   uint64_t dead_bytes = 0;
 
-  // Bytes of segments up to where their records end, and bytes of disk
-  // allocated beyond that: the rest of the active segment, segments prepared
-  // ahead, the reserve for a full disk, the manifest.
+  // Bytes of segments up to where their records end.
   uint64_t used_bytes = 0;
+  // Bytes of disk allocated beyond that: the rest of the active segment,
+  // segments prepared ahead, the reserve for a full disk, the manifest.
   uint64_t spare_bytes = 0;
 
-  uint64_t segment_count = 0;
+  uint64_t segment_count = 0;  // segments, the active one included
 
   // Values that lie in files of their own, superseded ones included.
   uint64_t value_file_count = 0;
-  uint64_t value_file_bytes = 0;
+  uint64_t value_file_bytes = 0;  // the bytes of these files
 
   // Memory of the index, in bytes.
   uint64_t index_bytes = 0;
 
-  // Memory of the ordered index, in bytes; 0 without one. And whether all keys
-  // are in it: until then the queries that need it wait.
+  // Memory of the ordered index, in bytes; 0 without one.
   uint64_t ordered_index_bytes = 0;
+  // Whether all keys are in the ordered index: until then the queries that need
+  // it wait.
   bool ordered_index_complete = false;
 
   // Since the store was opened: how often all of the log was read for a query
@@ -85,18 +89,16 @@ struct Stats {
   // open the store with Options::ordered.
   uint64_t full_log_scans = 0;
 
-  // Open cursors and snapshots; the records that they keep because keys have
-  // changed since, and the memory for that in bytes; and the bytes of segments
-  // that the store has given up and only they keep.
-  uint64_t view_count = 0;
+  uint64_t view_count = 0;  // open cursors and snapshots
+  // Records that they keep because keys have changed since, and the memory for
+  // that in bytes.
   uint64_t view_saved_count = 0;
-  uint64_t view_saved_bytes = 0;
+  uint64_t view_saved_bytes = 0;  // see view_saved_count
+  // Bytes of segments that the store has given up and only they keep.
   uint64_t view_held_bytes = 0;
 
-  // The last write's place in the order of writes, and how far writes are known
-  // to be durable.
-  uint64_t last_lsn = 0;
-  uint64_t durable_lsn = 0;
+  uint64_t last_lsn = 0;     // the last write's place in the order of writes
+  uint64_t durable_lsn = 0;  // up to where writes are known to be durable
 
   uint64_t flush_count = 0;  // syncs of the log
 
@@ -118,26 +120,24 @@ struct Stats {
   // but for two segments or 8 MiB.
   double space_amplification = 1;
 
-  // Since the store was opened: compactions, bytes of segments that they have
-  // written and taken out, bytes that were appended to the log (and to value
-  // files), both kinds of writing over appending alone, and how long writers
-  // have been slowed, all together, because the bound was in danger.
+  // The next six are since the store was opened. Compactions that were done.
   uint64_t compaction_count = 0;
-  uint64_t compaction_written_bytes = 0;
-  uint64_t compaction_removed_bytes = 0;
-  uint64_t appended_bytes = 0;
-  double write_amplification = 1;
+  uint64_t compaction_written_bytes = 0;  // of segments that these wrote
+  uint64_t compaction_removed_bytes = 0;  // of segments that these took out
+  uint64_t appended_bytes = 0;     // written to the log and to value files
+  double write_amplification = 1;  // appended and compacted over appended
+  // How long writers were slowed, all together, because the bound on space was
+  // in danger.
   double slowed_seconds = 0;
 
-  // Since then: how often the index was saved, and in how many bytes.
-  uint64_t index_image_count = 0;
-  uint64_t index_image_bytes = 0;
+  uint64_t index_image_count = 0;  // how often the index was saved since
+  uint64_t index_image_bytes = 0;  // the bytes of these images
 
   // By id. In a store that is open to read only all tombstones count as if they
   // could not go.
   std::vector<SegmentStats> segments;
 
-  OpenStats open;
+  OpenStats open;  // how the store was opened
 };
 
 }  // namespace peat

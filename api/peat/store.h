@@ -89,8 +89,8 @@ using Lsn = uint64_t;
 
 // One answer of MultiGet(). `value` is meaningful when `status` is OK.
 struct Lookup {
-  absl::Status status;
-  PinnedValue value;
+  absl::Status status;  // of this key
+  PinnedValue value;    // if `status` is OK
 };
 
 // What Checkpoint() has made.
@@ -100,6 +100,7 @@ struct CheckpointResult {
   uint64_t copied_bytes = 0;  // of those that it could not share
 };
 
+// An open store: see the head of this file.
 class Store {
  public:
   // Opens the store in `path`. After a crash this replays the log and cuts a
@@ -194,6 +195,7 @@ class Store {
 
   // The key can be read but not written any more, until it is enabled again.
   absl::Status Disable(std::string_view key, const MaskOptions& options = {});
+  // Makes a disabled key one that can be written again.
   absl::Status Enable(std::string_view key, const MaskOptions& options = {});
 
   // For ever: no call, option, restore or repair makes a forgotten key readable
@@ -214,14 +216,15 @@ class Store {
   // shards of the index meanwhile.
   absl::Status Write(const WriteBatch& batch);
 
-  // Deletes the keys that were there as the call was made: all from `from` up
-  // to `to` and without it, or all that begin with `prefix`; returns how many.
+  // Deletes the keys that were there as the call was made, from `from` up to
+  // `to` and without it, and returns how many.
   // In batches of up to 1,000 keys, each of them atomic, all together not:
   // after a failure or crash in the middle, call it again to go on. A batch
   // with a key that is disabled is refused and ends the call. Costs a query for
   // the keys, and a delete each.
   absl::StatusOr<uint64_t> DeleteRange(std::string_view from,
                                        std::string_view to);
+  // As DeleteRange(), for all keys that begin with `prefix`.
   absl::StatusOr<uint64_t> DeletePrefix(std::string_view prefix);
 
   // Makes everything acknowledged before the call durable, and returns the lsn
@@ -260,6 +263,8 @@ class Store {
   // memory for both until it returns.
   absl::Status Refresh();
 
+  // What the store counts about itself, as of now. Works in every state of the
+  // store.
   Stats GetStats() const;
 
  private:

@@ -22,27 +22,32 @@ namespace peat {
 // The batch owns copies of its keys and values. Externally synchronised.
 class WriteBatch {
  public:
+  // Inserts or overwrites.
   void Put(std::string_view key, std::string_view value);
   // Deleting a key that is absent is not an error and writes nothing.
   void Delete(std::string_view key);
 
-  // As Store's calls of these names. The receipt of a forget in a batch comes
-  // from the AuditReader (peat/audit.h).
+  // As Store::Disable().
   void Disable(std::string_view key, const MaskOptions& options = {});
+  // As Store::Enable().
   void Enable(std::string_view key, const MaskOptions& options = {});
+  // As Store::Forget(); the receipt comes from the AuditReader (peat/audit.h).
   void Forget(std::string_view key, const MaskOptions& options = {});
 
+  // Takes all operations out, and keeps the memory for the next ones.
   void Clear();
 
-  // Operations in the batch, and the bytes of their keys, values and reasons.
+  // Operations in the batch.
   size_t size() const { return operations_.size(); }
+  // Bytes of their keys, values and reasons.
   size_t byte_size() const { return bytes_.size(); }
 
   // For the engine.
   enum class Kind : uint8_t { kPut, kDelete, kDisable, kEnable, kForget };
+  // For the engine: one of the batch's writes.
   struct Operation {
-    Kind kind;
-    std::string_view key;
+    Kind kind;               // what it does
+    std::string_view key;    // to which key
     std::string_view value;  // of a mask: the reason
   };
   // Operation `index`, in the order of the calls. Its views live until the
