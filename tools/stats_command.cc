@@ -26,7 +26,7 @@ ExitCode Run(const StatsArguments& arguments) {
   if (arguments.json) {
     (void)WriteOutput(StatsJson(stats).dump(2) + "\n");
   } else if (arguments.prometheus) {
-    (void)WriteOutput(StatsPrometheus(stats));
+    (void)WriteOutput(stats.ToPrometheus());
   } else {
     (void)WriteOutput(StatsText(stats));
   }

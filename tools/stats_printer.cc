@@ -72,17 +72,6 @@ Json ToJson(const std::vector<SegmentStats>& segments) {
   return array;
 }
 
-// What is counted since the store was opened, or since it was made.
-bool IsCounter(std::string_view name) {
-  for (const std::string_view one :
-       {"flush_count", "compaction_count", "compaction_written_bytes",
-        "compaction_removed_bytes", "appended_bytes", "slowed_seconds",
-        "index_image_count", "index_image_bytes", "last_lsn", "durable_lsn"}) {
-    if (name == one) return true;
-  }
-  return false;
-}
-
 void AddLine(std::string_view name, const std::string& text,
              std::string* lines) {
   *lines += absl::StrFormat("%-13s %s\n", name, text);
@@ -195,9 +184,15 @@ OrderedJson StatsJson(const Stats& stats) {
   object["index_bytes"] = stats.index_bytes;
   object["ordered_index_bytes"] = stats.ordered_index_bytes;
   object["ordered_index_complete"] = stats.ordered_index_complete;
+  object["full_log_scans"] = stats.full_log_scans;
+  object["view_count"] = stats.view_count;
+  object["view_saved_count"] = stats.view_saved_count;
+  object["view_saved_bytes"] = stats.view_saved_bytes;
+  object["view_held_bytes"] = stats.view_held_bytes;
   object["last_lsn"] = stats.last_lsn;
   object["durable_lsn"] = stats.durable_lsn;
   object["flush_count"] = stats.flush_count;
+  object["flush_overdue_milliseconds"] = stats.flush_overdue_milliseconds;
   object["reserve_complete"] = stats.reserve_complete;
   object["tombstone_bytes"] = stats.tombstone_bytes;
   object["space_amplification"] = stats.space_amplification;
@@ -212,27 +207,6 @@ OrderedJson StatsJson(const Stats& stats) {
   object["open"] = ToJson(stats.open);
   object["segments"] = ToJson(stats.segments);
   return object;
-}
-
-std::string StatsPrometheus(const Stats& stats) {
-  std::string text;
-  const auto add = [&text](const std::string& name, const Json& value,
-                           const char* type) {
-    const std::string number =
-        value.is_boolean() ? (value.get<bool>() ? "1" : "0") : value.dump();
-    text += absl::StrFormat("# TYPE peat_%s %s\npeat_%s %s\n", name, type, name,
-                            number);
-  };
-  const Json object = StatsJson(stats);
-  for (const auto& [name, value] : object.items()) {
-    if (value.is_structured()) continue;
-    add(name, value, IsCounter(name) ? "counter" : "gauge");
-  }
-  for (const auto& [name, value] : object["open"].items()) {
-    // Of ranges, how many.
-    add("open_" + name, value.is_array() ? Json(value.size()) : value, "gauge");
-  }
-  return text;
 }
 
 }  // namespace peat::tools

@@ -1,4 +1,4 @@
-// What a store counts, in words for people and in two forms for programs.
+// What a store counts, in words for people and in JSON for programs.
 //
 // Pure functions.
 
@@ -20,9 +20,6 @@ std::string WithUnit(uint64_t bytes);
 std::string StatsText(const Stats& stats);
 
 OrderedJson StatsJson(const Stats& stats);
-
-// In the text format of Prometheus.
-std::string StatsPrometheus(const Stats& stats);
 
 }  // namespace peat::tools
 

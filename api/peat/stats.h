@@ -138,6 +138,11 @@ struct Stats {
   std::vector<SegmentStats> segments;
 
   OpenStats open;  // how the store was opened
+
+  // All numbers but those of single segments, in the text format of Prometheus
+  // (version 0.0.4): peat_NAME with its type and a line of help. A program with
+  // several stores adds a label to tell them apart.
+  std::string ToPrometheus() const;
 };
 
 }  // namespace peat
