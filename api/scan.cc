@@ -26,7 +26,7 @@ constexpr uint64_t kBatchBytes = uint64_t{1} << 20;
 using AddChange = absl::FunctionRef<absl::StatusOr<uint64_t>(
     std::string_view key, WriteBatch* batch)>;
 
-// Writes a batch of them; `own_view` as engine::Writer::Write() has it.
+// Writes a batch of them; `own_view` as engine::BatchContext has it.
 using WriteChanges = absl::FunctionRef<absl::Status(
     const WriteBatch& batch, const engine::View* own_view)>;
 
@@ -65,7 +65,7 @@ absl::StatusOr<uint64_t> DeleteAll(engine::Engine& engine, Query query) {
         PEAT_ASSIGN_OR_RETURN(
             const std::vector<engine::BatchOperation> operations,
             OperationsOf(batch));
-        return engine.Write(operations, nullptr, own_view);
+        return engine.Write(operations, {.own_view = own_view});
       }));
   return count;
 }
@@ -122,8 +122,9 @@ absl::StatusOr<ForgetAllResult> Store::ForgetAll(
                           OperationsOf(batch));
     std::vector<ForgetReceipt> receipts;
     PEAT_RETURN_IF_ERROR(impl_->engine()->Write(
-        operations, options.on_receipt == nullptr ? nullptr : &receipts,
-        own_view));
+        operations,
+        {.receipts = options.on_receipt == nullptr ? nullptr : &receipts,
+         .own_view = own_view}));
     for (size_t i = 0; i < receipts.size(); ++i) {
       options.on_receipt(operations[i].key, receipts[i]);
     }

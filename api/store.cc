@@ -57,6 +57,35 @@ engine::Operation OperationOf(WriteBatch::Kind kind) {
   PEAT_CHECK(false);
 }
 
+engine::BatchCondition::Kind KindOf(WriteBatch::ConditionKind kind) {
+  switch (kind) {
+    case WriteBatch::ConditionKind::kAbsent:
+      return engine::BatchCondition::Kind::kAbsent;
+    case WriteBatch::ConditionKind::kValue:
+      return engine::BatchCondition::Kind::kValue;
+    case WriteBatch::ConditionKind::kLsn:
+      return engine::BatchCondition::Kind::kLsn;
+  }
+  PEAT_CHECK(false);
+}
+
+absl::StatusOr<std::vector<engine::BatchCondition>> ConditionsOf(
+    const WriteBatch& batch) {
+  std::vector<engine::BatchCondition> conditions;
+  conditions.reserve(batch.condition_count());
+  for (size_t i = 0; i < batch.condition_count(); ++i) {
+    const WriteBatch::Condition from = batch.condition(i);
+    if (!IsPair(from.key, from.value)) {
+      return engine::WithCondition(TooLarge(from.key, from.value), i);
+    }
+    conditions.push_back({.kind = KindOf(from.kind),
+                          .key = from.key,
+                          .value = from.value,
+                          .lsn = from.lsn});
+  }
+  return conditions;
+}
+
 }  // namespace
 
 absl::Status CheckMask(std::string_view key, std::string_view reason) {
@@ -219,6 +248,37 @@ absl::StatusOr<bool> Store::CompareAndSet(
   return impl_->engine()->CompareAndSet(key, expected, desired);
 }
 
+absl::Status Store::Modify(
+    std::string_view key,
+    absl::FunctionRef<absl::StatusOr<Change>(std::optional<std::string_view>)>
+        decide) {
+  PEAT_RETURN_IF_ERROR(CheckKey(key));
+  return impl_->engine()->Modify(
+      key,
+      [&](std::optional<std::string_view> value) -> absl::StatusOr<Change> {
+        PEAT_ASSIGN_OR_RETURN(Change change, decide(value));
+        if (!IsPair(key, change.value())) return TooLarge(key, change.value());
+        return change;
+      });
+}
+
+absl::Status Store::MultiPutIfAbsent(std::span<const KeyValue> pairs,
+                                     std::span<Insertion> insertions) {
+  if (pairs.size() != insertions.size()) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "%d pairs and %d insertions", pairs.size(), insertions.size()));
+  }
+  for (const KeyValue& pair : pairs) {
+    if (!IsPair(pair.key, pair.value)) [[unlikely]]
+      return TooLarge(pair.key, pair.value);
+  }
+  return impl_->engine()->MultiPutIfAbsent(
+      pairs, [&](size_t index, const absl::StatusOr<bool>& inserted) {
+        insertions[index] = {.status = inserted.status(),
+                             .inserted = inserted.ok() && *inserted};
+      });
+}
+
 absl::StatusOr<bool> Store::Delete(std::string_view key) {
   if (!IsKey(key)) [[unlikely]]
     return TooLarge(key);
@@ -244,7 +304,9 @@ absl::StatusOr<ForgetReceipt> Store::Forget(std::string_view key,
 absl::Status Store::Write(const WriteBatch& batch) {
   PEAT_ASSIGN_OR_RETURN(const std::vector<engine::BatchOperation> operations,
                         OperationsOf(batch));
-  return impl_->engine()->Write(operations);
+  PEAT_ASSIGN_OR_RETURN(const std::vector<engine::BatchCondition> conditions,
+                        ConditionsOf(batch));
+  return impl_->engine()->Write(operations, {.conditions = conditions});
 }
 
 absl::StatusOr<Lsn> Store::Flush() { return impl_->engine()->Flush(); }

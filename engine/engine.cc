@@ -313,13 +313,28 @@ absl::StatusOr<ForgetReceipt> Engine::Forget(std::string_view key,
   return log_->writer.Forget(key, reason);
 }
 
-absl::Status Engine::Write(std::span<const BatchOperation> operations,
-                           std::vector<ForgetReceipt>* receipts,
-                           const View* own_view) {
+absl::Status Engine::Modify(std::string_view key, Decision decide) {
   const index::EpochGuard guard(epochs_);
   if (!IsWritable(guard)) [[unlikely]]
     return WhyNot();
-  return log_->writer.Write(operations, receipts, own_view);
+  return log_->writer.Modify(key, decide);
+}
+
+absl::Status Engine::MultiPutIfAbsent(std::span<const KeyValue> pairs,
+                                      Writer::InsertAnswer answer) {
+  const index::EpochGuard guard(epochs_);
+  if (!IsWritable(guard)) [[unlikely]]
+    return WhyNot();
+  log_->writer.MultiPutIfAbsent(pairs, answer);
+  return absl::OkStatus();
+}
+
+absl::Status Engine::Write(std::span<const BatchOperation> operations,
+                           const BatchContext& context) {
+  const index::EpochGuard guard(epochs_);
+  if (!IsWritable(guard)) [[unlikely]]
+    return WhyNot();
+  return log_->writer.Write(operations, context);
 }
 
 absl::StatusOr<std::vector<SegmentSource>> Engine::Sources() const {

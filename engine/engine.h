@@ -125,9 +125,11 @@ class Engine {
   absl::Status Enable(std::string_view key, std::string_view reason);
   absl::StatusOr<ForgetReceipt> Forget(std::string_view key,
                                        std::string_view reason);
+  absl::Status Modify(std::string_view key, Decision decide);
+  absl::Status MultiPutIfAbsent(std::span<const KeyValue> pairs,
+                                Writer::InsertAnswer answer);
   absl::Status Write(std::span<const BatchOperation> operations,
-                     std::vector<ForgetReceipt>* receipts = nullptr,
-                     const View* own_view = nullptr);
+                     const BatchContext& context = {});
   absl::StatusOr<format::Lsn> Flush();
 
   // For the audit: all masks; the value of the put or mask `record`, of this

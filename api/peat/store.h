@@ -23,6 +23,8 @@
 //   NotFound            there is no such key
 //   InvalidArgument     a key, value, batch or option that is not allowed
 //   DataLoss            bytes are there and wrong; names file and offset
+//   Aborted             Write() only: a condition of the batch does not hold;
+//                       and reading beside a process that has removed a file
 //   AlreadyExists       Checkpoint() only: its directory is there
 //   FailedPrecondition  closed; opened read-only; forked; a failed write or
 //                       sync earlier (the first failure's message); the key is
@@ -42,10 +44,17 @@
 //   PutIfAbsent      true              false         false       refused
 //   Update           nullopt, live     previous      refused     refused
 //   CompareAndSet    nullopt: true     compares      refused     refused
+//   Modify           decides           decides       refused     refused
 //   Delete           false             true          refused     refused
 //   Disable          NotFound          disabled      no change   refused
 //   Enable           NotFound          no change     live        refused
 //   Forget           forgotten         forgotten     forgotten   no change
+//
+// and so do the conditions of a batch (peat/write_batch.h):
+//
+//   RequireAbsent    holds             fails         fails       refused
+//   RequireValue     fails             compares      compares    refused
+//   RequireLsn       0: holds          compares      compares    compares
 //
 // Refused is FailedPrecondition; IsDisabled() and IsForgotten() tell which.
 //
@@ -68,8 +77,10 @@
 #include <string_view>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "peat/change.h"
 #include "peat/cursor.h"
 #include "peat/masks.h"
 #include "peat/options.h"
@@ -187,6 +198,28 @@ class Store {
                                      std::optional<std::string_view> expected,
                                      std::string_view desired);
 
+  // Calls `decide` with the value that is there (nullopt: the key is absent;
+  // the view is valid during the call) and does what it returns, in one step:
+  // if another write of the key was quicker, `decide` is called again. An error
+  // of `decide` is returned, and nothing is written. Costs one look at the key
+  // and one write. No lock is held meanwhile, but what the store replaces is
+  // kept until `decide` returns, and Close() waits for it; it may use the
+  // store, but not close it.
+  absl::Status Modify(std::string_view key,
+                      absl::FunctionRef<absl::StatusOr<Change>(
+                          std::optional<std::string_view> value)>
+                          decide);
+
+  // PutIfAbsent() of each pair, in the order of the span, each a write of its
+  // own: of two equal keys the second is not inserted. What becomes of
+  // pairs[i] is in insertions[i], a full disk in the middle included; memory
+  // latency is paid once for a group of pairs, and one sync under
+  // SyncPolicy::kEveryWrite. The returned status is of the call itself:
+  // InvalidArgument (spans of two sizes, or a key or value that is not allowed)
+  // or FailedPrecondition; then nothing is inserted.
+  absl::Status MultiPutIfAbsent(std::span<const KeyValue> pairs,
+                                std::span<Insertion> insertions);
+
   // True: the key was there.
   absl::StatusOr<bool> Delete(std::string_view key);
 
@@ -212,8 +245,8 @@ class Store {
   absl::StatusOr<ForgetAllResult> ForgetAll(
       std::string_view prefix, const ForgetAllOptions& options = {});
 
-  // Applies all of `batch` or nothing. Blocks other writers of the same
-  // shards of the index meanwhile.
+  // Applies all of `batch` or nothing. Aborted if one of its conditions does
+  // not hold. Blocks other writers of the same shards of the index meanwhile.
   absl::Status Write(const WriteBatch& batch);
 
   // Deletes the keys that were there as the call was made, from `from` up to

@@ -15,11 +15,12 @@
 
 namespace peat {
 
-// Writes that Store::Write() applies together: readers and every recovery see
-// all of them or none. They apply in order; a later one sees the earlier ones.
-// If one may not be done (see the table in peat/store.h), none is, and Write()
-// returns that one's status; FailedOperation() tells which it was.
-// The batch owns copies of its keys and values. Externally synchronised.
+// Writes that Store::Write() applies together, and what they require: readers
+// and every recovery see all of them or none. They apply in order; a later one
+// sees the earlier ones. If one may not be done (see the table in
+// peat/store.h), none is, and Write() returns that one's status;
+// FailedOperation() tells which it was. The batch owns copies of its keys and
+// values. Externally synchronised.
 class WriteBatch {
  public:
   // Inserts or overwrites.
@@ -34,11 +35,29 @@ class WriteBatch {
   // As Store::Forget(); the receipt comes from the AuditReader (peat/audit.h).
   void Forget(std::string_view key, const MaskOptions& options = {});
 
-  // Takes all operations out, and keeps the memory for the next ones.
+  // Conditions. Write() asks all of them of the store as it is before the
+  // batch, wherever they stand in it, in one step with the writes: if one does
+  // not hold, it writes nothing and returns Aborted; FailedCondition() tells
+  // which. A forgotten key is refused by the first two, with
+  // FailedPrecondition, as by the calls that ask the same of one key. A batch
+  // may have conditions alone.
+
+  // That the key is absent.
+  void RequireAbsent(std::string_view key);
+  // That Get() would find this value; it may be disabled.
+  void RequireValue(std::string_view key, std::string_view value);
+  // That the key's newest write, be it a put or a mask, is this one, as
+  // Store::Describe() tells it; 0: that it is absent.
+  void RequireLsn(std::string_view key, uint64_t lsn);
+
+  // Takes all operations and conditions out, and keeps the memory for the next
+  // ones.
   void Clear();
 
   // Operations in the batch.
   size_t size() const { return operations_.size(); }
+  // Conditions in the batch.
+  size_t condition_count() const { return conditions_.size(); }
   // Bytes of their keys, values and reasons.
   size_t byte_size() const { return bytes_.size(); }
 
@@ -54,16 +73,40 @@ class WriteBatch {
   // batch changes.
   Operation operation(size_t index) const;
 
- private:
-  void Add(Kind kind, std::string_view key, std::string_view value);
+  // For the engine.
+  enum class ConditionKind : uint8_t { kAbsent, kValue, kLsn };
+  // For the engine: one of the batch's conditions.
+  struct Condition {
+    ConditionKind kind;      // what is required
+    std::string_view key;    // of which key
+    std::string_view value;  // that it has, of RequireValue()
+    uint64_t lsn;            // of its newest write, of RequireLsn()
+  };
+  // For the engine: condition `index`, as operation().
+  Condition condition(size_t index) const;
 
-  struct Entry {
-    Kind kind;
-    size_t offset;  // in bytes_
+ private:
+  // Where the bytes of a key, and of what follows it, are in bytes_.
+  struct Place {
+    size_t offset;
     size_t key_size;
     size_t value_size;
   };
-  std::vector<Entry> operations_;
+  Place Add(std::string_view key, std::string_view value);
+  std::string_view KeyAt(const Place& place) const;
+  std::string_view ValueAt(const Place& place) const;
+
+  struct OperationEntry {
+    Kind kind;
+    Place place;
+  };
+  struct ConditionEntry {
+    ConditionKind kind;
+    Place place;
+    uint64_t lsn;
+  };
+  std::vector<OperationEntry> operations_;
+  std::vector<ConditionEntry> conditions_;
   std::string bytes_;
 };
 
@@ -71,6 +114,11 @@ class WriteBatch {
 // the calls; nullopt if `status` is not of one operation. Its message says it,
 // too.
 std::optional<size_t> FailedOperation(const absl::Status& status);
+
+// Which condition of a batch did not hold, or was refused, counted from 0 in
+// the order of the Require...() calls; nullopt if `status` is not of one
+// condition. Its message says it, too.
+std::optional<size_t> FailedCondition(const absl::Status& status);
 
 }  // namespace peat
 

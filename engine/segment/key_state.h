@@ -51,6 +51,7 @@ enum class Operation : uint8_t {
   kDisable,
   kEnable,
   kForget,
+  kModify,
 };
 
 enum class Ruling : uint8_t {
@@ -67,7 +68,7 @@ inline Ruling RulingOn(Operation operation, KeyState state) {
     return kProceed;
   }
   // By operation, then by state: absent, live, disabled, forgotten.
-  constexpr std::array<std::array<Ruling, 4>, 8> kRulings = {{
+  constexpr std::array<std::array<Ruling, 4>, 9> kRulings = {{
       {kProceed, kProceed, kRefused, kRefused},    // Put
       {kProceed, kNoChange, kNoChange, kRefused},  // PutIfAbsent
       {kProceed, kProceed, kRefused, kRefused},    // Update
@@ -76,6 +77,7 @@ inline Ruling RulingOn(Operation operation, KeyState state) {
       {kNotFound, kProceed, kNoChange, kRefused},  // Disable
       {kNotFound, kNoChange, kProceed, kRefused},  // Enable
       {kProceed, kProceed, kProceed, kNoChange},   // Forget
+      {kProceed, kProceed, kRefused, kRefused},    // Modify
   }};
   return kRulings[static_cast<size_t>(operation)][static_cast<size_t>(state)];
 }

@@ -1,20 +1,23 @@
 // Writer::Write: a batch, all or nothing.
 //
-// All values are hashed, large ones written, all keys looked up and masks made
+// Its conditions are asked of the state before it, with its operations. All
+// values are hashed, large ones written, all keys looked up and masks made
 // before any lock. Then all shards of the batch are locked, it is rechecked
 // that what was found is still there, the records are appended as one unit, and
 // the index is moved between BeginPublish and EndPublish, so that no reader
 // sees a part of it. If something has changed, the locks are left and the batch
 // begins anew; but beside writers of the same keys only a few times, then it
-// looks and decides under the locks. Nothing is read from disk after the
-// append: it could fail, and the unit is in the log by then.
+// looks and decides under the locks. Nothing is read from disk under them, or
+// after the append: it could fail, and the unit is in the log by then.
 
+#include <algorithm>
+#include <array>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "absl/hash/hash.h"
 #include "absl/strings/str_format.h"
 #include "engine/log/group_commit.h"
 #include "engine/log/manifest_store.h"
@@ -54,8 +57,13 @@ constexpr int kChangedMax = 3;
 class Writer::Batch {
  public:
   Batch(Writer* writer, std::span<const BatchOperation> operations,
-        const View* own_view)
-      : writer_(*writer), own_view_(own_view) {
+        const BatchContext& context)
+      : writer_(*writer),
+        conditions_(context.conditions),
+        own_view_(context.own_view) {
+    keys_.reserve(operations.size() + conditions_.size());
+    key_numbers_.reserve(operations.size() + conditions_.size());
+    records_.reserve(operations.size());
     uint64_t size = 0;
     for (const BatchOperation& operation : operations) {
       Step& step = steps_.emplace_back();
@@ -65,12 +73,18 @@ class Writer::Batch {
       step.key = KeyOf(hash, operation.key);
       shard_bits_ |= uint64_t{1} << HashIndex::ShardOf(hash);
       adds_data_ |= !RemovesData(operation.operation);
-      size += step.value != nullptr
+      size += step.value.has_value()
                   ? step.value->record().size()
                   : format::RecordSize(operation.key.size(),
                                        operation.reason.size());
     }
     is_too_large_ = size > kBatchSizeMax;
+    condition_keys_.reserve(conditions_.size());
+    for (const BatchCondition& condition : conditions_) {
+      const uint64_t hash = (*writer_.parts_.hasher)(condition.key);
+      condition_keys_.push_back(KeyOf(hash, condition.key));
+      shard_bits_ |= uint64_t{1} << HashIndex::ShardOf(hash);
+    }
   }
 
   bool is_too_large() const { return is_too_large_; }
@@ -78,21 +92,27 @@ class Writer::Batch {
 
   // Writes large values.
   absl::Status Prepare() {
-    for (const Step& step : steps_) {
-      if (step.value != nullptr) PEAT_RETURN_IF_ERROR(step.value->Prepare());
+    for (Step& step : steps_) {
+      if (step.value.has_value()) PEAT_RETURN_IF_ERROR(step.value->Prepare());
     }
-    for (const Key& key : keys_) writer_.parts_.index->Prefetch(key.hash);
     return absl::OkStatus();
   }
 
   // Looks all keys up, and makes the records and masks that follow from what is
   // there. What answer follows from it, Try() says.
   absl::Status Decide() {
-    for (Key& key : keys_) {
-      key.seen = Seen();
-      PEAT_RETURN_IF_ERROR(writer_.Look(key.hash, key.bytes, &key.seen));
+    std::array<uint64_t, index::kLookupGroupSize> hashes = {};
+    for (size_t first = 0; first < keys_.size(); first += hashes.size()) {
+      const size_t count = std::min(hashes.size(), keys_.size() - first);
+      const std::span<Key> group = std::span(keys_).subspan(first, count);
+      for (size_t i = 0; i < count; ++i) hashes[i] = group[i].hash;
+      writer_.AskFor(std::span(hashes).first(count));
+      for (Key& key : group) {
+        key.seen = Seen();
+        PEAT_RETURN_IF_ERROR(writer_.Look(key.hash, key.bytes, &key.seen));
+      }
     }
-    answer_ = ChooseRecords();
+    answer_ = ChooseAnswer();
     return absl::OkStatus();
   }
 
@@ -106,7 +126,7 @@ class Writer::Batch {
     PEAT_ASSIGN_OR_RETURN(const bool is_as_found, Recheck());
     if (!is_as_found) {
       if (!decides) return Attempt::kChanged;
-      answer_ = ChooseRecords();
+      answer_ = ChooseAnswer();
     }
     PEAT_RETURN_IF_ERROR(answer_);
     if (records_.empty()) {
@@ -122,8 +142,8 @@ class Writer::Batch {
         writer_.parts_.config->at_write_point();
       }
     }
-    for (const Step& step : steps_) {
-      if (step.value != nullptr) step.value->Keep(*lsn);
+    for (Step& step : steps_) {
+      if (step.value.has_value()) step.value->Keep(*lsn);
       if (step.mask != nullptr) step.mask->Keep(*lsn);
     }
     Publish(appended);
@@ -165,18 +185,27 @@ class Writer::Batch {
   struct Step {
     Operation operation = Operation::kPut;
     size_t key = 0;  // in keys_
-    std::unique_ptr<LoggedValue> value;
+    std::optional<LoggedValue> value;
     std::unique_ptr<LoggedMask> mask;
     size_t record = SIZE_MAX;  // in records_; SIZE_MAX: it changes nothing
     size_t before = SIZE_MAX;  // in records_, of its key; SIZE_MAX: none
     format::Lsn lsn = 0;       // of its record, or of its key's
   };
 
+  // A key's hash is good enough for a table, too.
+  struct TakeHash {
+    size_t operator()(const HashedKey& key) const { return key.hash; }
+  };
+  struct EqualKeys {
+    bool operator()(const HashedKey& a, const HashedKey& b) const {
+      return a.bytes == b.bytes;
+    }
+  };
+
   void MakePayload(const BatchOperation& operation, Step* step) {
     const RecordKind kind = RecordKindOf(operation.operation);
     if (kind == RecordKind::kPut) {
-      step->value = std::make_unique<LoggedValue>(&writer_, operation.key,
-                                                  operation.value);
+      step->value.emplace(&writer_, operation.key, operation.value);
     } else if (format::IsMask(kind)) {
       step->mask = std::make_unique<LoggedMask>(&writer_, kind, operation.key,
                                                 operation.reason);
@@ -184,8 +213,10 @@ class Writer::Batch {
   }
 
   size_t KeyOf(uint64_t hash, std::string_view bytes) {
-    const auto [it, inserted] = key_numbers_.try_emplace(bytes, keys_.size());
+    const auto [it, inserted] =
+        key_numbers_.try_emplace(HashedKey{hash, bytes}, keys_.size());
     if (inserted) {
+      PEAT_CHECK(keys_.size() < keys_.capacity());
       Key& key = keys_.emplace_back();
       key.hash = hash;
       key.bytes = bytes;
@@ -208,6 +239,17 @@ class Writer::Batch {
                      (!had_record || key.seen.position.location == location);
     }
     return is_as_found;
+  }
+
+  // What the batch answers, and its records if that is OK.
+  absl::Status ChooseAnswer() {
+    for (size_t i = 0; i < conditions_.size(); ++i) {
+      const Seen& seen = keys_[condition_keys_[i]].seen;
+      PEAT_RETURN_IF_ERROR(CheckCondition(
+          conditions_[i], i, seen.state,
+          seen.has_record ? &seen.record : nullptr, *writer_.parts_.reader));
+    }
+    return ChooseRecords();
   }
 
   // The records of all operations that write something, or the answer to the
@@ -253,8 +295,8 @@ class Writer::Batch {
   }
 
   absl::StatusOr<AppendRecord> RecordOf(Step& step, const Key& key) {
-    PEAT_DCHECK(step.value == nullptr || step.mask == nullptr);
-    if (step.value != nullptr) return step.value->record();
+    PEAT_DCHECK(!step.value.has_value() || step.mask == nullptr);
+    if (step.value.has_value()) return step.value->record();
     if (step.mask == nullptr) return LoggedTombstone(key.bytes).record();
     LoggedMask::Source source;
     if (IsReadable(key.state)) source = key.value;
@@ -326,25 +368,26 @@ class Writer::Batch {
   }
 
   Writer& writer_;
+  const std::span<const BatchCondition> conditions_;
   const View* const own_view_;
   std::deque<Step> steps_;
-  std::deque<Key> keys_;  // never moved: a Seen looks into itself
-  absl::flat_hash_map<std::string_view, size_t, absl::Hash<std::string_view>,
-                      std::equal_to<std::string_view>>
-      key_numbers_;
+  std::vector<Key> keys_;  // never grown: a Seen looks into itself
+  absl::flat_hash_map<HashedKey, size_t, TakeHash, EqualKeys> key_numbers_;
+  std::vector<size_t> condition_keys_;  // in keys_, of each condition
   std::vector<AppendRecord> records_;
-  absl::Status answer_;  // of ChooseRecords()
+  absl::Status answer_;  // of ChooseAnswer()
   uint64_t shard_bits_ = 0;
   bool adds_data_ = false;
   bool is_too_large_ = false;
 };
 
 absl::Status Writer::Write(std::span<const BatchOperation> operations,
-                           std::vector<ForgetReceipt>* receipts,
-                           const View* own_view) {
+                           const BatchContext& context) {
   PEAT_RETURN_IF_ERROR(parts_.poison->status());
-  if (operations.empty()) return absl::OkStatus();
-  Batch batch(this, operations, own_view);
+  if (operations.empty() && context.conditions.empty()) {
+    return absl::OkStatus();
+  }
+  Batch batch(this, operations, context);
   if (batch.is_too_large()) return Batch::TooLarge();
   PEAT_RETURN_IF_ERROR(CheckWritable(batch.need()));
   PEAT_RETURN_IF_ERROR(batch.Prepare());
@@ -358,7 +401,7 @@ absl::Status Writer::Write(std::span<const BatchOperation> operations,
                           batch.Try(decides, &lsn, &wake));
     switch (attempt) {
       case Attempt::kDone:
-        if (receipts != nullptr) batch.TakeReceipts(receipts);
+        if (context.receipts != nullptr) batch.TakeReceipts(context.receipts);
         return Acknowledge(lsn, batch.logged_size(), wake);
       case Attempt::kChanged:
         ++changed_count;

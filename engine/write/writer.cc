@@ -1,6 +1,9 @@
 #include "engine/write/writer.h"
 
+#include <algorithm>
+#include <array>
 #include <utility>
+#include <vector>
 
 #include "engine/log/group_commit.h"
 #include "engine/log/manifest_store.h"
@@ -30,21 +33,47 @@ using format::RecordKind;
 using index::HashIndex;
 using index::Verdict;
 
-template <typename MakePayload, typename Decide>
-absl::Status Writer::Apply(Operation operation, std::string_view key,
-                           MakePayload make_payload, Decide decide) {
+template <Writer::Sync kSync, typename Payload>
+absl::Status Writer::AppendPayload(uint64_t hash, const Seen& seen, Need need,
+                                   Payload& payload, Attempt* attempt) {
+  PEAT_RETURN_IF_ERROR(CheckWritable(need));
+  PEAT_RETURN_IF_ERROR(payload.Prepare(seen));
+  AppendRecord record = payload.record();
+  if (seen.has_record) Supersede(seen, &record);
+  Appended appended;
+  bool wake = false;
+  *attempt = TryAppend(hash, seen, record, &appended, &wake);
+  switch (*attempt) {
+    case Attempt::kDone:
+      payload.Keep(appended.lsn);
+      if constexpr (kSync == Sync::kByWrite) {
+        return Acknowledge(appended.lsn, record.size(), wake);
+      }
+      Settle(record.size(), wake);
+      return absl::OkStatus();
+    case Attempt::kChanged:
+      return absl::OkStatus();
+    case Attempt::kNeedsSegment:
+      return parts_.supply->PrepareFor(record.size(), need);
+  }
+  PEAT_CHECK(false);
+}
+
+template <Writer::Sync kSync, typename MakePayload, typename Decide>
+absl::Status Writer::ApplyHashed(Operation operation, const HashedKey& key,
+                                 MakePayload make_payload, Decide decide) {
   if (parts_.poison->is_set()) [[unlikely]] {
     return parts_.poison->status();
   }
   const Need need = RemovesData(operation) ? Need::kRemoveData : Need::kAddData;
-  const uint64_t hash = (*parts_.hasher)(key);
+  const uint64_t hash = key.hash;
   const int shard = HashIndex::ShardOf(hash);
   parts_.index->Prefetch(hash);
   decltype(auto) payload = make_payload();
   for (bool has_decided = false;; has_decided = true) {
     const uint64_t version = parts_.index->BatchVersion(shard);
     Seen seen;
-    PEAT_RETURN_IF_ERROR(Look(hash, key, &seen));
+    PEAT_RETURN_IF_ERROR(Look(hash, key.bytes, &seen));
     const Ruling ruling = RulingOn(operation, seen.state);
     bool writes = ruling == Ruling::kProceed;
     absl::Status status;
@@ -59,22 +88,10 @@ absl::Status Writer::Apply(Operation operation, std::string_view key,
       if (parts_.index->BatchVersionIs(shard, version)) return status;
       continue;
     }
-    PEAT_RETURN_IF_ERROR(CheckWritable(need));
-    PEAT_RETURN_IF_ERROR(payload.Prepare(seen));
-    AppendRecord record = payload.record();
-    if (seen.has_record) Supersede(seen, &record);
-    Appended appended;
-    bool wake = false;
-    switch (TryAppend(hash, seen, record, &appended, &wake)) {
-      case Attempt::kDone:
-        payload.Keep(appended.lsn);
-        return Acknowledge(appended.lsn, record.size(), wake);
-      case Attempt::kChanged:
-        continue;
-      case Attempt::kNeedsSegment:
-        PEAT_RETURN_IF_ERROR(parts_.supply->PrepareFor(record.size(), need));
-        continue;
-    }
+    Attempt attempt = Attempt::kChanged;
+    PEAT_RETURN_IF_ERROR(
+        AppendPayload<kSync>(hash, seen, need, payload, &attempt));
+    if (attempt == Attempt::kDone) return absl::OkStatus();
   }
 }
 
@@ -90,6 +107,40 @@ absl::StatusOr<bool> Writer::PutIfAbsent(std::string_view key,
   PEAT_RETURN_IF_ERROR(Apply(
       Operation::kPutIfAbsent, key,
       [&] { return LoggedValue(this, key, value); },
+      [&](const Seen& seen, bool*) {
+        inserted = seen.state == KeyState::kAbsent;
+        return absl::OkStatus();
+      }));
+  return inserted;
+}
+
+void Writer::MultiPutIfAbsent(std::span<const KeyValue> pairs,
+                              InsertAnswer answer) {
+  const bool syncs = parts_.config->sync == SyncPolicy::kEveryWrite;
+  std::vector<size_t> inserted;  // those that are to be synced
+  std::array<uint64_t, index::kLookupGroupSize> hashes = {};
+  for (size_t first = 0; first < pairs.size(); first += hashes.size()) {
+    const size_t count = std::min(hashes.size(), pairs.size() - first);
+    for (size_t i = 0; i < count; ++i) hashes[i] = Hash(pairs[first + i].key);
+    AskFor(std::span(hashes).first(count));
+    for (size_t i = 0; i < count; ++i) {
+      const absl::StatusOr<bool> is_new = Insert(hashes[i], pairs[first + i]);
+      if (syncs && is_new.ok() && *is_new) inserted.push_back(first + i);
+      answer(first + i, is_new);
+    }
+  }
+  if (inserted.empty()) return;
+  const absl::Status synced =
+      parts_.syncer->SyncUpTo(parts_.appender->last_lsn());
+  if (synced.ok()) return;
+  for (const size_t i : inserted) answer(i, synced);
+}
+
+absl::StatusOr<bool> Writer::Insert(uint64_t hash, const KeyValue& pair) {
+  bool inserted = false;
+  PEAT_RETURN_IF_ERROR(ApplyHashed<Sync::kByCaller>(
+      Operation::kPutIfAbsent, {hash, pair.key},
+      [&] { return LoggedValue(this, pair.key, pair.value); },
       [&](const Seen& seen, bool*) {
         inserted = seen.state == KeyState::kAbsent;
         return absl::OkStatus();
@@ -142,6 +193,66 @@ absl::StatusOr<bool> Writer::Delete(std::string_view key) {
         return absl::OkStatus();
       }));
   return existed;
+}
+
+absl::Status Writer::ViewValue(const format::Record& record,
+                               std::string* from_file,
+                               std::optional<std::string_view>* value) const {
+  *value = format::StoredValue(record);
+  if ((record.header.flags & format::kFlagValueFile) == 0) {
+    return absl::OkStatus();
+  }
+  PEAT_RETURN_IF_ERROR(parts_.reader->CopyReferred(**value, from_file));
+  *value = *from_file;
+  return absl::OkStatus();
+}
+
+absl::Status Writer::Modify(std::string_view key, Decision decide) {
+  PEAT_RETURN_IF_ERROR(parts_.poison->status());
+  const uint64_t hash = Hash(key);
+  const int shard = HashIndex::ShardOf(hash);
+  parts_.index->Prefetch(hash);
+  for (;;) {
+    const uint64_t version = parts_.index->BatchVersion(shard);
+    Seen seen;
+    PEAT_RETURN_IF_ERROR(Look(hash, key, &seen));
+    const Ruling ruling = RulingOn(Operation::kModify, seen.state);
+    if (ruling != Ruling::kProceed) {
+      if (!parts_.index->BatchVersionIs(shard, version)) continue;
+      return StatusOf(ruling, seen.state);
+    }
+    const bool exists = seen.state != KeyState::kAbsent;
+    std::optional<std::string_view> value;
+    std::string from_file;
+    if (exists) {
+      PEAT_RETURN_IF_ERROR(ViewValue(seen.record, &from_file, &value));
+    }
+    const absl::StatusOr<Change> change = decide(value);
+    const bool writes =
+        change.ok() && (change->kind() == Change::Kind::kPut ||
+                        (change->kind() == Change::Kind::kDelete && exists));
+    if (!writes) {
+      // What was seen counts only if it was not half of a batch.
+      if (!parts_.index->BatchVersionIs(shard, version)) continue;
+      return change.status();
+    }
+    Attempt attempt = Attempt::kChanged;
+    PEAT_RETURN_IF_ERROR(Perform(*change, {hash, key}, seen, &attempt));
+    if (attempt == Attempt::kDone) return absl::OkStatus();
+  }
+}
+
+absl::Status Writer::Perform(const Change& change, const HashedKey& key,
+                             const Seen& seen, Attempt* attempt) {
+  PEAT_DCHECK(change.kind() != Change::Kind::kKeep);
+  if (change.kind() == Change::Kind::kDelete) {
+    LoggedTombstone tombstone(key.bytes);
+    return AppendPayload<Sync::kByWrite>(key.hash, seen, Need::kRemoveData,
+                                         tombstone, attempt);
+  }
+  LoggedValue value(this, key.bytes, change.value());
+  return AppendPayload<Sync::kByWrite>(key.hash, seen, Need::kAddData, value,
+                                       attempt);
 }
 
 absl::Status Writer::ApplyMask(Operation operation, std::string_view key,
@@ -209,6 +320,23 @@ absl::Status Writer::Look(uint64_t hash, std::string_view key,
   seen->has_record = seen->position.verdict == Verdict::kMatch;
   if (seen->has_record) seen->state = StateAfter(seen->record.header.kind);
   return status;
+}
+
+uint64_t Writer::Hash(std::string_view key) const {
+  return (*parts_.hasher)(key);
+}
+
+void Writer::AskFor(std::span<const uint64_t> hashes) const {
+  PEAT_DCHECK(hashes.size() <= index::kLookupGroupSize);
+  std::array<index::Probe, index::kLookupGroupSize> probes;
+  for (size_t i = 0; i < hashes.size(); ++i) {
+    probes[i] = parts_.index->Prepare(hashes[i]);
+  }
+  for (size_t i = 0; i < hashes.size(); ++i) {
+    const Location hint = probes[i].PeekAtHome();
+    if (hint.is_none()) continue;
+    parts_.segments->At(hint.segment()).Prefetch(hint.offset());
+  }
 }
 
 Writer::Attempt Writer::TryAppend(uint64_t hash, const Seen& seen,
@@ -307,15 +435,19 @@ absl::Status Writer::CheckWritable(Need need) {
 
 absl::Status Writer::Acknowledge(Lsn lsn, uint64_t bytes, bool wake) {
   PEAT_DCHECK(lsn <= parts_.appender->last_lsn());
+  Settle(bytes, wake);
+  if (parts_.config->sync == SyncPolicy::kEveryWrite) {
+    return parts_.syncer->SyncUpTo(lsn);
+  }
+  return absl::OkStatus();
+}
+
+void Writer::Settle(uint64_t bytes, bool wake) {
   if (wake) parts_.wake_background();
   if (parts_.index->IsSaveBehind()) [[unlikely]] {
     parts_.index->HelpSave();
   }
   parts_.throttle->Pay(bytes);
-  if (parts_.config->sync == SyncPolicy::kEveryWrite) {
-    return parts_.syncer->SyncUpTo(lsn);
-  }
-  return absl::OkStatus();
 }
 
 }  // namespace peat::engine

@@ -28,14 +28,18 @@
 #include "engine/log/segment_allocator.h"
 #include "engine/segment/key_state.h"
 #include "engine/segment/segment_set.h"
+#include "engine/write/batch_conditions.h"
 #include "engine/write/digest.h"
 #include "format/record.h"
 #include "index/hash_index.h"
+#include "peat/change.h"
 #include "peat/masks.h"
 
 namespace peat::engine {
 
 inline constexpr uint64_t kBatchSizeMax = uint64_t{128} << 20;
+
+class View;
 
 // One operation of a batch: a put, delete, disable, enable or forget.
 struct BatchOperation {
@@ -45,10 +49,25 @@ struct BatchOperation {
   std::string_view reason = {};  // of a mask
 };
 
-class View;
+// What a batch comes with, besides its operations.
+struct BatchContext {
+  // If one of them does not hold, nothing is written.
+  std::span<const BatchCondition> conditions = {};
+  // The receipts of its forgets are added to it; null: they are not asked for.
+  std::vector<ForgetReceipt>* receipts = nullptr;
+  // Where the batch's keys were found, and where they will not be looked for
+  // again: see Views::Superseded. Null: nowhere.
+  const View* own_view = nullptr;
+};
+
 class LoggedMask;
 class LoggedTombstone;
 class LoggedValue;
+
+// Decides what Modify() does from the value that is there; nullopt: the key is
+// absent. The view is valid during the call.
+using Decision = absl::FunctionRef<absl::StatusOr<Change>(
+    std::optional<std::string_view> value)>;
 
 class Writer {
  public:
@@ -68,12 +87,13 @@ class Writer {
   absl::Status Enable(std::string_view key, std::string_view reason);
   absl::StatusOr<ForgetReceipt> Forget(std::string_view key,
                                        std::string_view reason);
-  // Adds the receipts of its forgets to `*receipts`, unless that is null.
-  // `own_view`, if it is not null, is where the batch's keys were found, and
-  // where they will not be looked for again: see Views::Superseded.
+  absl::Status Modify(std::string_view key, Decision decide);
+  // Each pair a PutIfAbsent() of its own, in their order; `answer` has theirs.
+  using InsertAnswer = absl::FunctionRef<void(
+      size_t index, const absl::StatusOr<bool>& inserted)>;
+  void MultiPutIfAbsent(std::span<const KeyValue> pairs, InsertAnswer answer);
   absl::Status Write(std::span<const BatchOperation> operations,
-                     std::vector<ForgetReceipt>* receipts = nullptr,
-                     const View* own_view = nullptr);
+                     const BatchContext& context = {});
 
  private:
   // What a write found. The record's views live as long as the epoch guard and
@@ -85,6 +105,10 @@ class Writer {
     format::Record record;
     std::string scratch;
   };
+  struct HashedKey {
+    uint64_t hash;
+    std::string_view bytes;
+  };
   // A batch on its way into the log: see batch_write.cc.
   class Batch;
   friend class LoggedMask;
@@ -92,6 +116,9 @@ class Writer {
   friend class LoggedValue;
 
   enum class Attempt { kDone, kChanged, kNeedsSegment };
+  // Who sees to it that a write is durable, where each must be: the write, or
+  // the caller, once for several.
+  enum class Sync { kByWrite, kByCaller };
 
   // Does `operation`, if the key's state allows it. `make_payload` makes what
   // will be logged (or returns a reference to it). `decide` takes the call's
@@ -100,7 +127,25 @@ class Writer {
   // that the plain put pays for no indirection.
   template <typename MakePayload, typename Decide>
   absl::Status Apply(Operation operation, std::string_view key,
-                     MakePayload make_payload, Decide decide);
+                     MakePayload make_payload, Decide decide) {
+    return ApplyHashed<Sync::kByWrite>(operation, {Hash(key), key},
+                                       make_payload, decide);
+  }
+  template <Sync kSync, typename MakePayload, typename Decide>
+  absl::Status ApplyHashed(Operation operation, const HashedKey& key,
+                           MakePayload make_payload, Decide decide);
+  // Appends what `payload` makes of `seen`, and tells in `*attempt` whether
+  // that could be done. Makes room for the next attempt.
+  template <Sync kSync, typename Payload>
+  absl::Status AppendPayload(uint64_t hash, const Seen& seen, Need need,
+                             Payload& payload, Attempt* attempt);
+  // The value of a put or mask where it lies, or as it is in its file.
+  absl::Status ViewValue(const format::Record& record, std::string* from_file,
+                         std::optional<std::string_view>* value) const;
+  absl::Status Perform(const Change& change, const HashedKey& key,
+                       const Seen& seen, Attempt* attempt);
+  // PutIfAbsent(), not synced yet.
+  absl::StatusOr<bool> Insert(uint64_t hash, const KeyValue& pair);
   absl::Status ApplyMask(Operation operation, std::string_view key,
                          LoggedMask& mask);
   // Rechecks `seen` under the shard's lock, appends and publishes.
@@ -109,6 +154,10 @@ class Writer {
   // Says in `record` whose place it takes.
   void Supersede(const Seen& seen, AppendRecord* record) const;
   absl::Status Look(uint64_t hash, std::string_view key, Seen* seen) const;
+  uint64_t Hash(std::string_view key) const;
+  // Asks for the buckets of all these hashes, then for the records that they
+  // lead to, so that the waits for memory overlap. At most kLookupGroupSize.
+  void AskFor(std::span<const uint64_t> hashes) const;
   // Whether the store takes this write: not poisoned, and not full.
   absl::Status CheckWritable(Need need);
   // Points the index from what was there to `record`, which has been appended,
@@ -122,8 +171,10 @@ class Writer {
   // The index does not point to `location` any more (see stale_places.h), which
   // is in `segment`; null: that is to be looked up.
   void MarkStale(Segment* segment, format::Location location);
-  // Everything about a write of `bytes` that is left to do outside the locks.
+  // Everything about a write of `bytes` that is left to do outside the locks;
+  // Settle() is all of it but the sync.
   absl::Status Acknowledge(format::Lsn lsn, uint64_t bytes, bool wake);
+  void Settle(uint64_t bytes, bool wake);
 
   const Core& parts_;
 };

@@ -44,7 +44,7 @@ class OwnViewTest : public ::testing::TestWithParam<bool> {
       EXPECT_OK(engine_->Write(
           std::vector<BatchOperation>{
               {.operation = Operation::kDelete, .key = key}},
-          nullptr, cursor->view()));
+          {.own_view = cursor->view()}));
       saved_max = std::max(saved_max, engine_->GetStats().view_saved_count);
     }
     EXPECT_OK(cursor->status());

@@ -7,11 +7,13 @@
 #include <functional>
 #include <future>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "engine/engine.h"
+#include "engine/write/batch_status.h"
 #include "tests/support/sim_file_system.h"
 #include "tests/support/status_matchers.h"
 
@@ -112,6 +114,60 @@ TEST_F(BatchWriteTest, SaysWhatIsSoWhenItIsWritten) {
       {.operation = Operation::kForget, .key = "key", .reason = "asked to"}});
 
   EXPECT_EQ(RefusingState(status), KeyState::kForgotten);
+  EXPECT_EQ(*store_->State("key"), KeyState::kLive);
+}
+
+// A condition that held when it was looked at, and not any more when the batch
+// is written.
+TEST_F(BatchWriteTest, AsksItsConditionsWhenItIsWritten) {
+  ASSERT_OK(store_->Put("guard", Large('a')));
+  ASSERT_OK(store_->Put("key", Large('a')));
+  at_read_ = [this, is_first = true]() mutable {
+    if (!std::exchange(is_first, false)) return;
+    EXPECT_OK(store_->Put("guard", Large('b')));
+  };
+  const std::string expected = Large('a');
+  const std::vector<BatchCondition> conditions = {
+      {.kind = BatchCondition::Kind::kValue,
+       .key = "guard",
+       .value = expected}};
+
+  const absl::Status status = store_->Write(
+      std::vector<BatchOperation>{
+          {.operation = Operation::kPut, .key = "key", .value = "x"}},
+      {.conditions = conditions});
+
+  EXPECT_EQ(status.code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(ConditionIn(status), std::optional<size_t>(0));
+  std::string value;
+  ASSERT_OK(store_->Get("key", &value));
+  EXPECT_EQ(value, Large('a'));
+}
+
+// However often the key of a condition is overwritten while it is asked.
+TEST_F(BatchWriteTest, EndsBesideWritersOfAConditionsKey) {
+  ASSERT_OK(store_->Put("guard", Large('a')));
+  bool is_inside = false;
+  int overwritten = 0;
+  at_read_ = [&] {
+    if (is_inside || overwritten == 3) return;
+    is_inside = true;
+    ++overwritten;
+    EXPECT_OK(store_->Put("guard", Large('a')));
+    is_inside = false;
+  };
+  const std::string expected = Large('a');
+  const std::vector<BatchCondition> conditions = {
+      {.kind = BatchCondition::Kind::kValue,
+       .key = "guard",
+       .value = expected}};
+
+  EXPECT_OK(store_->Write(
+      std::vector<BatchOperation>{
+          {.operation = Operation::kPut, .key = "key", .value = "x"}},
+      {.conditions = conditions}));
+
+  EXPECT_EQ(overwritten, 3);
   EXPECT_EQ(*store_->State("key"), KeyState::kLive);
 }
 
