@@ -1,8 +1,10 @@
 #include "peat/cursor.h"
 
+#include <chrono>
 #include <utility>
 
 #include "api/cursor_impl.h"
+#include "format/record.h"
 
 namespace peat {
 
@@ -52,6 +54,13 @@ void Cursor::Refresh() {
   is_valid_ = cursor.is_valid();
   key_ = cursor.key();
   value_ = cursor.value();
+}
+
+std::optional<Time> Cursor::expires_at() const {
+  if (!is_valid_) return std::nullopt;
+  const format::Millis expiry = impl_->cursor().expiry();
+  if (expiry == format::kNever) return std::nullopt;
+  return Time(std::chrono::milliseconds(expiry));
 }
 
 absl::Status Cursor::status() const {

@@ -31,7 +31,15 @@ absl::StatusOr<engine::Config> Validate(const Options& options) {
     default:
       return absl::InvalidArgumentError("read_method is not a ReadMethod");
   }
+  switch (options.time) {
+    case TimeSource::kSystem:
+    case TimeSource::kCaller:
+      break;
+    default:
+      return absl::InvalidArgumentError("time is not a TimeSource");
+  }
   config.access = options.mode;
+  config.time_source = options.time;
   config.sync = options.sync;
   config.read_method = options.read_method;
   using std::chrono::milliseconds;

@@ -64,7 +64,7 @@ absl::StatusOr<uint64_t> DeleteAll(engine::Engine& engine, Query query) {
                 const engine::View* own_view) -> absl::Status {
         PEAT_ASSIGN_OR_RETURN(
             const std::vector<engine::BatchOperation> operations,
-            OperationsOf(batch));
+            OperationsOf(batch, engine));
         return engine.Write(operations, {.own_view = own_view});
       }));
   return count;
@@ -119,7 +119,7 @@ absl::StatusOr<ForgetAllResult> Store::ForgetAll(
   const auto write = [&](const WriteBatch& batch,
                          const engine::View* own_view) -> absl::Status {
     PEAT_ASSIGN_OR_RETURN(const std::vector<engine::BatchOperation> operations,
-                          OperationsOf(batch));
+                          OperationsOf(batch, *impl_->engine()));
     std::vector<ForgetReceipt> receipts;
     PEAT_RETURN_IF_ERROR(impl_->engine()->Write(
         operations,

@@ -2,6 +2,8 @@
 
 #include "peat/store.h"
 
+#include <algorithm>
+#include <chrono>
 #include <string>
 #include <utility>
 #include <vector>
@@ -86,6 +88,48 @@ absl::StatusOr<std::vector<engine::BatchCondition>> ConditionsOf(
   return conditions;
 }
 
+using std::chrono::milliseconds;
+
+constexpr int64_t kTimeMax = int64_t{format::kMillisMax};
+
+// The end of what is put, by the store's time; kNever: there is none.
+// `operation` is for the message.
+absl::StatusOr<format::Millis> ExpiryOf(const PutOptions& options,
+                                        std::string_view operation,
+                                        const engine::Engine& engine) {
+  const std::optional<Time>& at = options.expires_at;
+  const std::optional<milliseconds>& after = options.expires_after;
+  if (at.has_value() && after.has_value()) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%s has both expires_at and expires_after", operation));
+  }
+  if (at.has_value()) {
+    const int64_t time = at->time_since_epoch().count();
+    if (time > 0 && time <= kTimeMax) return static_cast<format::Millis>(time);
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%s has an expires_at of %d ms since 1970, not 1 to %d",
+                        operation, time, kTimeMax));
+  }
+  PEAT_CHECK(after.has_value());
+  const int64_t span = after->count();
+  if (span <= 0) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "%s has an expires_after of %d ms, not above 0", operation, span));
+  }
+  const format::Millis now = engine.Now();
+  if (static_cast<uint64_t>(span) > format::kMillisMax - now) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "%s has an expires_after of %d ms, which goes beyond %d ms since 1970",
+        operation, span, kTimeMax));
+  }
+  return now + static_cast<uint64_t>(span);
+}
+
+// Whether anything is to be asked: the usual put has nothing that ends it.
+bool MayExpire(const PutOptions& options) {
+  return options.expires_at.has_value() || options.expires_after.has_value();
+}
+
 }  // namespace
 
 absl::Status CheckMask(std::string_view key, std::string_view reason) {
@@ -101,7 +145,7 @@ absl::Status CheckKey(std::string_view key) {
 }
 
 absl::StatusOr<std::vector<engine::BatchOperation>> OperationsOf(
-    const WriteBatch& batch) {
+    const WriteBatch& batch, const engine::Engine& engine) {
   std::vector<engine::BatchOperation> operations;
   operations.reserve(batch.size());
   for (size_t i = 0; i < batch.size(); ++i) {
@@ -116,6 +160,12 @@ absl::StatusOr<std::vector<engine::BatchOperation>> OperationsOf(
       if (!IsPair(from.key, from.value))
         status = TooLarge(from.key, from.value);
       operation.value = from.value;
+    }
+    if (status.ok() && MayExpire(from.options)) {
+      const absl::StatusOr<format::Millis> expiry =
+          ExpiryOf(from.options, "Put", engine);
+      status = expiry.status();
+      operation.expiry = expiry.value_or(format::kNever);
     }
     if (!status.ok()) return engine::WithOperation(status, i);
     operations.push_back(operation);
@@ -159,7 +209,9 @@ absl::Status Store::Impl::Refresh() {
   PEAT_ASSIGN_OR_RETURN(
       std::shared_ptr<engine::Engine> old,
       engine::Engine::Open(engine::PosixFileSystem(), path_, config_));
+  // Time does not go back, also where the program has said it.
   owner_.swap(old);
+  owner_->RaiseTime(old->highest_time());
   engine_.store(owner_.get(), std::memory_order_release);
   // Whoever has got the old one uses it before it is closed.
   index::Retire([] {});
@@ -220,32 +272,63 @@ absl::StatusOr<KeyState> Store::State(std::string_view key) const {
   return impl_->engine()->State(key);
 }
 
-absl::Status Store::Put(std::string_view key, std::string_view value) {
+Time Store::Now() const {
+  return Time(milliseconds(static_cast<int64_t>(impl_->engine()->Now())));
+}
+
+absl::Status Store::AdvanceTime(Time time) {
+  const int64_t count = time.time_since_epoch().count();
+  if (count > kTimeMax) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "AdvanceTime to %d ms since 1970, at most %d is allowed", count,
+        kTimeMax));
+  }
+  return impl_->engine()->AdvanceTime(
+      static_cast<format::Millis>(std::max<int64_t>(count, 0)));
+}
+
+absl::Status Store::Put(std::string_view key, std::string_view value,
+                        const PutOptions& options) {
   if (!IsPair(key, value)) [[unlikely]]
     return TooLarge(key, value);
-  return impl_->engine()->Put(key, value);
+  if (!MayExpire(options)) return impl_->engine()->Put(key, value);
+  PEAT_ASSIGN_OR_RETURN(const format::Millis expiry,
+                        ExpiryOf(options, "Put", *impl_->engine()));
+  return impl_->engine()->Put(key, value, expiry);
 }
 
 absl::StatusOr<bool> Store::PutIfAbsent(std::string_view key,
-                                        std::string_view value) {
+                                        std::string_view value,
+                                        const PutOptions& options) {
   if (!IsPair(key, value)) [[unlikely]]
     return TooLarge(key, value);
-  return impl_->engine()->PutIfAbsent(key, value);
+  if (!MayExpire(options)) return impl_->engine()->PutIfAbsent(key, value);
+  PEAT_ASSIGN_OR_RETURN(const format::Millis expiry,
+                        ExpiryOf(options, "PutIfAbsent", *impl_->engine()));
+  return impl_->engine()->PutIfAbsent(key, value, expiry);
 }
 
 absl::StatusOr<std::optional<std::string>> Store::Update(
-    std::string_view key, std::string_view value) {
+    std::string_view key, std::string_view value, const PutOptions& options) {
   if (!IsPair(key, value)) [[unlikely]]
     return TooLarge(key, value);
-  return impl_->engine()->Update(key, value);
+  if (!MayExpire(options)) return impl_->engine()->Update(key, value);
+  PEAT_ASSIGN_OR_RETURN(const format::Millis expiry,
+                        ExpiryOf(options, "Update", *impl_->engine()));
+  return impl_->engine()->Update(key, value, expiry);
 }
 
 absl::StatusOr<bool> Store::CompareAndSet(
     std::string_view key, std::optional<std::string_view> expected,
-    std::string_view desired) {
+    std::string_view desired, const PutOptions& options) {
   if (!IsPair(key, desired)) [[unlikely]]
     return TooLarge(key, desired);
-  return impl_->engine()->CompareAndSet(key, expected, desired);
+  format::Millis expiry = format::kNever;
+  if (MayExpire(options)) {
+    PEAT_ASSIGN_OR_RETURN(expiry,
+                          ExpiryOf(options, "CompareAndSet", *impl_->engine()));
+  }
+  return impl_->engine()->CompareAndSet(key, expected, desired, expiry);
 }
 
 absl::Status Store::Modify(
@@ -258,7 +341,12 @@ absl::Status Store::Modify(
       [&](std::optional<std::string_view> value) -> absl::StatusOr<Change> {
         PEAT_ASSIGN_OR_RETURN(Change change, decide(value));
         if (!IsPair(key, change.value())) return TooLarge(key, change.value());
-        return change;
+        if (!MayExpire(change.options())) return change;
+        PEAT_ASSIGN_OR_RETURN(
+            const format::Millis expiry,
+            ExpiryOf(change.options(), "Modify", *impl_->engine()));
+        return Change::Put(change.value(),
+                           {.expires_at = Time(milliseconds(expiry))});
       });
 }
 
@@ -303,7 +391,7 @@ absl::StatusOr<ForgetReceipt> Store::Forget(std::string_view key,
 
 absl::Status Store::Write(const WriteBatch& batch) {
   PEAT_ASSIGN_OR_RETURN(const std::vector<engine::BatchOperation> operations,
-                        OperationsOf(batch));
+                        OperationsOf(batch, *impl_->engine()));
   PEAT_ASSIGN_OR_RETURN(const std::vector<engine::BatchCondition> conditions,
                         ConditionsOf(batch));
   return impl_->engine()->Write(operations, {.conditions = conditions});

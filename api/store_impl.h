@@ -96,7 +96,7 @@ class Store::Impl {
 // The batch as the engine takes it, looking at `batch`; or why one of its
 // operations may not be one.
 absl::StatusOr<std::vector<engine::BatchOperation>> OperationsOf(
-    const WriteBatch& batch);
+    const WriteBatch& batch, const engine::Engine& engine);
 
 // OK, or why a key may not be one.
 absl::Status CheckKey(std::string_view key);

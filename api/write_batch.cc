@@ -4,8 +4,9 @@
 
 namespace peat {
 
-void WriteBatch::Put(std::string_view key, std::string_view value) {
-  operations_.push_back({Kind::kPut, Add(key, value)});
+void WriteBatch::Put(std::string_view key, std::string_view value,
+                     const PutOptions& options) {
+  operations_.push_back({Kind::kPut, Add(key, value), options});
 }
 
 void WriteBatch::Delete(std::string_view key) {
@@ -63,7 +64,8 @@ WriteBatch::Operation WriteBatch::operation(size_t index) const {
   const OperationEntry& entry = operations_[index];
   return {.kind = entry.kind,
           .key = KeyAt(entry.place),
-          .value = ValueAt(entry.place)};
+          .value = ValueAt(entry.place),
+          .options = entry.options};
 }
 
 WriteBatch::Condition WriteBatch::condition(size_t index) const {

@@ -145,18 +145,21 @@ Engine::Engine(FileSystem& file_system, std::unique_ptr<Directory> directory,
       manifest_(directory_.get(), manifest, &poison_),
       hasher_(MakeHasher(config, manifest.manifest)),
       index_(epochs_),
-      views_(&segments_, &index_, gate_),
+      views_(&segments_, &index_, gate_, &manifest_.clock()),
       core_{.file_system = &file_system_,
             .directory = directory_.get(),
             .config = &config_,
             .poison = &poison_,
             .manifest = &manifest_,
+            .clock = &manifest_.clock(),
             .hasher = &hasher_,
             .segments = &segments_,
             .index = &index_,
             .views = &views_,
             .mask_counts = mask_counts_.get(),
-            .read_ahead = &read_ahead_} {}
+            .read_ahead = &read_ahead_} {
+  manifest_.clock().SetSource(config_, [this] { core_.wake_background(); });
+}
 
 Engine::~Engine() {
   PEAT_CHECK(!is_foreign());
@@ -188,7 +191,7 @@ absl::Status Engine::CloseLog() {
   log_->EndBackground();
   absl::Status status = poison_.status();
   if (status.ok()) {
-    status = log_->syncer.SyncUpTo(log_->appender.last_lsn());
+    status = log_->syncer.SyncAll();
   }
   if (status.ok()) {
     log_->appender.EndActive();
@@ -255,36 +258,52 @@ absl::StatusOr<KeyInfo> Engine::Describe(std::string_view key) const {
   return reader_->Describe(key);
 }
 
-absl::Status Engine::Put(std::string_view key, std::string_view value) {
+absl::Status Engine::AdvanceTime(format::Millis time) {
+  const index::EpochGuard guard(epochs_);
+  if (!IsOpen(guard)) return WhyNot();
+  StoreClock& clock = *core_.clock;
+  if (clock.source() != TimeSource::kCaller) {
+    return absl::FailedPreconditionError(
+        "the store's time is that of the machine's clock");
+  }
+  clock.Raise(time);
+  // What has expired is to be recorded, and its space given back.
+  (void)clock.HasCome(time);
+  return absl::OkStatus();
+}
+
+absl::Status Engine::Put(std::string_view key, std::string_view value,
+                         format::Millis expiry) {
   const index::EpochGuard guard(epochs_);
   if (!IsWritable(guard)) [[unlikely]]
     return WhyNot();
-  return log_->writer.Put(key, value);
+  return log_->writer.Put(key, value, expiry);
 }
 
 absl::StatusOr<bool> Engine::PutIfAbsent(std::string_view key,
-                                         std::string_view value) {
+                                         std::string_view value,
+                                         format::Millis expiry) {
   const index::EpochGuard guard(epochs_);
   if (!IsWritable(guard)) [[unlikely]]
     return WhyNot();
-  return log_->writer.PutIfAbsent(key, value);
+  return log_->writer.PutIfAbsent(key, value, expiry);
 }
 
 absl::StatusOr<std::optional<std::string>> Engine::Update(
-    std::string_view key, std::string_view value) {
+    std::string_view key, std::string_view value, format::Millis expiry) {
   const index::EpochGuard guard(epochs_);
   if (!IsWritable(guard)) [[unlikely]]
     return WhyNot();
-  return log_->writer.Update(key, value);
+  return log_->writer.Update(key, value, expiry);
 }
 
 absl::StatusOr<bool> Engine::CompareAndSet(
     std::string_view key, std::optional<std::string_view> expected,
-    std::string_view desired) {
+    std::string_view desired, format::Millis expiry) {
   const index::EpochGuard guard(epochs_);
   if (!IsWritable(guard)) [[unlikely]]
     return WhyNot();
-  return log_->writer.CompareAndSet(key, expected, desired);
+  return log_->writer.CompareAndSet(key, expected, desired, expiry);
 }
 
 absl::StatusOr<bool> Engine::Delete(std::string_view key) {
@@ -385,7 +404,7 @@ absl::StatusOr<Lsn> Engine::Flush() {
   if (!IsWritable(guard)) [[unlikely]]
     return WhyNot();
   PEAT_RETURN_IF_ERROR(poison_.status());
-  PEAT_RETURN_IF_ERROR(log_->syncer.SyncUpTo(log_->appender.last_lsn()));
+  PEAT_RETURN_IF_ERROR(log_->syncer.SyncAll());
   return log_->syncer.durable_lsn();
 }
 

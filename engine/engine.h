@@ -47,6 +47,7 @@
 #include "engine/log/poison.h"
 #include "engine/log/sealer.h"
 #include "engine/log/segment_allocator.h"
+#include "engine/log/store_clock.h"
 #include "engine/log/value_references.h"
 #include "engine/os/file_system.h"
 #include "engine/os/fork.h"
@@ -112,14 +113,24 @@ class Engine {
   absl::StatusOr<uint64_t> ValueSize(std::string_view key) const;
   absl::StatusOr<KeyInfo> Describe(std::string_view key) const;
 
-  absl::Status Put(std::string_view key, std::string_view value);
-  absl::StatusOr<bool> PutIfAbsent(std::string_view key,
-                                   std::string_view value);
-  absl::StatusOr<std::optional<std::string>> Update(std::string_view key,
-                                                    std::string_view value);
+  // The store's time; and, if it is the program that says it, a later one.
+  format::Millis Now() const { return core_.clock->Now(); }
+  format::Millis highest_time() const { return core_.clock->highest(); }
+  absl::Status AdvanceTime(format::Millis time);
+  void RaiseTime(format::Millis seen) { core_.clock->Raise(seen); }
+
+  // `expiry` is from 1 to kMillisMax, or kNever.
+  absl::Status Put(std::string_view key, std::string_view value,
+                   format::Millis expiry = format::kNever);
+  absl::StatusOr<bool> PutIfAbsent(std::string_view key, std::string_view value,
+                                   format::Millis expiry = format::kNever);
+  absl::StatusOr<std::optional<std::string>> Update(
+      std::string_view key, std::string_view value,
+      format::Millis expiry = format::kNever);
   absl::StatusOr<bool> CompareAndSet(std::string_view key,
                                      std::optional<std::string_view> expected,
-                                     std::string_view desired);
+                                     std::string_view desired,
+                                     format::Millis expiry = format::kNever);
   absl::StatusOr<bool> Delete(std::string_view key);
   absl::Status Disable(std::string_view key, std::string_view reason);
   absl::Status Enable(std::string_view key, std::string_view reason);

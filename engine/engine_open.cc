@@ -67,6 +67,13 @@ struct LockedDirectory {
   std::unique_ptr<DirectoryLock> manifest_lock;  // null: there is no manifest
 };
 
+// The store has seen what the end of its log says. If something expires there
+// and it says nothing, because it was never synced, time begins now.
+void TakeTime(const LogTail& tail, StoreClock* clock) {
+  clock->Raise(tail.time);
+  if (tail.has_expiring && clock->highest() == 0) clock->Raise(clock->Peek());
+}
+
 // Makes the directory if there is none and there may be.
 absl::StatusOr<LockedDirectory> LockDirectory(FileSystem& file_system,
                                               const std::filesystem::path& path,
@@ -190,6 +197,7 @@ absl::Status Engine::RecoverToWrite(std::unique_ptr<DirectoryLock> lock) {
         LogTail tail,
         FindLogTail(*directory_, manifest_.Current(), OpenMode::kReadWrite));
     PEAT_RETURN_IF_ERROR(tail.damage);
+    TakeTime(tail, &manifest_.clock());
     PEAT_RETURN_IF_ERROR(CheckLsns(manifest_.Current(), tail.end));
     PEAT_RETURN_IF_ERROR(
         CheckUnnamedMarks(*directory_, manifest_.Current(), tail.end.last_lsn));
@@ -420,6 +428,7 @@ absl::Status Engine::RecoverToRead() {
   }
   PEAT_ASSIGN_OR_RETURN(LogTail tail,
                         FindLogTail(*directory_, manifest, OpenMode::kRead));
+  TakeTime(tail, &manifest_.clock());
   if (!despite_damage) {
     PEAT_RETURN_IF_ERROR(tail.damage);
     PEAT_RETURN_IF_ERROR(CheckLsns(manifest, tail.end));

@@ -6,9 +6,11 @@
 
 #include "engine/compact/compaction_policy.h"
 #include "engine/log/group_commit.h"
+#include "engine/log/manifest_store.h"
 #include "engine/log/poison.h"
 #include "engine/log/sealer.h"
 #include "engine/log/segment_allocator.h"
+#include "engine/log/store_clock.h"
 #include "engine/segment/segment_set.h"
 #include "engine/write/throttle.h"
 #include "format/check.h"
@@ -112,8 +114,21 @@ void Housekeeping::RunSync() {
   // A failure poisons the store, which tells every writer.
   if (is_full) (void)parts_.syncer->SyncUpTo(parts_.appender->last_lsn());
   if (parts_.config->sync == SyncPolicy::kInterval) FlushAtIntervals();
+  RecordTime();
   if (parts_.index->WantsShrink()) parts_.index->Shrink();
   (void)parts_.sealer->Seal();  // tried again at the next look
+}
+
+// A failure poisons the store, or is for want of space and tried again.
+void Housekeeping::RecordTime() {
+  StoreClock& clock = parts_.manifest->clock();
+  if (!clock.IsDue()) return;
+  const format::Millis time = clock.highest();
+  if (parts_.appender->AppendTime(time)) {
+    clock.SetRecorded(time);
+  } else {
+    (void)parts_.manifest->Edit([](format::Manifest&) {});
+  }
 }
 
 void Housekeeping::StartWriteback(LogFile& log, uint64_t end) {

@@ -52,6 +52,9 @@ class Housekeeping {
   };
   void TouchAhead(const Appender::Progress& progress, uint64_t ahead);
   // Starts to write what lies below `end` to disk.
+  // Gets the store's time into the log, or else into the manifest, once a
+  // second while it moves.
+  void RecordTime();
   static void StartWriteback(LogFile& log, uint64_t end);
   // Under kInterval: flushes when it is time, and sees to it that the next
   // flush comes.

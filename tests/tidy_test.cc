@@ -122,6 +122,21 @@ TEST_F(ProjectTest, ShowsRecipesInTheCookbookAsTheyAreCompiled) {
   }
 }
 
+TEST_F(ProjectTest, ShowsHowStateEndsInTheGuideAsItIsCompiled) {
+  const fs::path root(PEAT_SOURCE_DIR);
+  const std::string compiled = ReadFile(root / "api/examples/cookbook.cc");
+  const std::string guide = ReadFile(root / "docs/guide.md");
+  const size_t begin = guide.find("\n## State that ends\n");
+  ASSERT_NE(begin, std::string::npos);
+  const auto snippets =
+      Snippets(guide.substr(begin, guide.find("\n## ", begin + 1) - begin));
+
+  EXPECT_GE(snippets.size(), 2U);
+  for (const std::string& snippet : snippets) {
+    EXPECT_THAT(compiled, HasSubstr(snippet));
+  }
+}
+
 // --- The rules find what they should.
 
 TEST(TidyTest, FindsIncludesThatPointUpward) {

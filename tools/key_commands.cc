@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <memory>
@@ -15,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_format.h"
+#include "absl/time/time.h"
 #include "format/status_macros.h"
 #include "peat/store.h"
 #include "tools/commands.h"
@@ -23,6 +25,7 @@
 #include "tools/open_store.h"
 #include "tools/options.h"
 #include "tools/output.h"
+#include "tools/utc_time.h"
 
 namespace peat::tools {
 namespace {
@@ -40,6 +43,9 @@ struct KeyArguments {
   std::string value;
   std::string value_file;
   bool if_absent = false;
+  std::string expires_after;
+  std::string expires_at;
+  PutOptions options;
   // put and delete
   bool flush = false;
   // delete
@@ -98,12 +104,35 @@ absl::Status PrepareValue(KeyArguments& arguments) {
                            : absl::OkStatus();
 }
 
+// From what the command line says of when the key ends.
+absl::Status PrepareExpiry(KeyArguments& arguments) {
+  if (!arguments.expires_after.empty()) {
+    absl::Duration after;
+    if (!absl::ParseDuration(arguments.expires_after, &after) ||
+        after < absl::Milliseconds(1)) {
+      return absl::InvalidArgumentError(
+          "--expires-after is no time span such as 90s, 30m or 1h, from 1ms "
+          "on");
+    }
+    arguments.options.expires_after =
+        std::chrono::milliseconds(absl::ToInt64Milliseconds(after));
+  }
+  if (!arguments.expires_at.empty()) {
+    PEAT_ASSIGN_OR_RETURN(const MaskTimeSpan span,
+                          ParseUtc(arguments.expires_at));
+    arguments.options.expires_at =
+        std::chrono::ceil<std::chrono::milliseconds>(span.first);
+  }
+  return absl::OkStatus();
+}
+
 // Whether the put wrote: false if the key was there and was to be left.
 absl::StatusOr<bool> PutOne(Store& store, const KeyArguments& arguments) {
   if (arguments.if_absent) {
-    return store.PutIfAbsent(arguments.key, arguments.value);
+    return store.PutIfAbsent(arguments.key, arguments.value, arguments.options);
   }
-  PEAT_RETURN_IF_ERROR(store.Put(arguments.key, arguments.value));
+  PEAT_RETURN_IF_ERROR(
+      store.Put(arguments.key, arguments.value, arguments.options));
   return true;
 }
 
@@ -114,6 +143,7 @@ absl::Status Finish(Store& store, bool flush) {
 
 ExitCode RunPut(KeyArguments arguments) {
   absl::Status prepared = PrepareKey(arguments);
+  if (prepared.ok()) prepared = PrepareExpiry(arguments);
   if (prepared.ok()) prepared = PrepareValue(arguments);
   if (!prepared.ok()) return FailToRead(prepared);
   const std::unique_ptr<Store> store =
@@ -246,13 +276,22 @@ void AddPut(CLI::App& app, ExitCode& exit_code) {
                     "KEY and VALUE are escaped: \\t \\n \\r \\\\ \\0 \\xHH");
   command->add_flag("--if-absent", arguments->if_absent,
                     "Leave a key that is there; exit code 1");
+  CLI::Option* after = command->add_option(
+      "--expires-after", arguments->expires_after,
+      "Let the key end after a time, such as 90s, 30m or 1h");
+  command
+      ->add_option("--expires-at", arguments->expires_at,
+                   "Let it end at a date or time, such as "
+                   "2026-11-22T20:22:13Z")
+      ->excludes(after);
   command->add_flag("--flush", arguments->flush,
                     "Survive power loss: sync before returning");
   command->footer(
       "Makes the store if there is none.\n\nExamples:\n"
       "  peat put state order-17 paid\n"
       "  peat put state -e 'order\\x0017' 'line 1\\nline 2'\n"
-      "  peat put state photo --value-file photo.jpg --flush");
+      "  peat put state photo --value-file photo.jpg --flush\n"
+      "  peat put state session-4 open --expires-after 30m");
   command->callback([arguments, value, file, &exit_code] {
     if (value->count() + file->count() == 0) {
       throw CLI::RequiredError("VALUE or --value-file");

@@ -21,6 +21,10 @@ bool IsRefusal(const absl::Status& status) {
   return IsDisabled(status) || IsForgotten(status);
 }
 
+PutOptions OptionsOf(const Pair& pair) {
+  return {.expires_at = pair.expires_at};
+}
+
 class Loading {
  public:
   Loading(Store& store, const LoadOptions& options, LoadCounts& counts)
@@ -29,7 +33,7 @@ class Loading {
   absl::Status Add(const Pair& pair) {
     if (options_.if_absent) {
       const absl::StatusOr<bool> inserted =
-          store_.PutIfAbsent(pair.key, pair.value);
+          store_.PutIfAbsent(pair.key, pair.value, OptionsOf(pair));
       counts_.inserted += inserted.ok() && *inserted ? 1 : 0;
       PEAT_RETURN_IF_ERROR(Count(inserted.status()));
     } else {
@@ -77,7 +81,7 @@ class Loading {
   absl::Status PutOneByOne() {
     for (size_t i = 0; i < batch_.size(); ++i) {
       const WriteBatch::Operation put = batch_.operation(i);
-      PEAT_RETURN_IF_ERROR(Count(store_.Put(put.key, put.value)));
+      PEAT_RETURN_IF_ERROR(Count(store_.Put(put.key, put.value, put.options)));
     }
     return absl::OkStatus();
   }
@@ -88,9 +92,9 @@ class Loading {
       PEAT_RETURN_IF_ERROR(WriteBatched());
     }
     if (pair_size > kBatchByteSize) {
-      return Count(store_.Put(pair.key, pair.value));
+      return Count(store_.Put(pair.key, pair.value, OptionsOf(pair)));
     }
-    batch_.Put(pair.key, pair.value);
+    batch_.Put(pair.key, pair.value, OptionsOf(pair));
     return batch_.size() < kBatchSize ? absl::OkStatus() : WriteBatched();
   }
 
@@ -150,6 +154,9 @@ absl::Status CheckLoaded(const Store& store, PairReader& reader,
         ComplainOfLine(counts->complaints(), reader.line(),
                        "stored with another value");
       }
+    } else if (absl::IsNotFound(value.status()) &&
+               pair.expires_at.has_value() && *pair.expires_at <= store.Now()) {
+      // It was, as far as anybody can tell.
     } else if (absl::IsNotFound(value.status())) {
       ++counts->missing;
       ComplainOfLine(counts->complaints(), reader.line(), "not stored");

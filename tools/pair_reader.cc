@@ -1,18 +1,26 @@
 #include "tools/pair_reader.h"
 
+#include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_format.h"
 #include "format/status_macros.h"
 #include "tools/escape.h"
+#include "tools/utc_time.h"
 
 namespace peat::tools {
 namespace {
 
 constexpr char kNotOneTab[] = "not one tab between key and value";
+
+// Of "expires_at": as a text, and the last that a store takes.
+constexpr size_t kTimeSizeMax = 64;
+constexpr int64_t kTimeMax = int64_t{1} << 53U;
 
 // The size of base64 of so many bytes.
 size_t Base64Size(size_t size) { return (size + 2) / 3 * 4; }
@@ -24,6 +32,7 @@ PairReader::PairReader(int input, PairFormat format, const PairLimits& limits)
 
 absl::StatusOr<bool> PairReader::Next(Pair* pair) {
   ++line_;
+  pair->expires_at.reset();
   bool found = false;
   switch (format_) {
     case PairFormat::kTsv: {
@@ -147,6 +156,7 @@ absl::StatusOr<bool> PairReader::NextJson(Pair* pair) {
     if (name == "value64") {
       return {kString, Base64Size(limits_.value_size), kValue};
     }
+    if (name == "expires_at") return {JsonLine::Use::kScalar, kTimeSizeMax};
     return {};
   };
   absl::StatusOr<bool> found = json_.Next(rules);
@@ -160,7 +170,28 @@ absl::StatusOr<bool> PairReader::NextJson(Pair* pair) {
   if (!value) return Malformed("no string \"value\" or base64 \"value64\"");
   pair->key = *std::move(key);
   pair->value = *std::move(value);
+  PEAT_RETURN_IF_ERROR(TakeExpiry(pair));
   return true;
+}
+
+absl::Status PairReader::TakeExpiry(Pair* pair) {
+  const auto set = [pair](int64_t time) {
+    pair->expires_at = Time(std::chrono::milliseconds(time));
+    return time > 0 && time <= kTimeMax;
+  };
+  bool is_sound = true;
+  if (const std::string* const text = json_.String("expires_at")) {
+    const absl::StatusOr<MaskTimeSpan> span = ParseUtc(*text);
+    if (!span.ok()) return Malformed(std::string(span.status().message()));
+    is_sound = set(std::chrono::ceil<std::chrono::milliseconds>(
+                       span->first.time_since_epoch())
+                       .count());
+  } else if (const std::string* const number = json_.Scalar("expires_at")) {
+    int64_t time = 0;
+    is_sound = absl::SimpleAtoi(*number, &time) && set(time);
+  }
+  if (is_sound) return absl::OkStatus();
+  return Malformed("\"expires_at\" is no time from 1970 on in milliseconds");
 }
 
 absl::StatusOr<bool> PairReader::NextEvent(Pair* pair) {

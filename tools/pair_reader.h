@@ -3,7 +3,8 @@
 //   tsv    one pair a line: key, tab, value; bytes escaped as in escape.h, so
 //          that any bytes can be written. The last newline may be missing.
 //   jsonl  one JSON object a line: {"key": ..., "value": ...}, both strings,
-//          each once.
+//          each once; and perhaps "expires_at", milliseconds since 1970-01-01
+//          UTC, or a time as utc_time.h reads it.
 //          Bytes that are not UTF-8 go into "key64" or "value64" instead, in
 //          base64.
 //   nul    key, zero byte, value, zero byte. Fast, and for bytes without zeros.
@@ -24,6 +25,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "peat/time.h"
 #include "tools/input.h"
 #include "tools/json_line.h"
 
@@ -34,6 +36,7 @@ enum class PairFormat { kTsv, kJsonLines, kNul };
 struct Pair {
   std::string key;
   std::string value;
+  std::optional<Time> expires_at = {};
 };
 
 // The largest key and value, before escaping.
@@ -84,6 +87,7 @@ class PairReader {
   absl::Status ReadTsvValue(std::string* value);
   absl::StatusOr<bool> NextTsv(Pair* pair);
   absl::StatusOr<bool> NextJson(Pair* pair);
+  absl::Status TakeExpiry(Pair* pair);
   absl::StatusOr<bool> NextEvent(Pair* pair);
   absl::StatusOr<bool> NextNul(Pair* pair);
 

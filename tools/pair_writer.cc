@@ -19,8 +19,9 @@ absl::Status AppendField(std::string_view bytes, std::string* text) {
 
 }  // namespace
 
-absl::Status WritePair(std::string_view key, std::string_view value,
-                       PairFormat format, std::string* text) {
+absl::Status WritePair(const PairView& pair, PairFormat format,
+                       std::string* text) {
+  const auto& [key, value, expires_at] = pair;
   text->clear();
   switch (format) {
     case PairFormat::kTsv:
@@ -30,6 +31,9 @@ absl::Status WritePair(std::string_view key, std::string_view value,
       OrderedJson object;
       AddBytes(object, "key", key);
       AddBytes(object, "value", value);
+      if (expires_at.has_value()) {
+        object["expires_at"] = expires_at->time_since_epoch().count();
+      }
       *text = object.dump() + '\n';
       break;
     }

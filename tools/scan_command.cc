@@ -49,15 +49,17 @@ absl::Status Prepare(ScanArguments& arguments) {
   return absl::OkStatus();
 }
 
-absl::Status Render(const ScanArguments& arguments, std::string_view key,
-                    std::string_view value, std::string* text) {
+absl::Status Render(const ScanArguments& arguments, const PairView& pair,
+                    std::string* text) {
+  const std::string_view key = pair.key;
+  const std::string_view value = pair.value;
   const bool keys_only = arguments.query.keys_only;
   if (arguments.hex) {
     *text = ToHex(key) + (keys_only ? "" : "\t" + ToHex(value)) + "\n";
     return absl::OkStatus();
   }
   return keys_only ? WriteKey(key, arguments.format, text)
-                   : WritePair(key, value, arguments.format, text);
+                   : WritePair(pair, arguments.format, text);
 }
 
 // Passes over what is damaged, in a store that is read despite damage.
@@ -81,7 +83,8 @@ absl::Status Print(const Store& store, const ScanArguments& arguments) {
     }
     if (!arguments.count) {
       PEAT_RETURN_IF_ERROR(
-          Render(arguments, cursor.key(), cursor.value(), &text));
+          Render(arguments, {cursor.key(), cursor.value(), cursor.expires_at()},
+                 &text));
       PEAT_RETURN_IF_ERROR(WriteOutput(text));
     }
     // No more is looked for than is wanted.
@@ -116,11 +119,14 @@ constexpr const char* kFormatFooter =
     "\\xHH\n"
     "  jsonl  {\"key\": ..., \"value\": ...} a line; key64 and value64 hold "
     "base64,\n"
-    "         for bytes that are not UTF-8\n"
+    "         for bytes that are not UTF-8; of keys that expire, also "
+    "\"expires_at\",\n"
+    "         in milliseconds since 1970-01-01 UTC (the others leave it out)\n"
     "  nul    key, zero byte, value, zero byte; fails at a zero byte in "
     "either\n"
     "\nReads beside a process that writes, and shows what there was at one "
-    "moment.\nKeys that are forgotten are not shown.\n\nExamples:\n";
+    "moment.\nKeys that are forgotten or have expired are not "
+    "shown.\n\nExamples:\n";
 
 // What both commands have.
 CLI::App* AddCommand(CLI::App& app, const char* name, const char* what,

@@ -2,6 +2,7 @@
 // here. The program runs all of them in a directory, and fails if one does.
 
 #include <charconv>
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <iostream>
@@ -35,6 +36,35 @@ absl::StatusOr<uint64_t> NumberOf(std::string_view text) {
     return absl::DataLossError("not a number");
   }
   return number;
+}
+
+// --- State that ends.
+
+// Remembers a session for half an hour from now on. Whoever writes it again
+// begins that half an hour anew.
+absl::Status Touch(peat::Store& store, std::string_view user,
+                   std::string_view session) {
+  return store.Put("session/" + std::string(user), session,
+                   {.expires_after = std::chrono::minutes(30)});
+}
+
+// Counts an event in the hour that it falls into. The count ends an hour after
+// that: no event comes later. The store is open with TimeSource::kCaller, so
+// time is what the events say.
+absl::Status CountInHour(peat::Store& store, std::string_view stream,
+                         peat::Time event_time) {
+  using std::chrono::hours;
+  RETURN_IF_ERROR(store.AdvanceTime(event_time));
+  const peat::Time start = std::chrono::floor<hours>(event_time);
+  const auto number = static_cast<uint64_t>(start.time_since_epoch().count());
+  const std::string key = peat::KeyBuilder().Text(stream).Number(number).Take();
+  absl::StatusOr<std::string> before = store.Get(key);
+  if (absl::IsNotFound(before.status())) before = "0";
+  if (!before.ok()) return before.status();
+  const absl::StatusOr<uint64_t> count = NumberOf(*before);
+  if (!count.ok()) return count.status();
+  return store.Put(key, std::to_string(*count + 1),
+                   {.expires_at = start + hours(2)});
 }
 
 // --- Each event once.
@@ -265,6 +295,26 @@ absl::Status TryJoin(peat::Store& store) {
   return Expect(*matches == std::vector<std::string>{"order 1"}, "Matches");
 }
 
+absl::Status TryEnds(const std::filesystem::path& path) {
+  absl::StatusOr<std::unique_ptr<peat::Store>> store =
+      peat::Store::Open(path, {.time = peat::TimeSource::kCaller});
+  if (!store.ok()) return store.status();
+  const peat::Time noon = peat::Time(std::chrono::hours(500'000));
+  for (int minute = 0; minute < 90; ++minute) {
+    RETURN_IF_ERROR(
+        CountInHour(**store, "clicks", noon + std::chrono::minutes(minute)));
+  }
+  RETURN_IF_ERROR(Touch(**store, "alice", "basket 4"));
+  for (const uint64_t expected : {3, 1, 0}) {
+    const absl::StatusOr<uint64_t> count = (*store)->Count({});
+    if (!count.ok()) return count.status();
+    RETURN_IF_ERROR(Expect(*count == expected, "CountInHour"));
+    RETURN_IF_ERROR(
+        (*store)->AdvanceTime((*store)->Now() + std::chrono::hours(1)));
+  }
+  return (*store)->Close();
+}
+
 absl::Status Run(const std::filesystem::path& directory) {
   const std::filesystem::path path = directory / "state";
   absl::StatusOr<std::unique_ptr<peat::Store>> store =
@@ -273,6 +323,7 @@ absl::Status Run(const std::filesystem::path& directory) {
   RETURN_IF_ERROR(TryEvents(**store));
   RETURN_IF_ERROR(TryWindows(**store));
   RETURN_IF_ERROR(TryJoin(**store));
+  RETURN_IF_ERROR(TryEnds(directory / "ends"));
   const auto backup = BackUp(**store, directory / "backup");
   if (!backup.ok()) return backup.status();
 

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "peat/time.h"
 
 namespace peat {
 
@@ -21,8 +22,9 @@ class Change {
   // Deletes it. Writes nothing if it is absent.
   static Change Delete() { return Change(Kind::kDelete, {}); }
   // Inserts or overwrites it. The value has 1 GiB at most.
-  static Change Put(std::string value) {
-    return Change(Kind::kPut, std::move(value));
+  // `options` say when it ends (peat/time.h).
+  static Change Put(std::string value, const PutOptions& options = {}) {
+    return Change(Kind::kPut, std::move(value), options);
   }
 
   // For the engine.
@@ -31,13 +33,16 @@ class Change {
   Kind kind() const { return kind_; }
   // For the engine: of a put.
   const std::string& value() const { return value_; }
+  // For the engine: of a put.
+  const PutOptions& options() const { return options_; }
 
  private:
-  Change(Kind kind, std::string value)
-      : kind_(kind), value_(std::move(value)) {}
+  Change(Kind kind, std::string value, const PutOptions& options = {})
+      : kind_(kind), value_(std::move(value)), options_(options) {}
 
   Kind kind_;
   std::string value_;
+  PutOptions options_;
 };
 
 // A pair to be put. Both views must live as long as the call that they are

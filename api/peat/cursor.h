@@ -6,9 +6,11 @@
 #include <cstddef>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "peat/time.h"
 
 namespace peat {
 
@@ -77,6 +79,10 @@ class Cursor {
   // The pair's value; valid as long as key(). Empty if the query asked for keys
   // only.
   std::string_view value() const { return value_; }
+
+  // When the pair expires (peat/time.h); of a disabled key, once it is enabled
+  // again. nullopt: it does not.
+  std::optional<Time> expires_at() const;
 
   // OK, also at the end; or what the cursor ended with: DataLoss,
   // FailedPrecondition (the store is closed), ResourceExhausted. Sticky, unless

@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "peat/time.h"
 
 namespace peat {
 
@@ -28,6 +29,8 @@ struct KeyInfo {
   // Of its newest write, be it a put or a mask; 0 if it is absent.
   uint64_t lsn = 0;
   uint64_t value_size = 0;  // of what Get() would return
+  // When its value expires; of a disabled key, once it is enabled again.
+  std::optional<Time> expires_at = {};
 };
 
 // Whether `status` is a write's refusal because its key is disabled; its code

@@ -10,6 +10,8 @@
 #include <chrono>
 #include <cstdint>
 
+#include "peat/time.h"
+
 namespace peat {
 
 // What a store is opened for.
@@ -113,6 +115,11 @@ struct Options {
   // is open to read only has it before Open() returns, which then takes that
   // time and fails.
   bool ordered = false;
+
+  // Who says what time it is, for keys that expire (peat/time.h). Default: the
+  // machine's clock. It is not part of the files, but a store's time never goes
+  // back: not below what the store has seen, whoever said that.
+  TimeSource time = TimeSource::kSystem;
 };
 
 }  // namespace peat

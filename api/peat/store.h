@@ -58,6 +58,9 @@
 //
 // Refused is FailedPrecondition; IsDisabled() and IsForgotten() tell which.
 //
+// A key that was put with an end (peat/time.h) is absent once its time has
+// come, to each of these calls and to all others; not while it is disabled.
+//
 // Keys are 0 to 65,535 bytes, values 0 to 1 GiB, a batch up to 128 MiB.
 // After fork() every call in the child is FailedPrecondition.
 
@@ -88,6 +91,7 @@
 #include "peat/query.h"
 #include "peat/snapshot.h"
 #include "peat/stats.h"
+#include "peat/time.h"
 #include "peat/version.h"
 #include "peat/write_batch.h"
 
@@ -181,22 +185,26 @@ class Store {
 
   // --- Writing.
 
-  // Inserts or overwrites.
-  absl::Status Put(std::string_view key, std::string_view value);
+  // Inserts or overwrites. `options` say when it ends (peat/time.h): here, and
+  // wherever else something is put, InvalidArgument if they cannot be.
+  absl::Status Put(std::string_view key, std::string_view value,
+                   const PutOptions& options = {});
 
   // True: inserted. False: the key was there, and is unchanged.
-  absl::StatusOr<bool> PutIfAbsent(std::string_view key,
-                                   std::string_view value);
+  absl::StatusOr<bool> PutIfAbsent(std::string_view key, std::string_view value,
+                                   const PutOptions& options = {});
 
   // Put() that returns the previous value; nullopt if the key was absent.
-  absl::StatusOr<std::optional<std::string>> Update(std::string_view key,
-                                                    std::string_view value);
+  absl::StatusOr<std::optional<std::string>> Update(
+      std::string_view key, std::string_view value,
+      const PutOptions& options = {});
 
   // Puts `desired` if the value is `expected` (nullopt: if the key is absent),
   // and tells whether it did.
   absl::StatusOr<bool> CompareAndSet(std::string_view key,
                                      std::optional<std::string_view> expected,
-                                     std::string_view desired);
+                                     std::string_view desired,
+                                     const PutOptions& options = {});
 
   // Calls `decide` with the value that is there (nullopt: the key is absent;
   // the view is valid during the call) and does what it returns, in one step:
@@ -222,6 +230,19 @@ class Store {
 
   // True: the key was there.
   absl::StatusOr<bool> Delete(std::string_view key);
+
+  // --- Time (peat/time.h).
+
+  // The store's time: that of its source, or the highest that it has seen, if
+  // that is later. It never goes back, not even over a crash, beyond what was
+  // asked since the last Flush(). Of a store whose time the program says, and
+  // has not said yet: 1970-01-01. Takes no system call.
+  Time Now() const;
+
+  // Says what time it is. What ends then or before is absent from now on. An
+  // earlier time than Now() changes nothing. FailedPrecondition unless
+  // Options::time is kCaller; InvalidArgument beyond 2^53 ms after 1970.
+  absl::Status AdvanceTime(Time time);
 
   // --- Masks. What is masked keeps a copy of its value in the log; a mask
   // costs about as much as a put of that value.

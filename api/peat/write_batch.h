@@ -12,6 +12,7 @@
 
 #include "absl/status/status.h"
 #include "peat/masks.h"
+#include "peat/time.h"
 
 namespace peat {
 
@@ -23,8 +24,10 @@ namespace peat {
 // values. Externally synchronised.
 class WriteBatch {
  public:
-  // Inserts or overwrites.
-  void Put(std::string_view key, std::string_view value);
+  // Inserts or overwrites. An expires_after counts from Write() on. Options
+  // that are not allowed are InvalidArgument there.
+  void Put(std::string_view key, std::string_view value,
+           const PutOptions& options = {});
   // Deleting a key that is absent is not an error and writes nothing.
   void Delete(std::string_view key);
 
@@ -65,9 +68,10 @@ class WriteBatch {
   enum class Kind : uint8_t { kPut, kDelete, kDisable, kEnable, kForget };
   // For the engine: one of the batch's writes.
   struct Operation {
-    Kind kind;               // what it does
-    std::string_view key;    // to which key
-    std::string_view value;  // of a mask: the reason
+    Kind kind;                // what it does
+    std::string_view key;     // to which key
+    std::string_view value;   // of a mask: the reason
+    PutOptions options = {};  // of a put
   };
   // Operation `index`, in the order of the calls. Its views live until the
   // batch changes.
@@ -99,6 +103,7 @@ class WriteBatch {
   struct OperationEntry {
     Kind kind;
     Place place;
+    PutOptions options = {};  // of a put
   };
   struct ConditionEntry {
     ConditionKind kind;

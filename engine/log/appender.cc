@@ -20,6 +20,7 @@ using format::RecordKind;
 constexpr uint64_t kMarkSize = format::RecordSize(0, format::kMarkValueSize);
 constexpr uint64_t kLinkSize = format::RecordSize(0, format::kLinkValueSize);
 constexpr uint64_t kFrameSize = format::RecordSize(0, format::kFrameValueSize);
+constexpr uint64_t kTimeSize = format::RecordSize(0, format::kTimeValueSize);
 
 // Asks for the cache lines that the next record will be stored to, so that the
 // unlocking behind that store does not wait for them.
@@ -291,6 +292,16 @@ bool Appender::AppendBatch(std::span<const AppendRecord> records,
     if (!HasBug(Bug::kCountedEarly)) CountLive(record);
   }
   CountTail(tail_before, wake);
+  return true;
+}
+
+bool Appender::AppendTime(format::Millis time) {
+  const std::string value = format::EncodeTime({.time = time});
+  const uint64_t hash = format::PayloadHash({}, value);
+  index::MutexLock lock(&mutex_);
+  if (!HasRoom(kTimeSize) || active_->first_lsn == 0) return false;
+  Write(StructuralHeader(RecordKind::kTime, 0, value), hash, {}, value);
+  appended_bytes_ += kTimeSize;
   return true;
 }
 

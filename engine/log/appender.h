@@ -54,6 +54,8 @@ struct AppendRecord {
   std::string_view key = {};
   std::string_view value = {};
   uint64_t payload_hash = 0;
+  // Of a put with kFlagExpires: what its value begins with.
+  format::Millis expiry = format::kNever;
 
   // The record that this one takes the place of, in the index: its segment,
   // and how many of its bytes may go now. Null: none.
@@ -121,6 +123,10 @@ class Appender {
   bool AppendBatch(std::span<const AppendRecord> records,
                    std::span<Appended> appended, bool* wake)
       ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Appends a record of `time`, outside of any unit. False if the active
+  // segment has no room, or no unit: then it would not be part of the log.
+  bool AppendTime(format::Millis time) ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Where the log ends now. Each later append tells its caller of a view of
   // that lsn, until SetNewestView() says otherwise.

@@ -39,6 +39,7 @@ class Reader;
 class Sealer;
 class SegmentAllocator;
 class SegmentSet;
+class StoreClock;
 class Throttle;
 class ValueReferences;
 class Views;
@@ -62,6 +63,7 @@ struct Core {
   const Config* config = nullptr;
   Poison* poison = nullptr;
   ManifestStore* manifest = nullptr;
+  StoreClock* clock = nullptr;  // the manifest's
   const index::KeyHasher* hasher = nullptr;
   SegmentSet* segments = nullptr;
   index::HashIndex* index = nullptr;

@@ -9,6 +9,7 @@
 namespace peat::engine {
 
 using format::Lsn;
+using format::Millis;
 
 GroupCommit::GroupCommit(Directory* directory, Appender* appender,
                          ManifestStore* manifest, Poison* poison,
@@ -19,12 +20,12 @@ GroupCommit::GroupCommit(Directory* directory, Appender* appender,
       poison_(poison),
       durable_lsn_(durable_lsn) {}
 
-absl::Status GroupCommit::SyncUpTo(Lsn lsn) {
+absl::Status GroupCommit::SyncUpTo(Lsn lsn, Millis time) {
   PEAT_CHECK(lsn <= appender_->last_lsn());
-  if (lsn <= durable_lsn()) return absl::OkStatus();
+  if (IsDurable(lsn, time)) return absl::OkStatus();
   arrival_count_.fetch_add(1, std::memory_order_relaxed);
   index::MutexLock lock(&mutex_);
-  while (lsn > durable_lsn()) {
+  while (!IsDurable(lsn, time)) {
     if (poison_->is_set()) return poison_->status();
     if (sync_under_way_) {
       if (arrival_count_.load(std::memory_order_relaxed) >= awaited_count_) {
@@ -70,6 +71,9 @@ void GroupCommit::AwaitArrivals(uint64_t expected) {
 }
 
 absl::StatusOr<Lsn> GroupCommit::Sync() {
+  StoreClock& clock = manifest_->clock();
+  const Millis time = clock.TimeToSync();
+  const bool is_in_log = time != 0 && appender_->AppendTime(time);
   const Appender::Sample sample = appender_->TakeSample();
   absl::Status status;
   for (const std::shared_ptr<File>& file : sample.value_files) {
@@ -92,15 +96,19 @@ absl::StatusOr<Lsn> GroupCommit::Sync() {
   }
   if (!status.ok()) return poison_->Set(status);
   PEAT_CHECK(sample.end.last_lsn >= durable_lsn());
-  PEAT_RETURN_IF_ERROR(RecordForget(sample));
+  PEAT_RETURN_IF_ERROR(RecordInManifest(sample, is_in_log ? 0 : time));
+  if (is_in_log) clock.SetDurable(time);
   sync_count_.fetch_add(1, std::memory_order_relaxed);
   appender_->SetDurable(sample.end);
   return sample.end.last_lsn;
 }
 
-absl::Status GroupCommit::RecordForget(const Appender::Sample& sample) {
-  if (sample.last_forget_lsn <= durable_lsn() ||
-      HasBug(Bug::kForgetNotRecorded)) {
+absl::Status GroupCommit::RecordInManifest(const Appender::Sample& sample,
+                                           Millis time) {
+  const bool has_forget = sample.last_forget_lsn > durable_lsn() &&
+                          !HasBug(Bug::kForgetNotRecorded);
+  // An edit that came meanwhile may have recorded it.
+  if (!has_forget && time <= manifest_->clock().durable()) {
     return absl::OkStatus();
   }
   return manifest_->Edit([&sample](format::Manifest& manifest) {

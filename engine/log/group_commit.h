@@ -7,7 +7,8 @@
 // Value files are synced before the log that refers to them, segments oldest to
 // newest. A sync that covers a forget also records in the manifest how far the
 // log is durable: a copy of the unsealed segment from before the forget, put
-// back, is noticed then. A failed sync poisons the store and is never retried.
+// back, is noticed then. A sync also makes the store's time durable
+// (store_clock.h). A failed sync poisons the store and is never retried.
 //
 // Thread-safe.
 
@@ -37,7 +38,16 @@ class GroupCommit {
 
   // Returns once everything up to `lsn` (which must have been appended) is
   // durable, or the store is poisoned. Costs nothing when it is so already.
-  absl::Status SyncUpTo(format::Lsn lsn) ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status SyncUpTo(format::Lsn lsn) ABSL_LOCKS_EXCLUDED(mutex_) {
+    return SyncUpTo(lsn, 0);
+  }
+
+  // The same for everything appended so far, and for the store's time: what has
+  // expired by now stays so. Of a store that has seen no time, costs nothing
+  // when it is durable already.
+  absl::Status SyncAll() ABSL_LOCKS_EXCLUDED(mutex_) {
+    return SyncUpTo(appender_->last_lsn(), manifest_->clock().TimeToSync());
+  }
 
   format::Lsn durable_lsn() const {
     return durable_lsn_.load(std::memory_order_acquire);
@@ -47,10 +57,17 @@ class GroupCommit {
   }
 
  private:
+  absl::Status SyncUpTo(format::Lsn lsn, format::Millis time)
+      ABSL_LOCKS_EXCLUDED(mutex_);
+  bool IsDurable(format::Lsn lsn, format::Millis time) const {
+    return lsn <= durable_lsn() && time <= manifest_->clock().durable();
+  }
   // Syncs everything appended so far. One thread at a time.
   absl::StatusOr<format::Lsn> Sync();
-  // After a sync of `sample`.
-  absl::Status RecordForget(const Appender::Sample& sample);
+  // After a sync of `sample`: what the manifest must say, too. `time` is one
+  // that did not get into the log; 0: there is none.
+  absl::Status RecordInManifest(const Appender::Sample& sample,
+                                format::Millis time);
   // Of the leader, before its sync: waits until `expected` callers have come in
   // all, but no longer than the last sync took.
   void AwaitArrivals(uint64_t expected) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

@@ -108,6 +108,7 @@ ManifestStore::ManifestStore(Directory* directory, NewestManifest current,
     : directory_(directory),
       poison_(poison),
       store_id_(current.manifest.store_id),
+      clock_(current.manifest.time),
       current_(std::make_shared<const Manifest>(std::move(current.manifest))),
       newest_copy_(current.copy),
       is_confirmed_(current.both_newest),
@@ -175,6 +176,7 @@ absl::Status ManifestStore::EditLocked(
   Manifest& next = *changed;
   change(next);
   next.generation = current_->generation + 1;
+  next.time = std::max(next.time, clock_.highest());
   PEAT_CHECK(next.store_id == current_->store_id);
   PEAT_CHECK(next.next_id >= current_->next_id);
   PEAT_RETURN_IF_ERROR(CheckSegmentCount(next.segments.size()));
@@ -211,6 +213,7 @@ absl::Status ManifestStore::EditLocked(
   }
   is_confirmed_ = true;
   durable_generation_.store(current_->generation, std::memory_order_release);
+  clock_.SetDurable(current_->time);
   return absl::OkStatus();
 }
 

@@ -21,6 +21,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/log/poison.h"
+#include "engine/log/store_clock.h"
 #include "engine/os/file_system.h"
 #include "format/manifest.h"
 #include "index/mutex.h"
@@ -86,6 +87,9 @@ class ManifestStore {
   }
   const format::StoreId& store_id() const { return store_id_; }
 
+  // The store's time: each edit records the highest that has been seen.
+  StoreClock& clock() { return clock_; }
+
   // A new id: durably never given out before. Takes a manifest edit every so
   // many calls, the more the rarer: what an edit has made available and nobody
   // has taken when the process ends is never given out.
@@ -112,6 +116,7 @@ class ManifestStore {
   Directory* const directory_;
   Poison* const poison_;
   const format::StoreId store_id_;
+  StoreClock clock_;
   // Held over an edit, I/O included.
   mutable index::Mutex edit_mutex_{index::LockRank::kManifest};
   std::shared_ptr<const format::Manifest> current_ ABSL_GUARDED_BY(edit_mutex_);

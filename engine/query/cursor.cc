@@ -189,6 +189,7 @@ absl::Status Cursor::FillFromLog(bool* has_more) {
 void Cursor::Add(const format::Record& record, bool is_mapped) {
   Pair& pair = group_.emplace_back();
   pair.key = record.key;
+  pair.expiry = format::ExpiryOf(record);
   if (!keys_only_) {
     pair.value = format::StoredValue(record);
     pair.is_in_file = (record.header.flags & format::kFlagValueFile) != 0;
@@ -208,6 +209,7 @@ absl::Status Cursor::Show(const Pair& pair) {
   }
   key_ = pair.key;
   value_ = pair.value;
+  expiry_ = pair.expiry;
   if (!pair.is_in_file) return absl::OkStatus();
   const Visit visit(*parts_.gate);
   if (!visit.is_inside()) return parts_.gate->WhyNot();

@@ -30,6 +30,7 @@
 #include "engine/read/view_reader.h"
 #include "engine/read/views.h"
 #include "format/check.h"
+#include "format/record.h"
 
 namespace peat::engine {
 
@@ -71,6 +72,8 @@ class Cursor final {
   // Of the pair; valid until the cursor moves.
   std::string_view key() const { return key_; }
   std::string_view value() const { return value_; }
+  // When the pair expires; kNever: it does not.
+  format::Millis expiry() const { return expiry_; }
   const absl::Status& status() const { return status_; }
 
   // What it shows; null once it is at the end.
@@ -83,6 +86,7 @@ class Cursor final {
     std::string_view value;   // as it is stored
     bool is_in_file = false;  // what is stored refers to a file, to be read
     bool is_lost = false;     // it is damaged, and the value says how
+    format::Millis expiry = format::kNever;
   };
 
   // Makes pair `next_` the current one if nothing but that is to be done.
@@ -97,6 +101,7 @@ class Cursor final {
     --left_;
     key_ = pair.key;
     value_ = pair.value;
+    expiry_ = pair.expiry;
     return true;
   }
   // Makes pair `next_` the current one, or ends.
@@ -140,6 +145,7 @@ class Cursor final {
   bool has_lost_ = false;  // a pair
   std::string_view key_;
   std::string_view value_;
+  format::Millis expiry_ = format::kNever;
   std::string value_copy_;  // of one that lies in a file of its own
   absl::Status status_;
 };

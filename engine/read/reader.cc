@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "engine/log/store_clock.h"
 #include "engine/log/value_files.h"
 #include "engine/read/proven.h"
 #include "engine/read/read_ahead.h"
@@ -106,7 +107,28 @@ inline absl::Status Reader::Find(std::string_view key, Found* found) const {
   const Verdict verdict = parts_.index->Find(
       (*parts_.hasher)(key),
       [&](Location location) { return Match(key, location, found, &status); });
-  return Conclude(verdict, *found, key, std::move(status));
+  PEAT_RETURN_IF_ERROR(Conclude(verdict, *found, key, std::move(status)));
+  if (!format::Expires(found->record.header)) [[likely]] {
+    return absl::OkStatus();
+  }
+  PEAT_RETURN_IF_ERROR(CheckLive(key, found));
+  return IsReadable(StateAfter(found->record.header.kind))
+             ? absl::OkStatus()
+             : absl::NotFoundError("");
+}
+
+absl::Status Reader::CheckLive(std::string_view key, Found* found) const {
+  if (!parts_.clock->HasExpired(found->record)) return absl::OkStatus();
+  // A writer that has seen the key alive may be about to change the index, and
+  // whoever asks later than this must not see less than that: it has the
+  // shard's lock.
+  {
+    const HashIndex::ShardLock lock(*parts_.index,
+                                    HashIndex::ShardOf((*parts_.hasher)(key)));
+  }
+  PEAT_RETURN_IF_ERROR(FindRecord(key, found));
+  return parts_.clock->HasExpired(found->record) ? absl::NotFoundError("")
+                                                 : absl::OkStatus();
 }
 
 absl::Status Reader::Get(std::string_view key, std::string* value) const {
@@ -177,8 +199,15 @@ absl::StatusOr<KeyInfo> Reader::Describe(std::string_view key) const {
   const absl::Status status = FindRecord(key, &found);
   if (absl::IsNotFound(status)) return KeyInfo();
   PEAT_RETURN_IF_ERROR(status);
+  const absl::Status live = CheckLive(key, &found);
+  if (absl::IsNotFound(live)) return KeyInfo();
+  PEAT_RETURN_IF_ERROR(live);
   KeyInfo facts{.state = StateAfter(found.record.header.kind),
                 .lsn = found.record.header.lsn};
+  if (const format::Millis expiry = format::ExpiryOf(found.record);
+      expiry != format::kNever && IsReadable(facts.state)) {
+    facts.expires_at = Time(std::chrono::milliseconds(expiry));
+  }
   if (IsReadable(facts.state)) {
     PEAT_ASSIGN_OR_RETURN(facts.value_size, SizeOf(found.record));
   }
@@ -190,6 +219,9 @@ absl::StatusOr<KeyState> Reader::State(std::string_view key) const {
   const absl::Status status = FindRecord(key, &found);
   if (absl::IsNotFound(status)) return KeyState::kAbsent;
   PEAT_RETURN_IF_ERROR(status);
+  const absl::Status live = CheckLive(key, &found);
+  if (absl::IsNotFound(live)) return KeyState::kAbsent;
+  PEAT_RETURN_IF_ERROR(live);
   return StateAfter(found.record.header.kind);
 }
 
@@ -294,6 +326,9 @@ void Reader::AnswerGroup(const KeyGroup& group, GroupWatch& watch,
       return Match(keys[i], location, &found, &status);
     });
     status = Conclude(verdict, found, keys[i], std::move(status));
+    if (status.ok() && parts_.clock->HasExpired(found.record)) [[unlikely]] {
+      status = absl::NotFoundError("");
+    }
     Pinned value;
     if (status.ok()) status = Pin(found, &value);
     bytes += keys[i].size() + value.value.size();

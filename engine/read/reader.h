@@ -97,6 +97,9 @@ class Reader {
                    std::string_view key) const;
   absl::Status Conclude(index::Verdict verdict, const Found& found,
                         std::string_view key, absl::Status&& status) const;
+  // Of a key whose record expires: NotFound if its time has come, and nobody
+  // has written since the record was found; then `*found` is what was written.
+  absl::Status CheckLive(std::string_view key, Found* found) const;
   absl::Status Pin(const Found& found, Pinned* pinned) const;
   // Of the value of a put or mask. Reads no value file.
   static absl::StatusOr<uint64_t> SizeOf(const format::Record& record);

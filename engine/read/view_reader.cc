@@ -6,6 +6,7 @@
 #include <span>
 
 #include "absl/strings/str_format.h"
+#include "engine/log/store_clock.h"
 #include "engine/read/proven.h"
 #include "engine/read/read_ahead.h"
 #include "engine/segment/key_state.h"
@@ -77,6 +78,16 @@ absl::Status ViewReader::Find(const View& view, std::string_view key,
   return Verdict::kMatch;
 }
 
+inline bool ViewReader::HasExpired(const View& view,
+                                   const Record& record) const {
+  if (!format::Expires(record.header)) [[likely]] {
+    return false;
+  }
+  if (LiveUntil(record) > view.time()) return false;
+  parts_.clock->Raise(view.time());
+  return true;
+}
+
 [[gnu::always_inline]] inline ViewReader::Answer ViewReader::FindHashed(
     const View& view, const HashedKey& wanted, Found* found,
     absl::Status* failure) const {
@@ -100,6 +111,7 @@ absl::Status ViewReader::Find(const View& view, std::string_view key,
       return Answer::kAbsent;
     }
     if (lsn <= view.lsn()) [[likely]] {
+      if (HasExpired(view, found->record)) return Answer::kAbsent;
       found->owner.reset();
       if (!view.Holds(*found->segment)) [[unlikely]] {
         found->owner = found->segment->shared_from_this();
@@ -134,6 +146,7 @@ ViewReader::Answer ViewReader::FindSaved(const View& view, std::string_view key,
     *failure = saved->segment->DamagedAt(saved->offset);
     return Answer::kFailed;
   }
+  if (HasExpired(view, found->record)) return Answer::kAbsent;
   found->segment = saved->segment.get();
   found->owner = std::move(saved->segment);
   return Answer::kFound;
@@ -211,6 +224,7 @@ inline void ViewReader::Begin(const View& view, const KeyGroup& keys,
       found->record.header.kind == format::RecordKind::kPut &&
       found->record.key == wanted.key && found->record.header.lsn <= view.lsn())
       [[likely]] {
+    if (HasExpired(view, found->record)) return Answer::kAbsent;
     found->segment = wanted.segment;
     found->owner.reset();
     PEAT_DCHECK(IsShown(view, *found));
@@ -304,7 +318,7 @@ absl::StatusOr<bool> ViewReader::Shows(const View& view, const Segment& segment,
             format::SegmentKind::kLog;
         return Verdict::kOther;
       }) == Verdict::kMatch) {
-    return true;
+    return !HasExpired(view, record);
   }
   // What the index points to in the log, if it is this key, was written later.
   // So this record is shown only if it was moved, or saved for the view.

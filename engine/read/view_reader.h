@@ -97,6 +97,8 @@ class ViewReader final {
   // as the view, has not been superseded; null: ask the index.
   Segment* SegmentIfCurrent(const View& view, std::string_view key,
                             format::Location hint) const;
+  // Whether the key of `record` is absent at the view, since it has expired.
+  bool HasExpired(const View& view, const format::Record& record) const;
   // Asks for what a look at each of `group`, the keys from `first` on, reads;
   // of the records only the beginnings.
   void Begin(const View& view, const index::KeyGroup& keys, size_t first,

@@ -47,8 +47,11 @@ View::~View() {
 // --- Opening and closing.
 
 Views::Views(const SegmentSet* segments, index::HashIndex* index,
-             std::shared_ptr<const Gate> gate)
-    : segments_(segments), index_(index), gate_(std::move(gate)) {}
+             std::shared_ptr<const Gate> gate, const StoreClock* clock)
+    : segments_(segments),
+      index_(index),
+      gate_(std::move(gate)),
+      clock_(clock) {}
 
 Views::~Views() = default;
 
@@ -64,6 +67,7 @@ std::shared_ptr<const View> Views::Open() {
     if (appender_ == nullptr) {
       view->point_ = {.lsn = UINT64_MAX};
       view->segments_ = segments_->TakeList();
+      if (clock_ != nullptr) view->time_ = clock_->Peek();
       return view;
     }
     view->point_ = appender_->BeginView();
@@ -81,6 +85,9 @@ std::shared_ptr<const View> Views::Open() {
   }
   // Whoever appended before has its shard's lock until the index is moved.
   index_->AwaitChanges();
+  // After it is known to whoever takes out what has expired: by this time that
+  // has expired, too.
+  if (clock_ != nullptr) view->time_ = clock_->Peek();
   return view;
 }
 

@@ -34,6 +34,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/container/btree_map.h"
 #include "engine/log/appender.h"
+#include "engine/log/store_clock.h"
 #include "engine/os/gate.h"
 #include "engine/segment/segment_set.h"
 #include "format/location.h"
@@ -55,6 +56,8 @@ class View final {
   View& operator=(const View&) = delete;
 
   format::Lsn lsn() const { return point_.lsn; }
+  // What expires then or before is absent.
+  format::Millis time() const { return time_; }
   const SegmentSet::List& segments() const { return *segments_; }
 
   // Whether it keeps `segment`, by its number.
@@ -81,6 +84,7 @@ class View final {
   Views* const views_;  // valid while the gate is open
   const std::shared_ptr<const Gate> gate_;
   ViewPoint point_;
+  format::Millis time_ = 0;
   Opened* opened_ = nullptr;  // null: of a store that nobody writes
   std::shared_ptr<const SegmentSet::List> segments_;
 };
@@ -96,8 +100,9 @@ class Views final {
  public:
   // Everything pointed to must outlive this. Before the appender is set, and
   // for ever in a store that is only read, views cost nothing.
+  // `clock` may be null: then nothing ever expires.
   Views(const SegmentSet* segments, index::HashIndex* index,
-        std::shared_ptr<const Gate> gate);
+        std::shared_ptr<const Gate> gate, const StoreClock* clock = nullptr);
   ~Views();
   Views(const Views&) = delete;
   Views& operator=(const Views&) = delete;
@@ -179,6 +184,7 @@ class Views final {
   const SegmentSet* const segments_;
   index::HashIndex* const index_;
   const std::shared_ptr<const Gate> gate_;
+  const StoreClock* const clock_;
 
   mutable index::Mutex mutex_{index::LockRank::kViews};
   Appender* appender_ ABSL_GUARDED_BY(mutex_) = nullptr;

@@ -58,6 +58,7 @@ class ChainWalk {
     tail_.end = tail_.sealed_end;
     tail_.last_mark = tail_.sealed_end;
     tail_.time = 0;
+    tail_.has_expiring = false;
     while (TakeSuccessor()) {
       const format::Millis time_before = tail_.time;
       WalkSegment(tail_.used.back());
@@ -176,6 +177,7 @@ class ChainWalk {
       tail_.end.last_lsn = record.header.lsn;
       segment.last_lsn = record.header.lsn;
       if (segment.first_lsn == 0) segment.first_lsn = record.header.lsn;
+      tail_.has_expiring |= format::Expires(record.header);
       NoteValue(record);
     } else if (record.header.kind == RecordKind::kMark) {
       NoteMark(record);

@@ -48,8 +48,9 @@ struct LogTail {
   std::vector<TailSegment> dropped;  // written to, but behind the end
   LogEnd sealed_end;                 // of the last sealed segment
   LogEnd end;
-  format::Millis time = 0;  // the latest that its time records say; 0: none
-  LogEnd last_mark;         // what the last mark says; or sealed_end
+  bool has_expiring = false;  // a record that expires
+  format::Millis time = 0;    // the latest that its time records say; 0: none
+  LogEnd last_mark;           // what the last mark says; or sealed_end
   // Value files that records above the last mark refer to: whole, but perhaps
   // not durable.
   std::vector<format::ValueReference> unproven_values;

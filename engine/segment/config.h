@@ -17,6 +17,7 @@ namespace peat::engine {
 using Access = peat::OpenMode;
 using peat::ReadMethod;
 using peat::SyncPolicy;
+using peat::TimeSource;
 
 // Moments in a compaction at which a test may do something.
 enum class CompactionPoint {
@@ -58,6 +59,7 @@ struct Config {
   uint64_t compaction_bytes_per_second = 0;  // 0: unlimited
   bool background_compaction = true;
   bool ordered = false;
+  TimeSource time_source = TimeSource::kSystem;
   // A store with fewer bytes in its log has no index image: reading them
   // takes no longer. Whether one is made in the background, too.
   uint64_t snapshot_bytes_min = uint64_t{4} << 20;
@@ -85,6 +87,8 @@ struct Config {
   std::function<std::chrono::steady_clock::time_point()> now =
       std::chrono::steady_clock::now;
   std::function<uint64_t()> wall_clock = WallClock;
+  // Whether the machine's coarse clock says about the same as `wall_clock`.
+  bool has_coarse_clock = true;
   std::function<void(std::chrono::milliseconds)> sleep =
       [](std::chrono::milliseconds time) { std::this_thread::sleep_for(time); };
   std::function<void(CompactionPoint)> at_compaction_point = {};

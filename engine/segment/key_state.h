@@ -36,6 +36,23 @@ constexpr KeyState StateAfter(format::RecordKind kind) {
   }
 }
 
+// The time from which on the key of a verified record is absent; kNever: it
+// stays as it is. What is disabled or forgotten does not expire.
+inline format::Millis LiveUntil(const format::Record& record) {
+  return StateAfter(record.header.kind) == KeyState::kLive
+             ? format::ExpiryOf(record)
+             : format::kNever;
+}
+
+// Whether a put that expires at `expiry`, and supersedes `old`, hides something
+// that would show again if nothing were left of it then (kFlagShadowsLonger).
+// An enable record hides a disable record, which never expires.
+inline bool HidesLonger(const format::Record& old, format::Millis expiry) {
+  return old.header.kind != format::RecordKind::kPut ||
+         format::ExpiryOf(old) > expiry ||
+         (old.header.flags & format::kFlagShadowsLonger) != 0;
+}
+
 // Whether reads find a key in this state.
 constexpr bool IsReadable(KeyState state) {
   return state == KeyState::kLive || state == KeyState::kDisabled;

@@ -23,6 +23,7 @@
 #include "engine/log/manifest_store.h"
 #include "engine/log/poison.h"
 #include "engine/log/segment_allocator.h"
+#include "engine/log/store_clock.h"
 #include "engine/log/value_files.h"
 #include "engine/log/value_references.h"
 #include "engine/read/reader.h"
@@ -176,8 +177,9 @@ class Writer::Batch {
     uint64_t hash = 0;
     std::string_view bytes = {};
     Seen seen = {};
-    KeyState state = KeyState::kAbsent;  // as the batch goes on
-    LoggedMask::Source value = {};       // that a mask would preserve
+    KeyState state = KeyState::kAbsent;      // as the batch goes on
+    LoggedMask::Source value = {};           // that a mask would preserve
+    format::Millis expiry = format::kNever;  // of that value
     size_t value_record = SIZE_MAX;  // in records_, of the put that wrote it
     size_t last_record = SIZE_MAX;   // in records_; SIZE_MAX: none
   };
@@ -205,7 +207,8 @@ class Writer::Batch {
   void MakePayload(const BatchOperation& operation, Step* step) {
     const RecordKind kind = RecordKindOf(operation.operation);
     if (kind == RecordKind::kPut) {
-      step->value.emplace(&writer_, operation.key, operation.value);
+      step->value.emplace(&writer_, operation.key, operation.value,
+                          operation.expiry);
     } else if (format::IsMask(kind)) {
       step->mask = std::make_unique<LoggedMask>(&writer_, kind, operation.key,
                                                 operation.reason);
@@ -229,8 +232,13 @@ class Writer::Batch {
   absl::StatusOr<bool> Recheck() {
     bool is_as_found = true;
     for (Key& key : keys_) {
-      if (writer_.parts_.index->IsCurrent(key.hash, key.seen.position))
+      if (writer_.parts_.index->IsCurrent(key.hash, key.seen.position)) {
+        if (writer_.HasExpiredSince(key.seen)) {
+          key.seen.state = KeyState::kAbsent;
+          is_as_found = false;
+        }
         continue;
+      }
       const bool had_record = key.seen.has_record;
       const Location location = key.seen.position.location;
       key.seen = Seen();
@@ -247,7 +255,8 @@ class Writer::Batch {
       const Seen& seen = keys_[condition_keys_[i]].seen;
       PEAT_RETURN_IF_ERROR(CheckCondition(
           conditions_[i], i, seen.state,
-          seen.has_record ? &seen.record : nullptr, *writer_.parts_.reader));
+          seen.state != KeyState::kAbsent ? &seen.record : nullptr,
+          *writer_.parts_.reader));
     }
     return ChooseRecords();
   }
@@ -259,6 +268,8 @@ class Writer::Batch {
     for (Key& key : keys_) {
       key.state = key.seen.state;
       key.value = LoggedMask::SourceOf(key.seen);
+      key.expiry = key.value.has_value ? format::ExpiryOf(key.seen.record)
+                                       : format::kNever;
       key.value_record = SIZE_MAX;
       key.last_record = SIZE_MAX;
     }
@@ -277,21 +288,44 @@ class Writer::Batch {
       step.record = records_.size();
       if (key.last_record != SIZE_MAX) {
         records_[key.last_record].is_current = false;
+        if (record.expiry != format::kNever) {
+          record.flags |= format::kFlagShadowsLonger;
+        }
       } else if (key.seen.has_record) {
         writer_.Supersede(key.seen, &record);
       }
-      key.state = StateAfter(record.kind);
       key.last_record = records_.size();
       if (record.kind == RecordKind::kPut) {
         key.value_record = records_.size();
-        key.value = {.has_value = true,
-                     .value = record.value,
-                     .in_file = (record.flags & format::kFlagValueFile) != 0,
-                     .lsn_counts_back = true};
+        key.value = SourceOf(record);
+        key.expiry = record.expiry;
       }
+      key.state = StateBehind(record.kind, key.expiry);
       records_.push_back(record);
     }
     return absl::OkStatus();
+  }
+
+  // What a mask that follows preserves of a put of this batch.
+  static LoggedMask::Source SourceOf(const AppendRecord& put) {
+    LoggedMask::Source source{
+        .has_value = true,
+        .value = put.value,
+        .in_file = (put.flags & format::kFlagValueFile) != 0,
+        .lsn_counts_back = true};
+    if (put.expiry != format::kNever) {
+      source.behind_expiry = put.value;
+      source.value.remove_prefix(format::kExpirySize);
+    }
+    return source;
+  }
+
+  // The state of a key behind a record of the batch, if its value expires then.
+  KeyState StateBehind(RecordKind kind, format::Millis expiry) const {
+    const KeyState state = StateAfter(kind);
+    if (state != KeyState::kLive || expiry == format::kNever) return state;
+    return writer_.parts_.clock->HasComeUnderLock(expiry) ? KeyState::kAbsent
+                                                          : state;
   }
 
   absl::StatusOr<AppendRecord> RecordOf(Step& step, const Key& key) {

@@ -50,6 +50,9 @@ LoggedMask::Source LoggedMask::SourceOf(const Writer::Seen& seen) {
   return {
       .has_value = true,
       .value = format::StoredValue(record),
+      .behind_expiry = format::Expires(record.header)
+                           ? format::PreservedValue(record)
+                           : std::string_view(),
       .in_file = (record.header.flags & format::kFlagValueFile) != 0,
       .lsn = is_put ? record.header.lsn : format::DecodeMask(record).value_lsn,
       .location = seen.position.location};
@@ -76,8 +79,12 @@ absl::Status LoggedMask::Prepare(const Source& source) {
     mask.value_lsn = source.lsn;
     mask.value_lsn_counts_back = source.lsn_counts_back;
     mask.value = source.value;
+    if (!source.behind_expiry.empty()) {
+      record_.flags |= format::kFlagExpires;
+      mask.value = source.behind_expiry;
+    }
     if (source.in_file) {
-      record_.flags = format::kFlagValueFile;
+      record_.flags |= format::kFlagValueFile;
       TakeReference(source.value);
     }
     if (record_.kind == RecordKind::kForget) {

@@ -31,6 +31,8 @@ class LoggedMask {
   struct Source {
     bool has_value = false;
     std::string_view value = {};  // or the reference to its file
+    // The same behind its expiry, which the mask keeps; empty: it has none.
+    std::string_view behind_expiry = {};
     bool in_file = false;
     // Of the put that wrote it; or how far that lies before the mask, in the
     // same batch.

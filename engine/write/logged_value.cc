@@ -1,6 +1,6 @@
 #include "engine/write/logged_value.h"
 
-#include <utility>
+#include <string>
 
 #include "engine/log/group_commit.h"
 #include "engine/log/manifest_store.h"
@@ -19,12 +19,23 @@
 
 namespace peat::engine {
 
-void LoggedValue::BeginLarge() {
+void LoggedValue::BeginLarge(std::string_view value) {
   large_ = std::make_unique<Large>();
-  large_->value = std::exchange(record_.value, {});
-  large_->reference.resize(format::kValueReferenceSize);
+  large_->value = value;
+  record_.flags |= format::kFlagValueFile;
+  large_->reference.resize(
+      format::kValueReferenceSize +
+      (record_.expiry == format::kNever ? 0 : format::kExpirySize));
   record_.value = large_->reference;
-  record_.flags = format::kFlagValueFile;
+}
+
+std::string LoggedValue::StoredReference() const {
+  std::string stored;
+  if (record_.expiry != format::kNever) {
+    stored = format::EncodeExpiry(record_.expiry);
+  }
+  stored.append(EncodeValueReference(large_->written.reference));
+  return stored;
 }
 
 absl::Status LoggedValue::PrepareLarge() {
@@ -34,7 +45,7 @@ absl::Status LoggedValue::PrepareLarge() {
                         WriteValueFile(*parts.file_system, *parts.directory,
                                        *parts.manifest, large_->value));
   parts.references->Add(large_->written.reference.file);
-  large_->reference = EncodeValueReference(large_->written.reference);
+  large_->reference = StoredReference();
   record_.value = large_->reference;
   record_.value_file_size = large_->value.size();
   record_.value_file = large_->written.reference.file;

@@ -7,6 +7,8 @@
 #ifndef PEAT_ENGINE_WRITE_LOGGED_VALUE_H_
 #define PEAT_ENGINE_WRITE_LOGGED_VALUE_H_
 
+#include <array>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -14,8 +16,12 @@
 #include "absl/status/status.h"
 #include "engine/log/appender.h"
 #include "engine/log/segment_allocator.h"
+#include "engine/log/store_clock.h"
 #include "engine/log/value_files.h"
 #include "engine/write/writer.h"
+#include "format/bytes.h"
+#include "format/check.h"
+#include "format/record.h"
 
 namespace peat::engine {
 
@@ -23,15 +29,19 @@ class LoggedValue {
  public:
   // Hashes a small value at once; a large one costs nothing yet. All arguments
   // must outlive this.
-  LoggedValue(Writer* writer, std::string_view key, std::string_view value)
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): a buffer
+  LoggedValue(Writer* writer, std::string_view key, std::string_view value,
+              format::Millis expiry = format::kNever)
       : writer_(writer) {
     record_.key = key;
     record_.value = value;
+    if (expiry != format::kNever) SetExpiry(expiry);
     if (value.size() > writer->parts_.supply->large_value_size()) [[unlikely]] {
-      BeginLarge();
-    } else {
-      record_.payload_hash = format::PayloadHash(key, value);
+      BeginLarge(value);
+      return;
     }
+    if (expiry != format::kNever) PutExpiryBefore(value);
+    record_.payload_hash = format::PayloadHash(key, record_.value);
   }
 
   // Takes the file back unless Keep() was called.
@@ -68,13 +78,40 @@ class LoggedValue {
     std::string reference;
     bool kept = false;
   };
-  void BeginLarge();
+  void SetExpiry(format::Millis expiry) {
+    PEAT_CHECK(expiry - 1 < format::kMillisMax);
+    // While what expires is written, the store's time goes on.
+    (void)writer_->parts_.clock->HasCome(expiry);
+    record_.flags |= format::kFlagExpires;
+    record_.expiry = expiry;
+  }
+  // The hash is over both in one piece.
+  void PutExpiryBefore(std::string_view value) {
+    const size_t size = format::kExpirySize + value.size();
+    char* begin = small_.data();
+    if (size > small_.size()) {
+      copy_.resize(size);
+      begin = copy_.data();
+    }
+    format::Store<format::Millis>(reinterpret_cast<std::byte*>(begin),
+                                  record_.expiry);
+    if (!value.empty()) {
+      std::memcpy(begin + format::kExpirySize, value.data(), value.size());
+    }
+    record_.value = {begin, size};
+  }
+  void BeginLarge(std::string_view value);
+  // Of a large value, behind its expiry.
+  std::string StoredReference() const;
   void EndLarge();
   absl::Status PrepareLarge();
 
   Writer* const writer_;
   AppendRecord record_;
   std::unique_ptr<Large> large_;  // null for a small value
+  // Expiry and value, where it fits; for larger ones, `copy_`.
+  std::array<char, 160> small_;
+  std::string copy_;
 };
 
 class LoggedTombstone {

@@ -9,6 +9,7 @@
 #include "engine/log/manifest_store.h"
 #include "engine/log/poison.h"
 #include "engine/log/segment_allocator.h"
+#include "engine/log/store_clock.h"
 #include "engine/log/value_files.h"
 #include "engine/log/value_references.h"
 #include "engine/read/reader.h"
@@ -95,18 +96,21 @@ absl::Status Writer::ApplyHashed(Operation operation, const HashedKey& key,
   }
 }
 
-absl::Status Writer::Put(std::string_view key, std::string_view value) {
+absl::Status Writer::Put(std::string_view key, std::string_view value,
+                         format::Millis expiry) {
   return Apply(
-      Operation::kPut, key, [&] { return LoggedValue(this, key, value); },
+      Operation::kPut, key,
+      [&] { return LoggedValue(this, key, value, expiry); },
       [](const Seen&, bool*) { return absl::OkStatus(); });
 }
 
 absl::StatusOr<bool> Writer::PutIfAbsent(std::string_view key,
-                                         std::string_view value) {
+                                         std::string_view value,
+                                         format::Millis expiry) {
   bool inserted = false;
   PEAT_RETURN_IF_ERROR(Apply(
       Operation::kPutIfAbsent, key,
-      [&] { return LoggedValue(this, key, value); },
+      [&] { return LoggedValue(this, key, value, expiry); },
       [&](const Seen& seen, bool*) {
         inserted = seen.state == KeyState::kAbsent;
         return absl::OkStatus();
@@ -149,11 +153,12 @@ absl::StatusOr<bool> Writer::Insert(uint64_t hash, const KeyValue& pair) {
 }
 
 absl::StatusOr<std::optional<std::string>> Writer::Update(
-    std::string_view key, std::string_view value) {
+    std::string_view key, std::string_view value, format::Millis expiry) {
   bool existed = false;
   std::string previous;
   PEAT_RETURN_IF_ERROR(Apply(
-      Operation::kUpdate, key, [&] { return LoggedValue(this, key, value); },
+      Operation::kUpdate, key,
+      [&] { return LoggedValue(this, key, value, expiry); },
       [&](const Seen& seen, bool*) {
         existed = seen.state == KeyState::kLive;
         if (!existed) return absl::OkStatus();
@@ -165,11 +170,11 @@ absl::StatusOr<std::optional<std::string>> Writer::Update(
 
 absl::StatusOr<bool> Writer::CompareAndSet(
     std::string_view key, std::optional<std::string_view> expected,
-    std::string_view desired) {
+    std::string_view desired, format::Millis expiry) {
   bool is_equal = false;
   PEAT_RETURN_IF_ERROR(Apply(
       Operation::kCompareAndSet, key,
-      [&] { return LoggedValue(this, key, desired); },
+      [&] { return LoggedValue(this, key, desired, expiry); },
       [&](const Seen& seen, bool* writes) {
         const bool exists = seen.state == KeyState::kLive;
         is_equal = exists == expected.has_value();
@@ -250,7 +255,12 @@ absl::Status Writer::Perform(const Change& change, const HashedKey& key,
     return AppendPayload<Sync::kByWrite>(key.hash, seen, Need::kRemoveData,
                                          tombstone, attempt);
   }
-  LoggedValue value(this, key.bytes, change.value());
+  // Absolute by now.
+  const std::optional<Time>& end = change.options().expires_at;
+  LoggedValue value(this, key.bytes, change.value(),
+                    end.has_value() ? static_cast<format::Millis>(
+                                          end->time_since_epoch().count())
+                                    : format::kNever);
   return AppendPayload<Sync::kByWrite>(key.hash, seen, Need::kAddData, value,
                                        attempt);
 }
@@ -297,6 +307,16 @@ void Writer::Supersede(const Seen& seen, AppendRecord* record) const {
       format::LastingSize(seen.record.header.kind, seen.record.key.size(),
                           seen.record.value);
   record->superseded_value_file_size = ValueFileSize(seen.record);
+  if ((record->flags & format::kFlagExpires) != 0 &&
+      record->kind == RecordKind::kPut &&
+      HidesLonger(seen.record, record->expiry)) {
+    record->flags |= format::kFlagShadowsLonger;
+  }
+}
+
+bool Writer::HasExpiredSince(const Seen& seen) const {
+  return seen.state == KeyState::kLive &&
+         parts_.clock->HasExpiredUnderLock(seen.record);
 }
 
 absl::Status Writer::Look(uint64_t hash, std::string_view key,
@@ -318,7 +338,9 @@ absl::Status Writer::Look(uint64_t hash, std::string_view key,
   });
   PEAT_DCHECK((seen->position.verdict == Verdict::kStop) == !status.ok());
   seen->has_record = seen->position.verdict == Verdict::kMatch;
-  if (seen->has_record) seen->state = StateAfter(seen->record.header.kind);
+  if (seen->has_record && !parts_.clock->HasExpiredUnderLock(seen->record)) {
+    seen->state = StateAfter(seen->record.header.kind);
+  }
   return status;
 }
 
@@ -345,7 +367,9 @@ Writer::Attempt Writer::TryAppend(uint64_t hash, const Seen& seen,
   PEAT_DCHECK(record.is_current);
   PEAT_DCHECK(seen.has_record == (record.superseded != nullptr));
   const HashIndex::ShardLock lock(*parts_.index, HashIndex::ShardOf(hash));
-  if (!parts_.index->IsCurrent(hash, seen.position)) return Attempt::kChanged;
+  if (!parts_.index->IsCurrent(hash, seen.position) || HasExpiredSince(seen)) {
+    return Attempt::kChanged;
+  }
   if (HasBug(Bug::kIndexBeforeAppend) && seen.has_record &&
       record.kind == RecordKind::kTombstone) {
     parts_.index->Erase(hash, seen.position);
@@ -444,6 +468,7 @@ absl::Status Writer::Acknowledge(Lsn lsn, uint64_t bytes, bool wake) {
 
 void Writer::Settle(uint64_t bytes, bool wake) {
   if (wake) parts_.wake_background();
+  parts_.clock->TellIfDue();
   if (parts_.index->IsSaveBehind()) [[unlikely]] {
     parts_.index->HelpSave();
   }

@@ -45,8 +45,9 @@ class View;
 struct BatchOperation {
   Operation operation = Operation::kPut;
   std::string_view key = {};
-  std::string_view value = {};   // of a put
-  std::string_view reason = {};  // of a mask
+  std::string_view value = {};             // of a put
+  std::string_view reason = {};            // of a mask
+  format::Millis expiry = format::kNever;  // of a put
 };
 
 // What a batch comes with, besides its operations.
@@ -74,14 +75,17 @@ class Writer {
   explicit Writer(const Core& core) : parts_(core) {}
 
   // Each as the Store's call of that name.
-  absl::Status Put(std::string_view key, std::string_view value);
-  absl::StatusOr<bool> PutIfAbsent(std::string_view key,
-                                   std::string_view value);
-  absl::StatusOr<std::optional<std::string>> Update(std::string_view key,
-                                                    std::string_view value);
+  absl::Status Put(std::string_view key, std::string_view value,
+                   format::Millis expiry = format::kNever);
+  absl::StatusOr<bool> PutIfAbsent(std::string_view key, std::string_view value,
+                                   format::Millis expiry = format::kNever);
+  absl::StatusOr<std::optional<std::string>> Update(
+      std::string_view key, std::string_view value,
+      format::Millis expiry = format::kNever);
   absl::StatusOr<bool> CompareAndSet(std::string_view key,
                                      std::optional<std::string_view> expected,
-                                     std::string_view desired);
+                                     std::string_view desired,
+                                     format::Millis expiry = format::kNever);
   absl::StatusOr<bool> Delete(std::string_view key);
   absl::Status Disable(std::string_view key, std::string_view reason);
   absl::Status Enable(std::string_view key, std::string_view reason);
@@ -100,7 +104,9 @@ class Writer {
   // `scratch`.
   struct Seen {
     index::HashIndex::Position position;
-    bool has_record = false;  // a forgotten key has one, too
+    // A forgotten key has one, too, and one that has expired, whose state is
+    // kAbsent.
+    bool has_record = false;
     KeyState state = KeyState::kAbsent;
     format::Record record;
     std::string scratch;
@@ -151,7 +157,10 @@ class Writer {
   // Rechecks `seen` under the shard's lock, appends and publishes.
   Attempt TryAppend(uint64_t hash, const Seen& seen, const AppendRecord& record,
                     Appended* appended, bool* wake);
-  // Says in `record` whose place it takes.
+  // Whether it was alive, and is not any more. With the shard's lock.
+  bool HasExpiredSince(const Seen& seen) const;
+  // Says in `record` whose place it takes, and if it is a put that expires,
+  // whether that lasts longer.
   void Supersede(const Seen& seen, AppendRecord* record) const;
   absl::Status Look(uint64_t hash, std::string_view key, Seen* seen) const;
   uint64_t Hash(std::string_view key) const;

@@ -80,7 +80,8 @@ void CheckPairs(std::string_view text, PairFormat format) {
     bool is_writable = true;
     for (const Pair& pair : pairs) {
       is_writable =
-          is_writable && WritePair(pair.key, pair.value, other, &line).ok();
+          is_writable &&
+          WritePair({pair.key, pair.value, pair.expires_at}, other, &line).ok();
       again += line;
     }
     PEAT_CHECK(is_writable || other == PairFormat::kNul);
@@ -91,6 +92,8 @@ void CheckPairs(std::string_view text, PairFormat format) {
     for (size_t i = 0; i < pairs.size(); ++i) {
       PEAT_CHECK(same[i].key == pairs[i].key);
       PEAT_CHECK(same[i].value == pairs[i].value);
+      if (other != PairFormat::kJsonLines) continue;
+      PEAT_CHECK(same[i].expires_at == pairs[i].expires_at);
     }
   }
 }

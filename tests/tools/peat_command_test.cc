@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "tests/tools/command_fixture.h"
 #include "tools/escape.h"
@@ -50,6 +51,39 @@ TEST_F(PeatCommandTest, PrintsBinaryValuesRawEscapedAndInHexadecimal) {
   EXPECT_EQ(Run("peat get s -e 'k\\0'").output, std::string("a\0\xFF\n", 4));
   EXPECT_EQ(Run("peat get s -e 'k\\0' --escaped").output, "a\\0\\xff\\n\n");
   EXPECT_EQ(Run("peat get s -e 'k\\0' --hex").output, "6100ff0a\n");
+}
+
+TEST_F(PeatCommandTest, LetsKeysEnd) {
+  MustRun("peat put s gone v --expires-at 2001-01-01T00:00:00Z");
+  MustRun("peat put s hour v --expires-after 1h");
+  MustRun("peat put s far v --expires-at 9999-12-31");
+  MustRun("peat put s stays v");
+  EXPECT_EQ(Run("peat get s gone").exit_code, 1);
+  EXPECT_EQ(MustRun("peat export s --count"), "3\n");
+  MustRun("peat export s --format jsonl > all");
+  EXPECT_THAT(MustRun("grep far all"),
+              HasSubstr("\"value\":\"v\",\"expires_at\":253402214400000}"));
+  EXPECT_THAT(MustRun("grep hour all"), HasSubstr("\"expires_at\":"));
+  EXPECT_THAT(MustRun("grep stays all"), Not(HasSubstr("expires_at")));
+
+  MustRun("peat load copy all --format jsonl");
+  MustRun("peat export copy --format jsonl > again && cmp all again");
+  MustRun("peat load copy all --check --format jsonl");
+
+  for (const char* const bad :
+       {"--expires-after 0s", "--expires-after -1h", "--expires-after 1",
+        "--expires-after 1us", "--expires-at 1969-01-01",
+        "--expires-at yesterday", "--expires-after 1h --expires-at 2030-01-01",
+        "--expires-after 9000000000h"}) {
+    EXPECT_EQ(Run(std::string("peat put s k v ") + bad).exit_code, 2) << bad;
+  }
+  for (const char* const bad :
+       {"0", "-1", "9007199254740993", "1.5", "true", "\"soon\"", "[1]"}) {
+    Write("bad",
+          absl::StrFormat(R"({"key":"k","value":"v","expires_at":%s})", bad));
+    EXPECT_EQ(Run("peat load s bad --format jsonl").exit_code, 2) << bad;
+  }
+  EXPECT_EQ(Run("peat get s k").exit_code, 1);
 }
 
 TEST_F(PeatCommandTest, ReadsAValueFromAFileOrStandardInput) {

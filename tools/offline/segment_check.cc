@@ -305,7 +305,7 @@ class SegmentChecker {
     const bool is_elsewhere =
         (record.header.flags & format::kFlagValueFile) != 0;
     if (!mask.has_value() || is_elsewhere) return;
-    const engine::Digest digest = engine::DigestOf(mask.value);
+    const engine::Digest digest = engine::DigestOf(format::StoredValue(record));
     if (format::AsString(digest) == mask.value_digest) return;
     report_.findings.push_back(
         {.file = name_,
