@@ -9,9 +9,11 @@
 #include "engine/log/manifest_store.h"
 #include "engine/log/poison.h"
 #include "engine/log/segment_allocator.h"
+#include "engine/log/store_clock.h"
 #include "engine/log/value_files.h"
 #include "engine/os/file_system.h"
 #include "engine/read/views.h"
+#include "engine/segment/expiry_sum.h"
 #include "engine/segment/seeded_bug.h"
 #include "engine/segment/segment_scanner.h"
 #include "format/check.h"
@@ -36,6 +38,15 @@ using index::Verdict;
 // Records whose looks at the index overlap, under one epoch guard.
 constexpr size_t kMoveGroupSize = 64;
 
+// What stays of a record that shadows others: as it is if it is one already.
+Record AsTombstone(const Record& record) {
+  return {.header = {.lsn = record.header.lsn,
+                     .key_size = record.header.key_size,
+                     .kind = RecordKind::kTombstone},
+          .key = record.key,
+          .value = {}};
+}
+
 }  // namespace
 
 Compaction::Compaction(const Core& core, std::vector<SealedSegment> inputs,
@@ -43,7 +54,8 @@ Compaction::Compaction(const Core& core, std::vector<SealedSegment> inputs,
     : parts_(core),
       inputs_(std::move(inputs)),
       others_(std::move(others)),
-      has_tombstones_(core.segments->Sum().tombstone_bytes > 0) {
+      has_tombstones_(core.segments->Sum().tombstone_bytes > 0),
+      now_(core.clock->Peek()) {
   PEAT_CHECK(!inputs_.empty());
 }
 
@@ -133,13 +145,16 @@ format::Lsn Compaction::AwaitSuperseding() {
 // before those who write are awaited, or what is copied might be more.
 uint64_t Compaction::RoomForRecords() const {
   SegmentUsage sum;
+  uint64_t expired = 0;
   bool may_be_wrong = false;
   for (const SealedSegment& input : inputs_) {
     sum += input.segment->raw_usage();
+    expired += input.segment->expiries().ExpiredBytes(now_);
     may_be_wrong |= input.segment->has_counts_of_image();
   }
   PEAT_CHECK(sum.live_bytes == sum.NotNegative().live_bytes || may_be_wrong);
-  return sum.NotNegative().live_bytes;
+  PEAT_CHECK(expired <= sum.used_bytes);
+  return std::min(sum.NotNegative().live_bytes, sum.used_bytes - expired);
 }
 
 uint64_t Compaction::RoomForTombstones() const {
@@ -211,12 +226,21 @@ absl::Status Compaction::CopyGroup(uint32_t input,
         PEAT_RETURN_IF_ERROR(LeaveStub(input, record));
         Drop(record);
         break;
+      case Fate::kExpire:
+        Leave(input, scanned);
+        Drop(record);
+        break;
+      case Fate::kBuryExpired:
+        Leave(input, scanned);
+        Drop(record);
+        [[fallthrough]];
       case Fate::kAskFilters:
         tombstones_.push_back({.filter_hash = format::FilterHash(record.key),
                                .lsn = record.header.lsn});
         tombstone_places_.push_back(
             {.input = input,
-             .size = static_cast<uint32_t>(RecordSize(record.header)),
+             .size = static_cast<uint32_t>(
+                 format::RecordSize(record.key.size(), 0)),
              .offset = scanned.location.offset()});
         break;
     }
@@ -237,7 +261,10 @@ Compaction::Fate Compaction::FateOf(const Scanned& scanned) const {
       if (IsCurrent(scanned)) return Fate::kKeep;
       return HasBug(Bug::kMasksDropped) ? Fate::kDrop : Fate::kLeaveStub;
     default:
-      return IsCurrent(scanned) ? Fate::kKeep : Fate::kDrop;
+      if (!IsCurrent(scanned)) return Fate::kDrop;
+      if (!HasExpired(scanned.record)) return Fate::kKeep;
+      return ExpiresWithoutTrace(scanned.record.header) ? Fate::kExpire
+                                                        : Fate::kBuryExpired;
   }
 }
 
@@ -249,18 +276,35 @@ bool Compaction::IsCurrent(const Scanned& scanned) const {
              }) == Verdict::kMatch;
 }
 
-// The index has the key, so its record is newer.
+// The index has the key, so its record is newer. One that will leave without a
+// trace supersedes nothing: a tombstone may be all that shadows what is older.
 bool Compaction::IsSuperseded(const Scanned& tombstone) const {
   std::string scratch;
   Record record;
-  return parts_.index->FindUnvalidated(tombstone.hash, [&](Location candidate) {
-    const absl::Status status =
-        parts_.segments->At(candidate.segment())
-            .ReadRecord(candidate.offset(), &scratch, &record);
-    // What cannot be read supersedes nothing.
-    return status.ok() && record.key == tombstone.record.key ? Verdict::kMatch
-                                                             : Verdict::kOther;
-  }) == Verdict::kMatch;
+  return parts_.index->FindUnvalidated(
+             tombstone.hash,
+             [&](Location candidate) {
+               const absl::Status status =
+                   parts_.segments->At(candidate.segment())
+                       .ReadRecord(candidate.offset(), &scratch, &record);
+               // What cannot be read supersedes nothing.
+               return status.ok() && record.key == tombstone.record.key
+                          ? Verdict::kMatch
+                          : Verdict::kOther;
+             }) == Verdict::kMatch &&
+         !ExpiresWithoutTrace(record.header);
+}
+
+void Compaction::Leave(uint32_t input, const Scanned& scanned) {
+  const Record& record = scanned.record;
+  has_leaving_ = true;
+  leaving_[static_cast<size_t>(HashIndex::ShardOf(scanned.hash))].push_back(
+      {.hash = scanned.hash,
+       .from = scanned.location,
+       .lsn = record.header.lsn,
+       .input = input,
+       .size = static_cast<uint32_t>(RecordSize(record.header)),
+       .value_file_size = ValueFileSize(record)});
 }
 
 absl::Status Compaction::Keep(uint32_t input, const Scanned& scanned,
@@ -364,7 +408,7 @@ absl::Status Compaction::CopyTombstones() {
         !status.ok()) {
       return absl::IsDataLoss(status) ? SetAside(input, status) : status;
     }
-    PEAT_RETURN_IF_ERROR(Append(home, record).status());
+    PEAT_RETURN_IF_ERROR(Append(home, AsTombstone(record)).status());
   }
   return absl::OkStatus();
 }

@@ -19,6 +19,9 @@
 //     orphans. From then on it consists of outputs instead of inputs, which
 //     hold the same records with the same lsns, but for those that the log
 //     supersedes. Recovery cannot tell the difference, as the lsn decides.
+//   - What has expired by the time of the compaction is not copied, although it
+//     is current. The edit makes that time durable, and time never goes back:
+//     so what it superseded has expired, too, or there is a tombstone for it.
 //   - The index moves after the edit: nothing that can fail comes after it, and
 //     nothing need be undone. Until then readers use the inputs, which the
 //     caller retires when no slot leads to them any more. A slot moves only if
@@ -34,6 +37,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -81,6 +85,8 @@ class Compaction final {
     kKeepForAudit,  // for ever: a forget record, or an audit stub
     kLeaveStub,     // a superseded disable or enable record
     kAskFilters,    // a tombstone: stays if it may shadow something elsewhere
+    kExpire,        // current, and expired: it leaves the index
+    kBuryExpired,  // the same, and what it shadows may live longer: a tombstone
   };
   // The outputs. Tombstones for which there is no room along with the data get
   // one of their own.
@@ -108,6 +114,15 @@ class Compaction final {
     uint32_t size = 0;
     uint64_t offset = 0;
   };
+  // A record that has expired and is current, as far as was seen.
+  struct Leaving {
+    uint64_t hash = 0;
+    format::Location from;
+    format::Lsn lsn = 0;
+    uint32_t input = 0;
+    uint32_t size = 0;
+    uint64_t value_file_size = 0;
+  };
   struct Output {
     std::unique_ptr<OutputSegment> segment;  // null: nothing went there
     std::shared_ptr<Segment> open;
@@ -133,6 +148,10 @@ class Compaction final {
   Fate FateOf(const Scanned& scanned) const;
   bool IsCurrent(const Scanned& scanned) const;
   bool IsSuperseded(const Scanned& tombstone) const;
+  bool HasExpired(const format::Record& record) const {
+    return ExpiryOf(record) <= now_;
+  }
+  void Leave(uint32_t input, const Scanned& scanned);
   absl::Status Keep(uint32_t input, const Scanned& scanned, Home home);
   // Copies what no slot leads to: a stub.
   absl::Status KeepStub(uint32_t input, const format::Record& stub);
@@ -148,6 +167,10 @@ class Compaction final {
   void Publish();
   void SaveKeyFilters();
   void PublishSome(int shard, std::span<const Move> moves);
+  void PublishLeaving(int shard, std::span<const Leaving> leaving);
+  // Takes `leaving` out of the index, unless somebody was quicker; `key` is
+  // that of its record.
+  bool TakeOut(const Leaving& leaving, std::string_view key, bool has_views);
   // A mistake made on purpose: see seeded_bug.h.
   void OverwriteSlot(const Move& move, format::Location to);
   void Reach(CompactionPoint point) const {
@@ -161,10 +184,14 @@ class Compaction final {
   const std::vector<SealedSegment> others_;
   // Filters will be asked for.
   const bool has_tombstones_;
+  // What has expired by then is dropped.
+  const format::Millis now_;
+  bool has_leaving_ = false;
   uint64_t room_ = 0;              // bytes of records that may yet survive
   std::array<Output, 3> outputs_;  // by Home
   std::vector<LiveMove> stubs_;    // `to` is not known yet
   std::array<std::vector<Move>, index::HashIndex::kShardCount> moves_;
+  std::array<std::vector<Leaving>, index::HashIndex::kShardCount> leaving_;
   std::vector<Tombstone> tombstones_;
   std::vector<TombstonePlace> tombstone_places_;  // of each of them
   std::vector<format::SegmentId> dropped_values_;

@@ -7,6 +7,7 @@
 #include "engine/log/group_commit.h"
 #include "engine/log/manifest_store.h"
 #include "engine/log/poison.h"
+#include "engine/log/store_clock.h"
 #include "engine/segment/segment_set.h"
 #include "format/check.h"
 #include "format/status_macros.h"
@@ -22,6 +23,8 @@ absl::Status Compaction::Commit() {
     if (output.open == nullptr) continue;
     PEAT_RETURN_IF_ERROR(parts_.segments->AddCopies(output.open));
   }
+  // The edit makes it durable: what was taken for expired stays so.
+  if (has_leaving_) (void)parts_.clock->Raise(now_);
   index::MutexLock lock(parts_.commit_mutex);
   return parts_.manifest->Edit([this](Manifest& manifest) {
     for (const SealedSegment& input : inputs_) {

@@ -29,11 +29,15 @@ class CompactionLoop final {
 
  private:
   void RestFor(std::chrono::milliseconds rest);
+  // Asks for the next step when records expire.
+  void WaitForExpiry();
 
   Compactor* const compactor_;
   const Config* const config_;
   const std::function<void(std::chrono::milliseconds)> run_after_;
   std::chrono::steady_clock::time_point not_before_;
+  // For which WaitForExpiry() has asked.
+  std::chrono::steady_clock::time_point expiry_at_;
   bool is_able_ = true;
 };
 

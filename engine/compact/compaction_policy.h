@@ -32,6 +32,8 @@ struct SegmentFacts : SegmentUsage {
   format::SegmentId id = 0;
   format::SegmentKind kind = format::SegmentKind::kLog;
   uint64_t audit_bytes = 0;  // of what audit keeps beyond live records
+  // Of current records that have expired: they are not among live_bytes.
+  uint64_t expired_bytes = 0;
   format::Lsn first_lsn = 0;
   format::Lsn last_lsn = 0;
   // Sealed, sound, and not the last sealed one of the log, which proves the

@@ -3,17 +3,21 @@
 
 #include <algorithm>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "absl/strings/str_format.h"
 #include "engine/compact/compaction.h"
 #include "engine/compact/key_filters.h"
 #include "engine/log/manifest_store.h"
 #include "engine/os/file_system.h"
+#include "engine/read/views.h"
 #include "engine/segment/seeded_bug.h"
 #include "format/check.h"
 #include "format/file_name.h"
 #include "index/epoch.h"
 #include "index/hash_index.h"
+#include "index/ordered_index.h"
 
 namespace peat::engine {
 namespace {
@@ -40,11 +44,18 @@ void Compaction::Publish() {
       if (parts_.index->IsSaveBehind()) parts_.index->HelpSave();
       moves = moves.subspan(count);
     }
+    std::span<const Leaving> leaving(leaving_[static_cast<size_t>(shard)]);
+    while (!leaving.empty()) {
+      const size_t count = std::min(kPublishSize, leaving.size());
+      PublishLeaving(shard, leaving.first(count));
+      if (parts_.index->IsSaveBehind()) parts_.index->HelpSave();
+      leaving = leaving.subspan(count);
+    }
   }
   for (LiveMove& stub : stubs_) stub.to = outputs_[kAudit].open.get();
   parts_.appender->MoveLive(stubs_);
-  // Every slot that led to an input was copied from it, and has moved since or
-  // been overwritten.
+  // Every slot that led to an input was copied from it, and has moved since,
+  // been overwritten, or left with what has expired.
   for (const SealedSegment& input : inputs_) {
     const Segment& segment = *input.segment;
     const SegmentUsage left = segment.raw_usage();
@@ -138,6 +149,60 @@ void Compaction::PublishSome(int shard, std::span<const Move> moves) {
                  .value_file_bytes = has_moved ? move.value_file_size : 0};
   }
   parts_.appender->MoveLive(counts);
+}
+
+// Keys are needed for open views and the ordered index, and read before the
+// lock is taken: a read may go to the disk. A view that is opened after that
+// has a later time than this compaction, and needs nothing that leaves.
+void Compaction::PublishLeaving(int shard, std::span<const Leaving> leaving) {
+  const index::EpochGuard guard(parts_.index->epochs());
+  const bool has_views = parts_.views->OldestLsn() != UINT64_MAX;
+  std::vector<std::string> keys(leaving.size());
+  std::string scratch;
+  for (size_t i = 0; i < leaving.size(); ++i) {
+    parts_.index->Prefetch(leaving[i].hash);
+    if (!has_views && parts_.ordered == nullptr) continue;
+    Record record;
+    // It was read a moment ago. Nobody can be shown what cannot be read now.
+    if (inputs_[leaving[i].input]
+            .segment->ReadRecord(leaving[i].from.offset(), &scratch, &record)
+            .ok()) {
+      keys[i] = record.key;
+    }
+  }
+  std::vector<LiveMove> counts;
+  counts.reserve(leaving.size());
+  const HashIndex::ShardLock lock(*parts_.index, shard);
+  for (size_t i = 0; i < leaving.size(); ++i) {
+    if (!TakeOut(leaving[i], keys[i], has_views)) continue;
+    counts.push_back({.from = inputs_[leaving[i].input].segment.get(),
+                      .bytes = leaving[i].size,
+                      .value_file_bytes = leaving[i].value_file_size});
+  }
+  parts_.appender->MoveLive(counts);
+}
+
+bool Compaction::TakeOut(const Leaving& leaving, std::string_view key,
+                         bool has_views) {
+  const HashIndex::Position position =
+      parts_.index->Locate(leaving.hash, [&leaving](Location candidate) {
+        return candidate == leaving.from ? Verdict::kMatch : Verdict::kOther;
+      });
+  if (position.verdict != Verdict::kMatch) return false;
+  Segment& segment = *inputs_[leaving.input].segment;
+  if (has_views) {
+    parts_.views->Save({.key = key,
+                        .segment = &segment,
+                        .offset = leaving.from.offset(),
+                        .lsn = leaving.lsn,
+                        .until = parts_.appender->last_lsn() + 1});
+  }
+  parts_.index->Erase(leaving.hash, position);
+  if (parts_.ordered != nullptr) {
+    segment.stale().Add(leaving.from.offset());
+    parts_.ordered->Erase(key);
+  }
+  return true;
 }
 
 }  // namespace peat::engine

@@ -11,6 +11,7 @@
 #include "engine/log/poison.h"
 #include "engine/log/sealer.h"
 #include "engine/log/segment_allocator.h"
+#include "engine/log/store_clock.h"
 #include "engine/log/value_references.h"
 #include "engine/read/views.h"
 #include "engine/segment/seeded_bug.h"
@@ -26,11 +27,24 @@ using format::ManifestSegment;
 using format::SegmentId;
 using format::SegmentState;
 
+// An active segment that is smaller is not ended because it has expired.
+constexpr uint64_t kWorthEnding = uint64_t{64} << 10;
+
 // `log_end` is the last sealed segment of the log, which proves what follows.
 bool MayBeInput(const ManifestSegment& entry, const Segment& segment,
                 SegmentId log_end, const ImageAnchors& anchors) {
   return entry.state == SegmentState::kSealed && entry.id != log_end &&
          !anchors.Has(entry.id) && !segment.is_set_aside();
+}
+
+// What has expired counts as dead: `expired` bytes of records, current or not.
+void TakeExpired(uint64_t expired, SegmentFacts* fact) {
+  PEAT_CHECK(expired <= fact->used_bytes);
+  const uint64_t live =
+      std::min(fact->live_bytes,
+               fact->used_bytes - format::kSegmentHeaderSize - expired);
+  fact->expired_bytes = fact->live_bytes - live;
+  fact->live_bytes = live;
 }
 
 }  // namespace
@@ -64,7 +78,45 @@ absl::StatusOr<Compactor::Step> Compactor::RunOnce() {
     PEAT_RETURN_IF_ERROR(parts_.sealer->SyncAndSeal());
     return parts_.appender->rolled_count() > 0 ? Step::kNothing : Step::kDone;
   }
+  if (EndExpiredActive()) {
+    PEAT_RETURN_IF_ERROR(parts_.sealer->SyncAndSeal());
+    return Step::kDone;
+  }
+  NoteNextExpiry(known, facts);
   return retired_.empty() ? Step::kNothing : Step::kWaiting;
+}
+
+bool Compactor::EndExpiredActive() const {
+  const Appender::Progress progress = parts_.appender->TakeProgress();
+  if (progress.active == nullptr || progress.tail < kWorthEnding) return false;
+  const uint64_t expired =
+      progress.active_expiries.ExpiredBytes(parts_.clock->Peek());
+  if (expired < progress.tail / 2) return false;
+  if (!parts_.supply->PrepareFor(0, Need::kAddData).ok()) return false;
+  (void)parts_.appender->EndActive();
+  return true;
+}
+
+std::optional<std::chrono::milliseconds> Compactor::UntilExpiry() const {
+  const format::Millis next = next_expiry_.load(std::memory_order_relaxed);
+  if (next == format::kNever || parts_.clock->source() == TimeSource::kCaller) {
+    return std::nullopt;
+  }
+  const format::Millis now = parts_.clock->Peek();
+  return std::chrono::milliseconds(next > now ? next - now : 0);
+}
+
+void Compactor::NoteNextExpiry(const std::vector<Known>& known,
+                               const std::vector<SegmentFacts>& facts) {
+  PEAT_DCHECK(known.size() == facts.size());
+  const format::Millis now = parts_.clock->Peek();
+  format::Millis next =
+      parts_.appender->TakeProgress().active_expiries.NextExpiry(now);
+  for (size_t i = 0; i < known.size(); ++i) {
+    if (!facts[i].may_be_input) continue;
+    next = std::min(next, known[i].segment->expiries().NextExpiry(now));
+  }
+  next_expiry_.store(next, std::memory_order_relaxed);
 }
 
 absl::Status Compactor::JoinSmall() {
@@ -168,10 +220,14 @@ std::vector<Compactor::Known> Compactor::KnownSegments() const {
 std::vector<SegmentFacts> Compactor::FactsOf(
     const std::vector<Known>& known) const {
   const SegmentId log_end = SealedEnd(parts_.manifest->Current()).segment;
+  const format::Millis now = parts_.clock->Peek();
   std::vector<SegmentFacts> facts;
   for (const Known& one : known) {
     const Segment& segment = *one.segment;
     SegmentFacts& fact = facts.emplace_back(SegmentFacts{segment.usage()});
+    if (one.entry.state == SegmentState::kSealed) {
+      TakeExpired(segment.expiries().ExpiredBytes(now), &fact);
+    }
     fact.id = one.entry.id;
     fact.kind = one.entry.kind;
     // What lies there is kept for ever, current or not.

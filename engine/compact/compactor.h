@@ -10,6 +10,7 @@
 #define PEAT_ENGINE_COMPACT_COMPACTOR_H_
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -61,6 +62,11 @@ class Compactor final {
   // The same, and waits for a compaction under way.
   void Stop() ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // How long until there is more to do because records expire, as of the last
+  // step that found nothing; nullopt: that is not known, or not for the clock
+  // to say.
+  std::optional<std::chrono::milliseconds> UntilExpiry() const;
+
   // What is known of each segment of the manifest, ascending by id.
   std::vector<SegmentFacts> Facts() const;
 
@@ -92,8 +98,13 @@ class Compactor final {
   };
   using Known = SealedSegment;  // or one that is not sealed yet
 
-  // Ends the active segment if it refers to value files that nobody needs.
+  // Ends the active segment if it refers to value files that nobody needs; and
+  // if most of it has expired, and what is in it is worth it: whether it has.
   void EndActiveForValues() const;
+  bool EndExpiredActive() const;
+  // Notes when more of the segments that may be compacted expires.
+  void NoteNextExpiry(const std::vector<Known>& known,
+                      const std::vector<SegmentFacts>& facts);
   absl::Status CheckGoesOn() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Every segment of the manifest that is open, ascending by id.
   std::vector<Known> KnownSegments() const;
@@ -136,6 +147,8 @@ class Compactor final {
 
   // Release: whoever sees it finds the store closing.
   std::atomic<bool> is_stopped_{false};
+
+  std::atomic<format::Millis> next_expiry_{format::kNever};
 
   // For statistics.
   std::atomic<uint64_t> compaction_count_{0};

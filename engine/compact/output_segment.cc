@@ -94,6 +94,7 @@ absl::StatusOr<uint64_t> OutputSegment::Append(const Record& record) {
                            : std::min(entry_.first_lsn, header.lsn);
   }
   if (header.kind == format::RecordKind::kTombstone) tombstone_bytes_ += size;
+  if (ExpiresWithoutTrace(header)) expiries_.Add(ExpiryOf(record), size);
   if (buffer_.size() >= kBufferSize) PEAT_RETURN_IF_ERROR(WriteBuffer());
   return offset;
 }
@@ -109,6 +110,7 @@ absl::Status OutputSegment::WriteBuffer() {
 absl::Status OutputSegment::Finish() {
   PEAT_CHECK(written_bytes_ + buffer_.size() == entry_.end);
   PEAT_RETURN_IF_ERROR(WriteBuffer());
+  NoteExpiries(expiries_, &entry_);
   PEAT_RETURN_IF_ERROR(file_->Truncate(entry_.end));
   return file_->Sync();
 }
@@ -129,6 +131,7 @@ absl::StatusOr<std::shared_ptr<Segment>> OutputSegment::Open(
                                         entry_.end);
   }
   segment->set_end(entry_.end);
+  segment->expiries() = expiries_;
   segment->counter().Add({.tombstone_bytes = tombstone_bytes_});
   return segment;
 }

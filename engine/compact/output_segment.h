@@ -18,6 +18,7 @@
 #include "engine/log/core.h"
 #include "engine/os/file_system.h"
 #include "engine/segment/config.h"
+#include "engine/segment/expiry_sum.h"
 #include "engine/segment/segment.h"
 #include "format/manifest.h"
 #include "format/record.h"
@@ -66,6 +67,7 @@ class OutputSegment final {
   std::string buffer_;            // what is not written yet
   uint64_t written_bytes_ = 0;    // what is
   uint64_t tombstone_bytes_ = 0;  // of both
+  ExpirySum expiries_;
   bool is_kept_ = false;
 };
 

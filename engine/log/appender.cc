@@ -5,6 +5,7 @@
 #include <bit>
 #include <utility>
 
+#include "engine/segment/expiry_sum.h"
 #include "engine/segment/seeded_bug.h"
 #include "format/check.h"
 #include "format/mask.h"
@@ -189,6 +190,9 @@ Location Appender::WriteUnitRecord(const AppendRecord& record,
   end_.last_lsn = lsn;
   if (record.kind == RecordKind::kForget) [[unlikely]] {
     last_forget_lsn_ = lsn;
+  }
+  if (ExpiresWithoutTrace(header)) {
+    active_->segment->expiries().Add(record.expiry, RecordSize(header));
   }
   PEAT_DCHECK(active_->last_lsn < lsn);
   active_->last_lsn = lsn;
@@ -407,6 +411,7 @@ Appender::Progress Appender::TakeProgress() {
   Progress progress;
   if (active_ != nullptr) {
     progress.active = active_;
+    progress.active_expiries = active_->segment->expiries();
     progress.tail = active_->end;
     progress.capacity = active_->segment->identity().capacity;
     progress.rolls_early = RefersToMuch();
@@ -425,13 +430,14 @@ void Appender::MoveLive(std::span<const LiveMove> moves) {
   index::MutexLock lock(&mutex_);
   for (const LiveMove& move : moves) {
     PEAT_DCHECK(move.from != nullptr);
-    PEAT_DCHECK(move.to != nullptr);
     PEAT_DCHECK(move.from != move.to);
     move.from->counter().RemoveUnderLock({.live_bytes = move.bytes});
-    move.to->counter().AddUnderLock({.live_bytes = move.bytes});
+    if (move.to != nullptr) {
+      move.to->counter().AddUnderLock({.live_bytes = move.bytes});
+    }
     const SegmentUsage values{.live_value_bytes = move.value_file_bytes};
     move.from->counter().Remove(values);
-    move.to->counter().Add(values);
+    if (move.to != nullptr) move.to->counter().Add(values);
   }
 }
 

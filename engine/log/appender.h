@@ -24,6 +24,7 @@
 #include "engine/log/log_end.h"
 #include "engine/log/manifest_store.h"
 #include "engine/os/file_system.h"
+#include "engine/segment/expiry_sum.h"
 #include "engine/segment/segment.h"
 #include "format/record.h"
 #include "index/mutex.h"
@@ -87,10 +88,11 @@ struct ViewPoint {
   uint64_t end = 0;                  // of the records in it
 };
 
-// Live bytes that move with a record from one segment to another.
+// Live bytes that move with a record from one segment to another, or are not
+// live any more.
 struct LiveMove {
   Segment* from = nullptr;
-  Segment* to = nullptr;
+  Segment* to = nullptr;  // null: nowhere
   uint64_t bytes = 0;
   uint64_t value_file_bytes = 0;
 };
@@ -179,6 +181,7 @@ class Appender {
   // How the active segment stands, for the background's decisions.
   struct Progress {
     std::shared_ptr<LogFile> active;  // null: none
+    ExpirySum active_expiries;        // of its records
     uint64_t tail = 0;
     uint64_t capacity = 0;
     std::vector<std::shared_ptr<LogFile>> prepared;

@@ -8,6 +8,7 @@
 #include "engine/log/group_commit.h"
 #include "engine/log/manifest_store.h"
 #include "engine/log/poison.h"
+#include "engine/segment/expiry_sum.h"
 #include "format/check.h"
 #include "format/status_macros.h"
 
@@ -53,6 +54,7 @@ absl::Status Sealer::Seal() {
       entry->first_lsn = log->first_lsn;
       entry->last_lsn = log->last_lsn;
       entry->last_checksum = log->last_checksum;
+      NoteExpiries(log->segment->expiries(), &*entry);
     }
   };
   PEAT_RETURN_IF_ERROR(parts_.manifest->Edit(seal));

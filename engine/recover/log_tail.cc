@@ -114,6 +114,7 @@ class ChainWalk {
     segment.end = 0;
     segment.first_lsn = 0;
     segment.last_lsn = tail_.end.last_lsn;
+    segment.expiries = {};
     frame_end_ = 0;
     // The link, unless the file has changed since it was found there.
     if (scanner.Next() != SegmentScanner::Step::kRecord) return;
@@ -179,6 +180,9 @@ class ChainWalk {
       if (segment.first_lsn == 0) segment.first_lsn = record.header.lsn;
       tail_.has_expiring |= format::Expires(record.header);
       NoteValue(record);
+      if (ExpiresWithoutTrace(record.header)) {
+        segment.expiries.Add(ExpiryOf(record), RecordSize(record.header));
+      }
     } else if (record.header.kind == RecordKind::kMark) {
       NoteMark(record);
     } else if (record.header.kind == RecordKind::kTime) {

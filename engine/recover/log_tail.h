@@ -21,6 +21,7 @@
 #include "absl/status/statusor.h"
 #include "engine/log/log_end.h"
 #include "engine/os/file_system.h"
+#include "engine/segment/expiry_sum.h"
 #include "format/manifest.h"
 #include "format/record.h"
 #include "peat/stats.h"
@@ -40,6 +41,7 @@ struct TailSegment {
   format::Lsn first_lsn = 0;
   format::Lsn last_lsn = 0;
   uint32_t last_checksum = 0;
+  ExpirySum expiries;
 };
 
 struct LogTail {

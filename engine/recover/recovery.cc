@@ -82,6 +82,7 @@ void SealEntry(Manifest& manifest, const TailSegment& segment) {
   entry->first_lsn = segment.first_lsn;
   entry->last_lsn = segment.last_lsn;
   entry->last_checksum = segment.last_checksum;
+  NoteExpiries(segment.expiries, &*entry);
 }
 
 SegmentIdentity IdentityOf(const ManifestSegment& entry) {
@@ -105,6 +106,7 @@ absl::StatusOr<std::shared_ptr<Segment>> OpenSegment(
                                         std::move(file), entry.end);
   }
   segment->set_end(entry.end);
+  segment->expiries() = ExpiriesOf(entry);
   return segment;
 }
 

@@ -20,6 +20,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "engine/os/file_system.h"
+#include "engine/segment/expiry_sum.h"
 #include "engine/segment/mask_counts.h"
 #include "engine/segment/seeded_bug.h"
 #include "engine/segment/segment_usage.h"
@@ -150,6 +151,10 @@ class Segment : public std::enable_shared_from_this<Segment> {
   // key's shard.
   MaskCounts& mask_counts() { return mask_counts_; }
 
+  // How its records expire. See there for who may look at it when.
+  ExpirySum& expiries() { return expiries_; }
+  const ExpirySum& expiries() const { return expiries_; }
+
   // The value files that its records refer to, current or not: one for each.
   // Added to by whoever writes or replays the segment, one thread at a time.
   void AddValueFile(format::SegmentId file) { value_files_.push_back(file); }
@@ -195,6 +200,7 @@ class Segment : public std::enable_shared_from_this<Segment> {
   const std::unique_ptr<File> file_;
   UsageCounter counter_;
   MaskCounts mask_counts_;
+  ExpirySum expiries_;
   std::vector<format::SegmentId> value_files_;
   std::atomic<bool> is_set_aside_{false};
   std::atomic<uint64_t> end_{0};
