@@ -111,8 +111,9 @@ TEST_P(ExpiryCompactionTest, GivesBackWhatHasExpiredAndWritesNothing) {
   CompactUntilDone();
 
   const Stats stats = engine_->GetStats();
-  EXPECT_EQ(stats.compaction_written_bytes % kSegmentSize, 0U);
-  EXPECT_LT(stats.compaction_written_bytes, 2 * kSegmentSize);
+  // What shares a segment with the first of the others is copied.
+  EXPECT_LT(stats.compaction_written_bytes, kSegmentSize);
+  EXPECT_EQ(stats.tombstone_bytes, 0U);
   EXPECT_LT(stats.used_bytes, 5 * kSegmentSize);
   EXPECT_LE(stats.key_count, 130U + 64);
   EXPECT_EQ(CountListed(), 130);
