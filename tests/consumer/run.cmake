@@ -1,6 +1,7 @@
-# Installs BUILD_DIR (of configuration CONFIG) into WORK_DIR, builds the consumer
-# against it with CXX_COMPILER, by CMake and by pkg-config, and runs it. Fails if
-# one of these fails, if the package exports anything but peat::peat, if the man
+# Installs BUILD_DIR (of configuration CONFIG) into WORK_DIR, builds the consumers
+# in C++ and C against it with CXX_COMPILER and cc, by CMake and by pkg-config,
+# and runs them. Fails if one of these fails, if the package exports anything but
+# peat::peat and peat::c, if the man
 # pages and the completion are not those of the installed command, or if anything
 # is left when it is uninstalled.
 cmake_minimum_required(VERSION 3.25)
@@ -18,6 +19,17 @@ file(STRINGS ${exports} targets REGEX "^add_library\\(")
 if(NOT targets STREQUAL "add_library(peat::peat STATIC IMPORTED)")
   message(FATAL_ERROR "exported: ${targets}")
 endif()
+
+file(GLOB_RECURSE exports ${WORK_DIR}/prefix/*/peatCTargets.cmake)
+file(STRINGS ${exports} targets REGEX "^add_library\\(")
+if(NOT targets STREQUAL "add_library(peat::c SHARED IMPORTED)")
+  message(FATAL_ERROR "exported for C: ${targets}")
+endif()
+
+run(${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR}/c -B ${WORK_DIR}/c_build
+    -G Ninja -D CMAKE_PREFIX_PATH=${WORK_DIR}/prefix)
+run(${CMAKE_COMMAND} --build ${WORK_DIR}/c_build)
+run(${WORK_DIR}/c_build/c_consumer ${WORK_DIR}/c_store)
 
 run(${CMAKE_COMMAND} -S ${CMAKE_CURRENT_LIST_DIR} -B ${WORK_DIR}/build -G Ninja
     -D CMAKE_BUILD_TYPE=${CONFIG} -D CMAKE_CXX_COMPILER=${CXX_COMPILER}
@@ -39,6 +51,18 @@ if(PKG_CONFIG)
   run(${CXX_COMPILER} -std=c++20 ${CMAKE_CURRENT_LIST_DIR}/main.cc
       -o ${WORK_DIR}/by_pkg_config ${flags})
   run(${WORK_DIR}/by_pkg_config ${WORK_DIR}/store_by_pkg_config)
+
+  execute_process(
+    COMMAND ${CMAKE_COMMAND} -E env PKG_CONFIG_PATH=${package_dir}
+      ${PKG_CONFIG} --cflags --libs peat-c
+    OUTPUT_VARIABLE flags OUTPUT_STRIP_TRAILING_WHITESPACE
+    COMMAND_ERROR_IS_FATAL ANY)
+  separate_arguments(flags UNIX_COMMAND "${flags}")
+  cmake_path(GET package_dir PARENT_PATH library_dir)
+  run(cc -std=c99 -pedantic -Wall -Werror
+      ${CMAKE_CURRENT_LIST_DIR}/c/main.c -o ${WORK_DIR}/c_by_pkg_config
+      ${flags} -Wl,-rpath,${library_dir})
+  run(${WORK_DIR}/c_by_pkg_config ${WORK_DIR}/c_store_by_pkg_config)
 endif()
 
 # What the completion offers, and what the command itself lists.
