@@ -71,6 +71,11 @@ Engine::Log::Log(Core& core, std::unique_ptr<DirectoryLock> directory_lock,
     if (index->WantsCollapse()) index_task->Wake();
     if (compaction_task.has_value()) compaction_task->Wake();
   };
+  core.after_wake = [this, &core] {
+    const Appender::Due due = appender.TakeDue();
+    if (due.signal) appender.signal()->Tell();
+    if (due.background) core.wake_background();
+  };
   core.flush_later = [this](std::chrono::milliseconds delay) {
     if (sync_task.has_value()) sync_task->WakeAfter(delay);
   };
@@ -157,7 +162,8 @@ Engine::Engine(FileSystem& file_system, std::unique_ptr<Directory> directory,
             .index = &index_,
             .views = &views_,
             .mask_counts = mask_counts_.get(),
-            .read_ahead = &read_ahead_} {
+            .read_ahead = &read_ahead_},
+      epoch_(manifest.manifest.epoch) {
   manifest_.clock().SetSource(config_, [this] { core_.wake_background(); });
 }
 
@@ -177,7 +183,10 @@ absl::Status Engine::Close() {
   closed_.store(true, std::memory_order_seq_cst);
   gate_->Close();
   if (ordered_builder_.has_value()) ordered_builder_->Stop(gate_->WhyNot());
-  if (log_ != nullptr) log_->compactor.StopSoon();
+  if (log_ != nullptr) {
+    log_->compactor.StopSoon();
+    log_->appender.signal()->Tell();
+  }
   // Whoever entered before that leaves; whoever enters later turns back.
   gate_->AwaitLeaving();
   if (ordered_builder_.has_value()) ordered_builder_->state()->AwaitNobody();

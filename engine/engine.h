@@ -36,6 +36,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "engine/changes/change_reader.h"
 #include "engine/compact/compaction_loop.h"
 #include "engine/compact/compactor.h"
 #include "engine/housekeeping.h"
@@ -151,6 +152,14 @@ class Engine {
                          std::string* value) const;
   absl::Status Reveal(std::string_view key, std::string* value) const;
   const format::StoreId& store_id() const { return manifest_.store_id(); }
+
+  // Of positions in the store.
+  uint64_t epoch() const { return epoch_; }
+  // Of the last unit that is acknowledged; 0 once the store is closed.
+  format::Lsn last_lsn() const;
+  // A stream of what lies behind `after`, or of what is yet to come.
+  absl::StatusOr<std::unique_ptr<ChangeReader>> OpenChanges(
+      std::optional<format::Lsn> after, bool durable_only) const;
 
   // Compacts all that is sealed, as Store::Compact() has it.
   absl::Status Compact();
@@ -289,7 +298,10 @@ class Engine {
   std::unique_ptr<DirectoryLock> manifest_lock_;  // null: to read only
   std::unique_ptr<Log> log_;                      // null: to read only
   OpenStats open_stats_;
+  const uint64_t epoch_;
   format::Lsn opened_lsn_ = 0;  // the last one that Open() found
+  // Of a store that is open to read only: what of that is known to be durable.
+  format::Lsn opened_durable_lsn_ = 0;
   CurrentSnapshot found_snapshot_;
 
   // Set before Close() waits for everybody inside to leave.

@@ -438,6 +438,7 @@ absl::Status Engine::RecoverToRead() {
         is_older, IsOlderCopy(manifest, CheckUnnamedMarks(*directory_, manifest,
                                                           tail.end.last_lsn)));
   }
+  opened_durable_lsn_ = std::max(tail.last_mark.last_lsn, manifest.durable_lsn);
   const bool is_damaged = is_older || !tail.damage.ok();
   if (!is_damaged) manifest = WithSealedTail(manifest, tail);
   PEAT_ASSIGN_OR_RETURN(std::vector<ReplaySource> sources,

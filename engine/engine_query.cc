@@ -1,6 +1,8 @@
-// Engine: snapshots and cursors.
+// Engine: snapshots, cursors, and streams of changes.
 
+#include <algorithm>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "engine/engine.h"
@@ -37,6 +39,25 @@ std::unique_ptr<Cursor> Engine::Scan(Query query) const {
   }
   return std::make_unique<Cursor>(PartsForQueries(), &*reader_, std::move(view),
                                   std::move(query));
+}
+
+format::Lsn Engine::last_lsn() const {
+  const index::EpochGuard guard(epochs_);
+  if (!IsOpen(guard)) return 0;
+  return log_ != nullptr ? log_->appender.last_lsn() : opened_lsn_;
+}
+
+absl::StatusOr<std::unique_ptr<ChangeReader>> Engine::OpenChanges(
+    std::optional<format::Lsn> after, bool durable_only) const {
+  const index::EpochGuard guard(epochs_);
+  if (!IsOpen(guard)) return WhyNot();
+  return ChangeReader::Open(
+      {.gate = gate_,
+       .core = &core_,
+       .signal = log_ != nullptr ? log_->appender.signal() : nullptr,
+       .opened_lsn = opened_lsn_,
+       .opened_durable_lsn = std::min(opened_durable_lsn_, opened_lsn_)},
+      after, durable_only);
 }
 
 }  // namespace peat::engine

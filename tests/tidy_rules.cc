@@ -26,7 +26,7 @@ constexpr char kCRoom[] = "api/c/";
 const std::set<std::string> kEngineRooms = {
     "engine",         "engine/os",      "engine/segment", "engine/log",
     "engine/read",    "engine/recover", "engine/query",   "engine/write",
-    "engine/compact", "engine/save"};
+    "engine/compact", "engine/save",    "engine/changes"};
 
 // What the rooms of the engine named may include: themselves, and the floors
 // below the engine.
@@ -55,6 +55,8 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
      Below({"engine/recover", "engine/log", "engine/segment", "engine/os"})},
     {"engine/query", Below({"engine/query", "engine/read", "engine/log",
                             "engine/segment", "engine/os"})},
+    {"engine/changes", Below({"engine/changes", "engine/query", "engine/read",
+                              "engine/log", "engine/segment", "engine/os"})},
     {"engine/write", Below({"engine/write", "engine/read", "engine/log",
                             "engine/segment", "engine/os"})},
     {"engine/compact", Below({"engine/compact", "engine/read", "engine/log",

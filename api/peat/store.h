@@ -84,6 +84,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "peat/change.h"
+#include "peat/changes.h"
 #include "peat/cursor.h"
 #include "peat/masks.h"
 #include "peat/options.h"
@@ -98,9 +99,6 @@
 namespace peat {
 
 class AuditToken;  // peat/audit.h
-
-// A log sequence number: a write's position in the store's order of writes.
-using Lsn = uint64_t;
 
 // One answer of MultiGet(). `value` is meaningful when `status` is OK.
 struct Lookup {
@@ -306,6 +304,20 @@ class Store {
   // (a file is missing); then there is no copy, and the store goes on.
   absl::StatusOr<CheckpointResult> Checkpoint(
       const std::filesystem::path& new_directory);
+
+  // A stream of the writes behind a position, in the order in which they were
+  // made (peat/changes.h). Fails with FailedPrecondition (a position of another
+  // store, or of another epoch), OutOfRange (compaction has given back what
+  // comes next; or the position is behind the end of the log), InvalidArgument
+  // (it is within a batch; Next() tells, too). Costs a look at the list of
+  // segments, and the first Next() the reading of the segment in which it
+  // begins up to there.
+  absl::StatusOr<std::unique_ptr<ChangeStream>> OpenChanges(
+      const ChangesOptions& options = {});
+
+  // Behind everything that is acknowledged. A reader that begins with a copy of
+  // the store takes it from the store that is opened in the copy.
+  Position position() const;
 
   // Brings a store that is open to read only up to now: what a process beside
   // it has written since is seen from then on. Until then it keeps what it

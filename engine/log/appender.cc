@@ -50,7 +50,8 @@ Appender::Appender(const LogEnd& end, const ManifestStore* manifest)
     : manifest_(*manifest),
       end_(end),
       durable_lsn_(end.last_lsn),
-      last_lsn_(end.last_lsn) {}
+      last_lsn_(end.last_lsn),
+      shown_durable_lsn_(end.last_lsn) {}
 
 void Appender::AddPrepared(std::shared_ptr<LogFile> file) {
   PEAT_CHECK(file->segment != nullptr);
@@ -237,6 +238,12 @@ void Appender::CountTail(uint64_t tail_before, bool* wake) {
   if (appended_bytes_ >= wake_at_bytes_) [[unlikely]] {
     *wake = true;
     wake_at_bytes_ = UINT64_MAX;  // until the background asks again
+    background_due_.store(true, std::memory_order_relaxed);
+  }
+  if (signals_next_unit_) [[unlikely]] {
+    *wake = true;
+    signals_next_unit_ = false;
+    signal_due_.store(true, std::memory_order_relaxed);
   }
 }
 
@@ -351,15 +358,19 @@ Appender::Sample Appender::TakeSample() {
 }
 
 void Appender::SetDurable(const LogEnd& end) {
-  index::MutexLock lock(&mutex_);
-  PEAT_CHECK(end.last_lsn >= durable_lsn_);
-  PEAT_CHECK(end.last_lsn <= end_.last_lsn);
-  durable_bytes_ = sampled_bytes_;
-  pending_mark_ = end;
-  durable_lsn_ = end.last_lsn;
-  for (const std::shared_ptr<LogFile>& file : rolled_) {
-    if (file->last_lsn <= end.last_lsn) file->synced = true;
+  {
+    index::MutexLock lock(&mutex_);
+    PEAT_CHECK(end.last_lsn >= durable_lsn_);
+    PEAT_CHECK(end.last_lsn <= end_.last_lsn);
+    durable_bytes_ = sampled_bytes_;
+    pending_mark_ = end;
+    durable_lsn_ = end.last_lsn;
+    for (const std::shared_ptr<LogFile>& file : rolled_) {
+      if (file->last_lsn <= end.last_lsn) file->synced = true;
+    }
+    shown_durable_lsn_.store(end.last_lsn, std::memory_order_release);
   }
+  signal_->Tell();
 }
 
 std::vector<std::shared_ptr<LogFile>> Appender::SyncedRolled() {
@@ -465,6 +476,13 @@ bool Appender::WakeAtNextUnit(Lsn lsn) {
   index::MutexLock lock(&mutex_);
   if (end_.last_lsn > lsn) return false;
   wake_at_bytes_ = std::min(wake_at_bytes_, appended_bytes_ + 1);
+  return true;
+}
+
+bool Appender::SignalAtNextUnit(Lsn lsn) {
+  index::MutexLock lock(&mutex_);
+  if (end_.last_lsn > lsn) return false;
+  signals_next_unit_ = true;
   return true;
 }
 

@@ -22,6 +22,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "engine/log/log_end.h"
+#include "engine/log/log_signal.h"
 #include "engine/log/manifest_store.h"
 #include "engine/os/file_system.h"
 #include "engine/segment/expiry_sum.h"
@@ -220,6 +221,30 @@ class Appender {
   // one behind `lsn` already.
   bool WakeAtNextUnit(format::Lsn lsn) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // What tells those who follow the log that it has gone on: at each sync, and
+  // at the next unit after somebody has asked for that.
+  const std::shared_ptr<LogSignal>& signal() const { return signal_; }
+
+  // Asks for it. False, and nothing is asked for, if there is a unit behind
+  // `lsn` already. Then the next unit's caller hears of it by `*wake`.
+  bool SignalAtNextUnit(format::Lsn lsn) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Whom a `*wake` was meant for. Once taken, it is the caller's to do.
+  struct Due {
+    bool signal = false;
+    bool background = false;
+  };
+  Due TakeDue() {
+    return {.signal = signal_due_.exchange(false, std::memory_order_relaxed),
+            .background =
+                background_due_.exchange(false, std::memory_order_relaxed)};
+  }
+
+  // Everything up to here is durable.
+  format::Lsn durable_lsn() const {
+    return shown_durable_lsn_.load(std::memory_order_acquire);
+  }
+
   // The last unit's lsn: everything acknowledged is at or below it.
   format::Lsn last_lsn() const {
     return last_lsn_.load(std::memory_order_acquire);
@@ -270,10 +295,19 @@ class Appender {
   uint64_t wake_at_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   bool starved_ ABSL_GUARDED_BY(mutex_) = false;
   format::Lsn newest_view_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool signals_next_unit_ ABSL_GUARDED_BY(mutex_) = false;
+  const std::shared_ptr<LogSignal> signal_ = std::make_shared<LogSignal>();
+  // Set under the lock by the append that also sets its caller's `*wake`.
+  // Relaxed: that caller, or one that is quicker, takes them.
+  std::atomic<bool> signal_due_{false};
+  std::atomic<bool> background_due_{false};
 
   // Stored under the lock, at the end of each unit; read by Flush() without
   // it. Release, so that whoever sees an lsn may rely on its unit being there.
   std::atomic<format::Lsn> last_lsn_;
+  // durable_lsn_, for those who follow the log. Release, so that whoever sees
+  // an lsn may rely on the sync behind it.
+  std::atomic<format::Lsn> shown_durable_lsn_;
 };
 
 }  // namespace peat::engine

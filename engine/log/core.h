@@ -86,6 +86,9 @@ struct Core {
   index::Mutex* commit_mutex = nullptr;
   // Asks the background to look: at the supply, the log, the index, the space.
   std::function<void()> wake_background = [] {};
+  // Does what an append has set `*wake` for: tells those who follow the log,
+  // asks the background to look, or both.
+  std::function<void()> after_wake = [] {};
   // Asks it to look at the log again once that time has passed.
   std::function<void(std::chrono::milliseconds)> flush_later =
       [](std::chrono::milliseconds) {};

@@ -467,7 +467,7 @@ absl::Status Writer::Acknowledge(Lsn lsn, uint64_t bytes, bool wake) {
 }
 
 void Writer::Settle(uint64_t bytes, bool wake) {
-  if (wake) parts_.wake_background();
+  if (wake) parts_.after_wake();
   parts_.clock->TellIfDue();
   if (parts_.index->IsSaveBehind()) [[unlikely]] {
     parts_.index->HelpSave();
