@@ -58,7 +58,6 @@ size_t List(peat_lookups* lookups) {
 }  // namespace
 }  // namespace peat::c
 
-using peat::c::Bytes;
 using peat::c::Call;
 using peat::c::CheckBytes;
 using peat::c::CheckNotNull;
