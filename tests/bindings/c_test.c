@@ -239,7 +239,7 @@ static void TestManyCallsAtOnce(void) {
   char names[kCount][8];
   peat_pair pairs[kCount];
   peat_bytes keys[kCount + 1];
-  peat_outcome outcomes[kCount];
+  peat_outcome outcomes[kCount + 1];
   peat_lookups* lookups = NULL;
   const peat_lookup* answers;
   peat_error* error = NULL;
