@@ -119,6 +119,7 @@ static void TestErrors(void) {
 // No pointer that must not be NULL is followed.
 static void TestNullArguments(void) {
   peat_store* store = Open("nulls");
+  peat_store* none = store;  // what it was is not left there
   peat_bytes a = peat_text("a");
   peat_bytes wrong = peat_data(NULL, 3);
   peat_batch* batch = NULL;
@@ -130,9 +131,8 @@ static void TestNullArguments(void) {
   peat_snapshot* snapshot = NULL;
   peat_lookups* lookups = NULL;
 
-  EXPECT(peat_open(NULL, NULL, &store, NULL) == PEAT_INVALID_ARGUMENT);
-  EXPECT(store == NULL);
-  store = Open("nulls2");
+  EXPECT(peat_open(NULL, NULL, &none, NULL) == PEAT_INVALID_ARGUMENT);
+  EXPECT(none == NULL);
   EXPECT(peat_open("x", NULL, NULL, NULL) == PEAT_INVALID_ARGUMENT);
   EXPECT(peat_put(NULL, a, a, NULL, &error) == PEAT_INVALID_ARGUMENT);
   EXPECT(strstr(peat_error_message(error), "NULL") != NULL);
