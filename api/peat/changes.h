@@ -54,21 +54,23 @@ struct Position {
   friend bool operator==(const Position&, const Position&) = default;
 };
 
+// What a write did to its key.
 enum class ChangeKind : uint8_t { kPut, kDelete, kDisable, kEnable, kForget };
 
 // One write. Its views live until the stream's next Next(), or its end.
 struct ChangeRecord {
-  ChangeKind kind = ChangeKind::kPut;
-  std::string_view key;
+  ChangeKind kind = ChangeKind::kPut;  // what it did
+  std::string_view key;                // to which key
   // Of a put, whole, also if it lies in a file of its own; of all others empty.
   std::string_view value;
-  Lsn lsn = 0;
+  Lsn lsn = 0;                     // its place in the store's order of writes
   std::optional<Time> expires_at;  // of a put; no value: never
   // It is the last one of its batch, or a write of its own: what came before it
   // may be applied together with it.
   bool ends_unit = true;
 };
 
+// How Store::OpenChanges() begins, and what its stream shows.
 struct ChangesOptions {
   // Begin behind this position, which a stream of this store has returned, or
   // Store::position(). Without it: at the end of the log, so with what is
@@ -81,12 +83,14 @@ struct ChangesOptions {
   bool durable_only = true;
 };
 
-// Not thread-safe: one thread at a time. May outlive the store; then every call
+// The changes of a store, one unit after the other. Not thread-safe: one thread
+// at a time. May outlive the store; then every call
 // of Next() is FailedPrecondition.
 class ChangeStream {
  public:
   // For the engine.
   class Impl;
+  // For the engine.
   explicit ChangeStream(std::unique_ptr<Impl> impl);
 
   ~ChangeStream();
