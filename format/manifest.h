@@ -14,10 +14,13 @@
 //   72      8     durable_lsn            known durable: at least this
 //   80      8     epoch                  of the store's positions; from 1 on
 //   88      8     time                   the latest that the store has seen, ms
-//   96      8     retention_count        of a dedup window; 0: not bounded by
-//   it 104     8     retention_age          the same, ms 112     4
-//   dictionary_count 116     4     lease_count 120     4     leases_size 124 4
-//   zero 128     96*n  segments               in ascending order of id
+//   96      8     retention_count        of a dedup window; 0: no bound
+//   104     8     retention_age          the same, ms
+//   112     4     dictionary_count
+//   116     4     lease_count
+//   120     4     leases_size
+//   124     4     zero
+//   128     96*n  segments               in ascending order of id
 //   ...     32*d  dictionaries           in ascending order of id
 //   ...     ...   leases                 in ascending order of name
 //   ...     8     checksum               of everything before it
@@ -34,7 +37,7 @@
 //   52      1     kind                   SegmentKind
 //   53      1     state                  open, sealed
 //   54      2     zero
-//   56      8     lasting_bytes          of live records that expire never, or
+//   56      8     lasting_bytes          of records that expire never, or
 //                                        not without a trace
 //   64      8     first_expiry           of the others, ms; 0: there are none
 //   72      8     last_expiry
