@@ -7,8 +7,8 @@
 // the index is moved between BeginPublish and EndPublish, so that no reader
 // sees a part of it. If something has changed, the locks are left and the batch
 // begins anew; but beside writers of the same keys only a few times, then it
-// looks and decides under the locks. Nothing is read from disk under them, or
-// after the append: it could fail, and the unit is in the log by then.
+// looks and decides under the locks. Nothing is read from disk after the
+// append: it could fail, and the unit is in the log by then.
 
 #include <algorithm>
 #include <array>
@@ -240,10 +240,13 @@ class Writer::Batch {
         continue;
       }
       const bool had_record = key.seen.has_record;
+      const KeyState state = key.seen.state;
       const Location location = key.seen.position.location;
       key.seen = Seen();
       PEAT_RETURN_IF_ERROR(writer_.Look(key.hash, key.bytes, &key.seen));
+      // The same record may have expired.
       is_as_found &= key.seen.has_record == had_record &&
+                     key.seen.state == state &&
                      (!had_record || key.seen.position.location == location);
     }
     return is_as_found;

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_format.h"
 #include "engine/engine.h"
 #include "engine/write/batch_status.h"
 #include "tests/support/sim_file_system.h"
@@ -36,6 +37,7 @@ class BatchWriteTest : public ::testing::Test {
     config.segment_size_min = kSegmentSize;
     config.segment_size_max = kSegmentSize;
     config.background_threads = false;
+    config.time_source = TimeSource::kCaller;
     auto store = Engine::Open(disk_, "store", config);
     EXPECT_OK(store);
     store_ = *std::move(store);
@@ -142,6 +144,35 @@ TEST_F(BatchWriteTest, AsksItsConditionsWhenItIsWritten) {
   std::string value;
   ASSERT_OK(store_->Get("key", &value));
   EXPECT_EQ(value, Large('a'));
+}
+
+// A key that ends between the look and the write, while the index grows: it is
+// found at the same place, and is not what it was.
+TEST_F(BatchWriteTest, AsksItsConditionsOfWhatHasNotEndedMeanwhile) {
+  ASSERT_OK(store_->Put("guard", Large('a')));
+  ASSERT_OK(store_->Put("session", "open", 1000));
+  at_read_ = [this, is_first = true]() mutable {
+    if (!std::exchange(is_first, false)) return;
+    for (int i = 0; i < 20'000; ++i) {
+      ASSERT_OK(store_->Put(absl::StrFormat("key%d", i), "x"));
+    }
+    ASSERT_OK(store_->AdvanceTime(1000));
+  };
+  const std::string expected = Large('a');
+  const std::vector<BatchCondition> conditions = {
+      {.kind = BatchCondition::Kind::kValue, .key = "session", .value = "open"},
+      {.kind = BatchCondition::Kind::kValue,
+       .key = "guard",
+       .value = expected}};
+
+  const absl::Status status = store_->Write(
+      std::vector<BatchOperation>{
+          {.operation = Operation::kPut, .key = "effect", .value = "x"}},
+      {.conditions = conditions});
+
+  EXPECT_EQ(status.code(), absl::StatusCode::kAborted) << status;
+  EXPECT_EQ(ConditionIn(status), std::optional<size_t>(0));
+  EXPECT_EQ(*store_->State("effect"), KeyState::kAbsent);
 }
 
 // However often the key of a condition is overwritten while it is asked.
