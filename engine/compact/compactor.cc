@@ -87,11 +87,11 @@ absl::StatusOr<Compactor::Step> Compactor::RunOnce() {
 }
 
 bool Compactor::EndExpiredActive() const {
-  const Appender::Progress progress = parts_.appender->TakeProgress();
-  if (progress.active == nullptr || progress.tail < kWorthEnding) return false;
-  const uint64_t expired =
-      progress.active_expiries.ExpiredBytes(parts_.clock->Peek());
-  if (expired < progress.tail / 2) return false;
+  const Appender::ActiveExpiries active = parts_.appender->TakeActiveExpiries();
+  if (active.tail < kWorthEnding) return false;
+  if (active.sum.ExpiredBytes(parts_.clock->Peek()) < active.tail / 2) {
+    return false;
+  }
   if (!parts_.supply->PrepareFor(0, Need::kAddData).ok()) return false;
   (void)parts_.appender->EndActive();
   return true;
@@ -111,7 +111,7 @@ void Compactor::NoteNextExpiry(const std::vector<Known>& known,
   PEAT_DCHECK(known.size() == facts.size());
   const format::Millis now = parts_.clock->Peek();
   format::Millis next =
-      parts_.appender->TakeProgress().active_expiries.NextExpiry(now);
+      parts_.appender->TakeActiveExpiries().sum.NextExpiry(now);
   for (size_t i = 0; i < known.size(); ++i) {
     if (!facts[i].may_be_input) continue;
     next = std::min(next, known[i].segment->expiries().NextExpiry(now));

@@ -422,7 +422,6 @@ Appender::Progress Appender::TakeProgress() {
   Progress progress;
   if (active_ != nullptr) {
     progress.active = active_;
-    progress.active_expiries = active_->segment->expiries();
     progress.tail = active_->end;
     progress.capacity = active_->segment->identity().capacity;
     progress.rolls_early = RefersToMuch();
@@ -435,6 +434,12 @@ Appender::Progress Appender::TakeProgress() {
   progress.unsynced_bytes = appended_bytes_ - durable_bytes_;
   progress.starved = std::exchange(starved_, false);
   return progress;
+}
+
+Appender::ActiveExpiries Appender::TakeActiveExpiries() {
+  index::MutexLock lock(&mutex_);
+  if (active_ == nullptr) return {};
+  return {.sum = active_->segment->expiries(), .tail = active_->end};
 }
 
 void Appender::MoveLive(std::span<const LiveMove> moves) {

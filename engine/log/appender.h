@@ -182,7 +182,6 @@ class Appender {
   // How the active segment stands, for the background's decisions.
   struct Progress {
     std::shared_ptr<LogFile> active;  // null: none
-    ExpirySum active_expiries;        // of its records
     uint64_t tail = 0;
     uint64_t capacity = 0;
     std::vector<std::shared_ptr<LogFile>> prepared;
@@ -193,6 +192,14 @@ class Appender {
     bool starved = false;  // a writer found no prepared segment since the last
   };
   Progress TakeProgress() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // How the records of the active segment expire, and where they end; 0: there
+  // is no active segment.
+  struct ActiveExpiries {
+    ExpirySum sum;
+    uint64_t tail = 0;
+  };
+  ActiveExpiries TakeActiveExpiries() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Counts bytes as live in another segment, where their record lies now. To be
   // called with the lock of the shard under which the index was moved.
