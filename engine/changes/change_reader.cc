@@ -9,7 +9,6 @@
 #include "engine/log/manifest_store.h"
 #include "engine/log/value_files.h"
 #include "engine/query/segment_sources.h"
-#include "engine/segment/seeded_bug.h"
 #include "engine/segment/segment_set.h"
 #include "format/check.h"
 #include "format/mask.h"
@@ -86,12 +85,11 @@ Lsn ChangeReader::LastLsn() const {
 }
 
 Lsn ChangeReader::Limit() const {
-  const bool all = !durable_only_ || HasBug(Bug::kChangesNotDurable);
   const Appender* const appender = parts_.core->appender;
   if (appender == nullptr) {
-    return all ? parts_.opened_lsn : parts_.opened_durable_lsn;
+    return durable_only_ ? parts_.opened_durable_lsn : parts_.opened_lsn;
   }
-  return all ? appender->last_lsn() : appender->durable_lsn();
+  return durable_only_ ? appender->durable_lsn() : appender->last_lsn();
 }
 
 absl::StatusOr<std::span<const ChangeRecord>> ChangeReader::Next(
@@ -157,8 +155,7 @@ absl::Status ChangeReader::Read() {
 }
 
 absl::Status ChangeReader::OpenNext() {
-  const Lsn next =
-      lsn_ + (HasBug(Bug::kChangesSkipAtSeal) && segment_ != nullptr ? 2 : 1);
+  const Lsn next = lsn_ + 1;
   const std::shared_ptr<Segment> before = std::exchange(segment_, nullptr);
   bytes_ = {};
   PEAT_ASSIGN_OR_RETURN(const LogPieces pieces,
@@ -226,7 +223,6 @@ absl::StatusOr<bool> ChangeReader::TakeBatch(SegmentScanner& scanner,
     if (is_before) continue;
     const bool ends_unit = i + 1 == frame.member_count;
     PEAT_RETURN_IF_ERROR(Take(scanner.record(), ends_unit));
-    if (HasBug(Bug::kChangesHalfUnit) && IsFull()) return true;
   }
   if (!is_before && read_lsn_ != last) return Damaged("a batch is not whole");
   return true;

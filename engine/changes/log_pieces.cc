@@ -12,8 +12,10 @@ using format::Lsn;
 
 LogPieces::LogPieces(std::vector<SegmentSource> sources, Lsn last_lsn)
     : floor_(last_lsn + 1) {
+  // One without an lsn has no place in the log; only a forged manifest says so.
   std::erase_if(sources, [](const SegmentSource& source) {
-    return source.segment->identity().kind != format::SegmentKind::kLog;
+    return source.segment->identity().kind != format::SegmentKind::kLog ||
+           source.first_lsn == 0;
   });
   // Not by their ids: a large unit takes the first prepared segment that is
   // large enough for it.

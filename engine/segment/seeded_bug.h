@@ -52,9 +52,6 @@ enum class Bug {
   kStaleUnmarked,          // a range takes a record that was superseded
   kDecidedOnce,            // a write that lost a race does not look again
   kCountedEarly,           // a batch supersedes before it is whole in the log
-  kChangesSkipAtSeal,      // a stream loses a write between two segments
-  kChangesNotDurable,      // and shows what a power loss may undo
-  kChangesHalfUnit,        // or parts a batch
   kCount,
 };
 
